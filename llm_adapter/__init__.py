@@ -1,0 +1,42 @@
+"""The `openai` SDK's clients, by configuration on OpenAI, any /v1 server, native Ollama or an embedded llama.cpp."""
+
+from __future__ import annotations
+
+from llm_adapter.client import AsyncOpenAI, OpenAI
+from llm_adapter.provider import (
+    Address,
+    Call,
+    Endpoint,
+    Events,
+    Flow,
+    NativeReply,
+    NativeRequest,
+    Provider,
+    Rejected,
+    Started,
+)
+from llm_adapter.rows import AdapterWarning
+from llm_adapter.settings import Settings, SettingsError
+
+__version__ = "0.1.0"
+Client, AsyncClient = OpenAI, AsyncOpenAI
+
+__all__ = [
+    "AdapterWarning",
+    "Address",
+    "AsyncClient",
+    "AsyncOpenAI",
+    "Call",
+    "Client",
+    "Endpoint",
+    "Events",
+    "Flow",
+    "NativeReply",
+    "NativeRequest",
+    "OpenAI",
+    "Provider",
+    "Rejected",
+    "Settings",
+    "SettingsError",
+    "Started",
+]

@@ -1,0 +1,121 @@
+"""Servers' errors in OpenAI's envelope, with OpenAI's codes.
+
+Servers put their reason in different places: OpenAI's object, Ollama's string, llama.cpp's JSON inside Ollama's string
+(recordings ollama-0.32.15), vLLM's bare object, plain text. The status stays, but for refusals that came as a 500:
+the SDK repeats those twice, and the answer would be the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json
+
+from llm_adapter.provider import Json, NativeReply, Rejected
+
+
+class Meaning(NamedTuple):
+    phrase: str  # in the server's message
+    code: str
+    param: str | None = None
+
+
+# Source: the recordings of ollama 0.24.0 and 0.32.15; ollama server/routes.go v0.24.0; llama.cpp
+# tools/server/server-context.cpp and server-common.cpp (2026-09); vllm entrypoints/openai/serving_engine.py.
+MEANINGS = (
+    Meaning("exceeds the context length", "context_length_exceeded", "messages"),
+    Meaning("exceeds the available context size", "context_length_exceeded", "messages"),
+    Meaning("is too large to process. increase the physical batch size", "context_length_exceeded", "input"),
+    Meaning("maximum context length is", "context_length_exceeded", "messages"),
+    Meaning("does not support tools", "unsupported_parameter", "tools"),
+    Meaning("tools param requires --jinja", "unsupported_parameter", "tools"),
+    Meaning("does not support thinking", "unsupported_parameter", "reasoning_effort"),
+    Meaning("does not support insert", "unsupported_parameter", "suffix"),
+    Meaning("does not support multimodal", "unsupported_parameter", "messages"),
+    Meaning("image input is not supported", "unsupported_parameter", "messages"),
+    Meaning("does not support chat", "unsupported_model", "model"),
+    Meaning("does not support embeddings", "unsupported_model", "model"),
+    Meaning("does not support generate", "unsupported_model", "model"),
+    Meaning("must be of type", "invalid_type", "options"),
+    Meaning("missing unit in duration", "invalid_value", "keep_alive"),
+    Meaning("model is required", "missing_required_parameter", "model"),
+)
+_KINDS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    429: "rate_limit_error",
+}
+
+
+def checked(reply: NativeReply) -> NativeReply:
+    """The reply itself. Raises `Rejected` when it is an error."""
+    if reply.status >= 400:
+        raise failure(reply)
+    return reply
+
+
+def failure(reply: NativeReply) -> Rejected:
+    """A server's error as the refusal that the SDK raises its class from."""
+    return rejected(reply.status, *_reason(reply))
+
+
+def rejected(status: int, message: str, details: Json) -> Rejected:
+    """A refusal from a server's message. details: what else its error object says; kept, nulls and codes apart."""
+    meaning = next((row for row in MEANINGS if row.phrase in message.lower()), None)
+    kept = {key: value for key, value in details.items() if key not in ("message", "type", "code", "param")}
+    code, param = _code(details.get("code")), details.get("param")
+    if meaning is not None:
+        status, code, param = 400, meaning.code, meaning.param
+    elif status == 404 and code is None and "not found" in message and "model" in message:
+        code, param = "model_not_found", "model"
+    kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "api_error")
+    return Rejected(message, param=param, code=code, status=status, kind=kind, **kept)
+
+
+def mid_stream(error: Any) -> Json:
+    """The envelope for an error inside a stream, which the SDK raises as `openai.APIError`."""
+    message, details = _unwrapped(error)
+    return rejected(500, message, details).envelope()
+
+
+def _reason(reply: NativeReply) -> tuple[str, Json]:
+    try:
+        body = from_json(reply.body)
+    except ValueError:
+        text = reply.body[:500].decode("utf-8", "replace").strip()
+        return _text(reply.status, text), {}
+    if not isinstance(body, dict):
+        return _text(reply.status, str(body)), {}
+    message, details = _unwrapped(body.get("error", body))
+    beside = {key: value for key, value in body.items() if key in ("signin_url",)}
+    if beside.get("signin_url"):
+        message = f"{message}: sign in at {beside['signin_url']}"
+    return message or _text(reply.status, ""), {**details, **beside}
+
+
+def _text(status: int, text: str) -> str:
+    if status == 404 and "page not found" in text:
+        return f"{text}: the server has no such endpoint; is the address right, and is it this kind of server?"
+    return text or f"the server answered {status} without a reason"
+
+
+def _unwrapped(error: Any) -> tuple[str, Json]:
+    """The message and the object around it; JSON inside a string is opened, for Ollama passes llama.cpp's on so."""
+    if isinstance(error, str):
+        if error.startswith("{"):
+            try:
+                return _unwrapped(from_json(error).get("error", error))
+            except (ValueError, AttributeError):
+                return error, {}
+        return error, {}
+    if isinstance(error, dict):
+        message = error.get("message")
+        return (message if isinstance(message, str) else str(message or error)), error
+    return str(error), {}
+
+
+def _code(code: Any) -> str | None:
+    # llama.cpp repeats the status here, as a number; OpenAI's codes are words.
+    return code if isinstance(code, str) else None

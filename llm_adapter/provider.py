@@ -1,0 +1,146 @@
+"""The seam for backends: what a provider is, what it is asked, what it answers. No IO.
+
+A provider says which calls it translates (`endpoint`). An endpoint is a generator in the manner of httpx's
+`auth_flow`: it yields native requests - one, or several to run side by side - receives their replies, and returns
+the OpenAI reply: a dictionary, or `Events` for a stream. Whoever drives it does the IO, in either colour.
+
+    class Shout:
+        name = "shout"
+        def base_url(self, settings): return "https://shout.example/v1"
+        def endpoint(self, method, path): return chat if (method, path) == ("POST", "/chat/completions") else None
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+from pydantic_core import from_json
+
+if TYPE_CHECKING:
+    from llm_adapter.settings import Settings
+
+Json: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What the SDK asked. The id and the time come in from outside, so that translation stays pure."""
+
+    method: str
+    path: str  # below /v1, without a query: "/chat/completions"
+    body: Json  # the call's arguments with `extra_body` merged in; the model is the provider's, aliases resolved
+    settings: Settings
+    id: str  # hexadecimal, unique per attempt
+    created: int  # unix seconds
+
+    @property
+    def stream(self) -> bool:
+        return self.body.get("stream") is True
+
+
+@dataclass(frozen=True, slots=True)
+class NativeRequest:
+    """One HTTP request to the backend."""
+
+    method: str
+    path: str | None  # below the server's root: "/api/chat"; None: the call's own path below /v1
+    body: Json | None = None
+    stream: bool = False  # a success is read as it comes; an error is always read whole
+    untouched: bool = False  # the response goes to the SDK as it came, and the endpoint is not resumed
+
+
+@dataclass(frozen=True, slots=True)
+class NativeReply:
+    """What came back. `body` is empty while a stream is still open."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def json(self) -> Any:
+        """The parsed body. Raises `Rejected` (502) when it is not JSON."""
+        try:
+            return from_json(self.body)
+        except ValueError:
+            text = self.body[:200].decode("utf-8", "replace")
+            raise Rejected(f"the server's reply is not JSON: {text!r}", status=502, kind="api_error") from None
+
+
+class Events(Protocol):
+    """A push decoder, in the manner of h11: native bytes in, server-sent events out."""
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def finish(self) -> bytes:
+        """The last bytes. An end that is not the end of the reply is an error event."""
+
+
+Reply: TypeAlias = "Json | Events"
+Flow: TypeAlias = Generator["NativeRequest | Sequence[NativeRequest]", Any, Reply]
+Endpoint: TypeAlias = Callable[[Call], Flow]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a started server listens. The key belongs to this address alone."""
+
+    root: str  # without /v1 and without a trailing slash
+    api_key: str = field(repr=False)
+
+
+@runtime_checkable
+class Provider(Protocol):
+    """A backend. Implementations are stateless, or share their state among all clients with equal settings."""
+
+    @property
+    def name(self) -> str: ...
+
+    def base_url(self, settings: Settings) -> str | None:
+        """What `client.base_url` says, ending in /v1; None leaves it to the SDK."""
+
+    def endpoint(self, method: str, path: str) -> Endpoint | None:
+        """The translation of one call; None hands the call to the server's own /v1, untouched."""
+
+
+@runtime_checkable
+class Started(Protocol):
+    """A provider whose server runs in this process and starts with the first request."""
+
+    def start(self, settings: Settings, path: str) -> Address:
+        """The address that serves `path`. Blocks while a model loads; called outside the event loop."""
+
+
+class Rejected(Exception):  # noqa: N818 - it is a refusal on the wire; what users catch is the SDK's class
+    """A refusal in OpenAI's envelope. It travels as a response: the SDK raises its own class by the status.
+
+    status: 400 becomes `openai.BadRequestError`, 404 `NotFoundError`, and so on.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        status: int = 400,
+        kind: str = "invalid_request_error",
+        **details: Any,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.error: Json = {"message": message, "type": kind, "param": param, "code": code, **details}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rejected, (self.status, self.error)
+
+    def envelope(self) -> Json:
+        return {"error": self.error}
+
+
+def _rejected(status: int, error: Json) -> Rejected:
+    details = {key: value for key, value in error.items() if key not in ("message", "type", "param", "code")}
+    return Rejected(
+        error["message"], param=error["param"], code=error["code"], status=status, kind=error["type"], **details
+    )

@@ -1,0 +1,108 @@
+"""Provider `embedded`: llama.cpp in this process. Needs no server and no key; the extra `embedded` brings xllamacpp.
+
+A server starts with the first request, on a loopback port and with a random key, is shared by all clients of the
+process with the same settings, and stops at exit. Chat and embeddings are two servers behind one provider. On the
+wire it is a /v1 server like any other: dialect "llamacpp".
+"""
+
+from __future__ import annotations
+
+import atexit
+import secrets
+import threading
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+from llm_adapter.dialects import DIALECTS
+from llm_adapter.provider import Address, Call, Endpoint, Flow, NativeRequest
+from llm_adapter.providers.openai import _ENDPOINTS, spoken
+from llm_adapter.settings import Settings, SettingsError
+
+MODELS = Path(__file__).parent.parent / "models"
+CHAT_MODEL = MODELS / "tiny-chat.gguf"
+EMBEDDING_MODEL = MODELS / "tiny-embed.gguf"
+
+
+class Embedded:
+    """See the module."""
+
+    name = "embedded"
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._servers: dict[Hashable, tuple[Any, Address]] = {}
+
+    def base_url(self, settings: Settings) -> str:
+        # The port is known when the server is up; each request is pointed at it then.
+        return "http://127.0.0.1/v1"
+
+    def endpoint(self, method: str, path: str) -> Endpoint:
+        return _spoken if method == "POST" and path in _ENDPOINTS else _as_it_comes
+
+    def start(self, settings: Settings, path: str) -> Address:
+        """The address of the server for `path`. Raises `SettingsError` when the extra or the file is missing."""
+        embeddings = path == "/embeddings"
+        model = _file(settings, embeddings)
+        key = (model, embeddings, settings.num_ctx, settings.n_gpu_layers)
+        with self._lock:
+            if key not in self._servers:
+                if not self._servers:
+                    atexit.register(self.stop)
+                self._servers[key] = _started(model, embeddings, settings)
+            return self._servers[key][1]
+
+    def stop(self) -> None:
+        """Stop the servers that were started. Idempotent; a later request starts anew."""
+        with self._lock:
+            self._servers.clear()
+
+
+def _spoken(call: Call) -> Flow:
+    return (yield from spoken(call, DIALECTS["llamacpp"]))
+
+
+def _as_it_comes(call: Call) -> Flow:
+    yield NativeRequest(call.method, None, call.body or None, untouched=True)
+    raise AssertionError("an untouched exchange is not resumed")
+
+
+def _file(settings: Settings, embeddings: bool) -> Path:
+    field = "embedding_model_path" if embeddings else "model_path"
+    given: str | None = getattr(settings, field)
+    path = Path(given).expanduser() if given else EMBEDDING_MODEL if embeddings else CHAT_MODEL
+    if not path.is_file():
+        raise SettingsError(f"no GGUF file at {path} (`{field}` from {settings.origin(field)}): give an existing file")
+    return path.resolve()
+
+
+def _started(model: Path, embeddings: bool, settings: Settings) -> tuple[Any, Address]:
+    try:
+        import xllamacpp
+    except ImportError:
+        raise SettingsError(
+            "provider 'embedded' needs llama.cpp: install the extra with  pip install 'llm_adapter[embedded]'"
+        ) from None
+    key = secrets.token_urlsafe(24)
+    params = xllamacpp.CommonParams()
+    params.model.path = str(model)
+    params.model_alias = {model.stem}
+    params.port = 0
+    params.api_keys = [key]
+    params.verbosity = -1
+    params.ui = False
+    params.n_parallel = 4
+    params.kv_unified = True
+    params.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_AUTO
+    if settings.num_ctx is not None:
+        params.n_ctx = settings.num_ctx
+    if settings.n_gpu_layers is not None:
+        params.n_gpu_layers = settings.n_gpu_layers
+    if embeddings:
+        params.embedding = True
+        params.warmup = False
+    try:
+        server = xllamacpp.Server(params)
+    except Exception as error:
+        raise SettingsError(f"llama.cpp could not load {model}: {error}") from None
+    return server, Address(server.listening_address, key)

@@ -1,0 +1,63 @@
+"""Ollama's lines of JSON  →  OpenAI's server-sent events: one push decoder, fed bytes of any size.
+
+Lines end at one byte, 0x0A: a reply may hold U+0085 and U+2028. A line with an error, and an end before `done`, raise
+from the SDK's stream (P5). Source: recordings of 0.24.0 and 0.32.15; middleware/openai.go ChatWriter, v0.33.0-rc2.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic_core import from_json
+
+from llm_adapter.errors import mid_stream
+from llm_adapter.provider import Call, Json
+from llm_adapter.repair import INTERRUPTED, event
+
+
+class Lines:
+    """The decoder's common part. A subclass says what one native message becomes, in `chunks`."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self._rest = b""
+        self._over = False  # done, or failed: what comes after is not part of the reply
+
+    def chunks(self, native: Json) -> bytes:
+        raise NotImplementedError
+
+    def feed(self, data: bytes) -> bytes:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return b"".join(self._line(line) for line in lines)
+
+    def finish(self) -> bytes:
+        rest, self._rest = self._line(self._rest), b""
+        return rest if self._over else rest + self._failed(INTERRUPTED)
+
+    def _line(self, line: bytes) -> bytes:
+        if self._over or not line.strip():
+            return b""
+        try:
+            native = parsed(line)
+        except ValueError:
+            return self._failed(f"the stream holds something that is not JSON: {line[:80]!r}")
+        if not isinstance(native, dict) or native.get("error"):
+            return self._failed(native.get("error") if isinstance(native, dict) else f"unexpected line {line[:80]!r}")
+        out = self.chunks(native)
+        if native.get("done"):
+            self._over = True
+            out += b"data: [DONE]\n\n"
+        return out
+
+    def _failed(self, error: Any) -> bytes:
+        self._over = True
+        return event(mid_stream(error))
+
+
+def parsed(line: bytes) -> Any:
+    """One line's JSON. The fast parser refuses lone surrogates, which a model can produce; the slow one does not."""
+    try:
+        return from_json(line)
+    except ValueError:
+        return json.loads(line)

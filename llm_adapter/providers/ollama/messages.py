@@ -1,0 +1,142 @@
+"""OpenAI's messages  →  Ollama's: one native message for one of ours, nothing taken apart (P19).
+
+Source: ollama/openai/openai.go FromChatRequest, v0.24.0, which makes a message of every content part and loses a tool
+result's id; api/types.go Message. Text parts are joined by a line break, as llama.cpp and vLLM join them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import from_json
+
+from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.rows import unsupported
+
+_SYSTEM = ("system", "developer")
+
+
+def messages(call: Call) -> list[Json]:
+    """The native messages. The leading system and developer messages become one (P8): templates keep only the first.
+
+    Raises `Rejected` for a message or a part that cannot be sent.
+    """
+    given = call.body.get("messages")
+    if not isinstance(given, list) or not given:
+        raise Rejected("`messages` must be a list with at least one message", param="messages", code="invalid_value")
+    names: dict[str, str] = {}  # tool names by call id
+    native = [_message(message, place, call, names) for place, message in enumerate(given)]
+    leading = next((place for place, one in enumerate(native) if one["role"] != "system"), len(native))
+    if leading > 1:
+        native[:leading] = [{"role": "system", "content": "\n\n".join(one["content"] for one in native[:leading])}]
+    return native
+
+
+def _message(message: Any, place: int, call: Call, names: dict[str, str]) -> Json:
+    where = f"messages[{place}]"
+    match message:
+        case {"role": "system" | "developer", "content": content}:
+            _name(message, where, call)
+            return {"role": "system", **_content(content, where, images=False)}
+        case {"role": "user", "content": content}:
+            _name(message, where, call)
+            return {"role": "user", **_content(content, where)}
+        case {"role": "assistant"}:
+            return _assistant(message, where, call, names)
+        case {"role": "tool", "content": content, "tool_call_id": str() as call_id}:
+            # Ollama names a tool result by its tool, OpenAI by the call's id (openai.go nameFromToolCallID, v0.24.0).
+            name = message.get("name") or names.get(call_id)
+            result = {"role": "tool", **_content(content, where), "tool_call_id": call_id}
+            return {**result, "tool_name": name} if name else result
+        case {"role": "function"}:
+            raise Rejected(f"{where}: the form before `tools` is not available on provider 'ollama'", param="messages")
+        case {"role": str() as role}:
+            raise Rejected(
+                f"{where}: a message of role {role!r} needs more than it has, or is unknown", param="messages"
+            )
+        case _:
+            raise Rejected(f"{where}: a message is an object with a role and content", param="messages")
+
+
+def _assistant(message: Json, where: str, call: Call, names: dict[str, str]) -> Json:
+    _name(message, where, call)
+    for field in ("audio", "function_call"):
+        if message.get(field):
+            raise Rejected(f"{where}: `{field}` is not available on provider 'ollama'", param="messages")
+    content = message.get("content")
+    native: Json = {"role": "assistant", **_content("" if content is None else content, where, images=False)}
+    if message.get("refusal") and not native["content"]:
+        native["content"] = message["refusal"]
+    thinking = message.get("reasoning") or message.get("reasoning_content")
+    if thinking:
+        native["thinking"] = thinking
+    if message.get("tool_calls"):
+        native["tool_calls"] = [_tool_call(one, where, names) for one in message["tool_calls"]]
+    return native
+
+
+def _tool_call(tool_call: Any, where: str, names: dict[str, str]) -> Json:
+    match tool_call:
+        case {"function": {"name": str() as name} as function}:
+            call_id = tool_call.get("id") or ""
+            names[call_id] = name
+            native = {"function": {"name": name, "arguments": _arguments(function.get("arguments"), where)}}
+            return {"id": call_id, **native} if call_id else native
+        case _:
+            raise Rejected(f"{where}: only function tool calls are available on provider 'ollama'", param="messages")
+
+
+def _arguments(arguments: Any, where: str) -> Json:
+    """OpenAI's JSON text as the object that Ollama wants. "" is no arguments: Ollama's /v1 refuses it (P30)."""
+    if isinstance(arguments, dict):
+        return arguments
+    try:
+        parsed = from_json(arguments or "{}")
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        raise Rejected(
+            f"{where}: a tool call's arguments must be a JSON object", param="messages", code="invalid_value"
+        )
+    return parsed
+
+
+def _content(content: Any, where: str, *, images: bool = True) -> Json:
+    if isinstance(content, str):
+        return {"content": content}
+    if not isinstance(content, list):
+        raise Rejected(f"{where}: content must be a string or a list of parts", param="messages", code="invalid_type")
+    texts, pictures = [], []
+    for part in content:
+        match part:
+            case {"type": "text", "text": str() as text} | {"type": "refusal", "refusal": str() as text}:
+                texts.append(text)
+            case {"type": "image_url", "image_url": ({"url": str() as url} | (str() as url))} if images:
+                pictures.append(_image(url, where))
+            case {"type": kind}:
+                raise Rejected(
+                    f"{where}: content part {kind!r} is not available on provider 'ollama'", param="messages"
+                )
+            case _:
+                raise Rejected(f"{where}: a content part is an object with a type", param="messages")
+    native: Json = {"content": "\n".join(texts)}
+    return {**native, "images": pictures} if pictures else native
+
+
+def _image(url: str, where: str) -> str:
+    """The base64 of a data URL: Ollama takes it bare."""
+    head, comma, data = url.partition(",")
+    if not (comma and head.startswith("data:") and head.endswith(";base64")):
+        raise Rejected(
+            f"{where}: an image must be a base64 data URL; image URLs are not available on provider 'ollama'",
+            param="messages",
+            code="unsupported_image",
+        )
+    return data
+
+
+def _name(message: Json, where: str, call: Call) -> None:
+    if message.get("name"):
+        unsupported(
+            call, "messages", f"{where}: `name` is not available on provider 'ollama', whose messages have none"
+        )

@@ -1,0 +1,55 @@
+"""GET /models, GET and DELETE /models/{id}  ↔  GET /api/tags, POST /api/show, DELETE /api/delete
+
+Source: ollama/openai/openai.go ToListCompletion, ToModel, v0.24.0. A name with "/" in it works here, not on Ollama's
+/v1 (recordings: models).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from urllib.parse import unquote
+
+from llm_adapter.errors import checked
+from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest
+
+
+def list_flow(call: Call) -> Flow:
+    reply: NativeReply = yield NativeRequest("GET", "/api/tags")
+    models = checked(reply).json().get("models") or []
+    return {"object": "list", "data": [_model(one.get("model") or one["name"], one) for one in models]}
+
+
+def retrieve_flow(call: Call) -> Flow:
+    name = _name(call)
+    reply: NativeReply = yield NativeRequest("POST", "/api/show", {"model": name})
+    return _model(name, checked(reply).json())
+
+
+def delete_flow(call: Call) -> Flow:
+    name = _name(call)
+    reply: NativeReply = yield NativeRequest("DELETE", "/api/delete", {"model": name})
+    checked(reply)
+    return {"id": name, "object": "model", "deleted": True}
+
+
+def _name(call: Call) -> str:
+    return call.settings.model(unquote(call.path.removeprefix("/models/")))
+
+
+def _model(name: str, native: Json) -> Json:
+    return {"id": name, "object": "model", "created": _unix(native.get("modified_at")), "owned_by": _owner(name)}
+
+
+def _owner(name: str) -> str:
+    """The namespace, or "library" as Ollama's registry calls its own."""
+    namespace = name.rpartition("/")[0]
+    return namespace.rpartition("/")[2] or "library"
+
+
+def _unix(modified_at: str | None) -> int:
+    """Seconds of an RFC 3339 time. Go writes nanoseconds, which Python 3.10 does not read: they are cut off."""
+    if not modified_at:
+        return 0
+    whole, dot, rest = modified_at.partition(".")
+    zone = rest.lstrip("0123456789") if dot else ""
+    return int(datetime.fromisoformat((whole + zone).replace("Z", "+00:00")).timestamp())

@@ -1,0 +1,63 @@
+"""What the native endpoints share: the profile's part of a request, and the reply's counts and timings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llm_adapter.provider import Call, Json
+from llm_adapter.rows import Rows, translate
+
+# Nanoseconds, but for the counts (ollama/api/types.go Metrics, v0.24.0).
+TIMINGS = (
+    "total_duration",
+    "load_duration",
+    "prompt_eval_count",
+    "prompt_eval_duration",
+    "eval_count",
+    "eval_duration",
+)
+
+
+def request(rows: Rows, call: Call, native: Json) -> Json:
+    """The native request: the endpoint's own part, the profile's defaults, the call's parameters over them."""
+    settings = call.settings
+    options = dict(settings.options)
+    if settings.num_ctx is not None:
+        options["num_ctx"] = settings.num_ctx
+    if settings.sampling_defaults == "openai":
+        # OpenAI's own defaults, for parity: Ollama's are the model's, or 0.8 and 0.9.
+        options |= {"temperature": 1.0, "top_p": 1.0}
+    native = {"model": call.body.get("model", ""), **native, "options": options}
+    if settings.keep_alive is not None:
+        native["keep_alive"] = settings.keep_alive
+    translate(rows, call, native, provider="ollama")
+    if not native["options"]:
+        del native["options"]
+    return native
+
+
+def generating(rows: Rows, call: Call, native: Json) -> Json:
+    """The same for the endpoints that generate: an over-long prompt is an error, thinking as the profile says."""
+    settings = call.settings
+    native = {**native, "stream": call.stream, "truncate": settings.truncate}
+    if settings.shift is not None:
+        native["shift"] = settings.shift
+    if settings.think is not None:
+        native["think"] = settings.think
+    return request(rows, call, native)
+
+
+def usage(native: Json) -> Json:
+    """OpenAI's usage from the counts of the last message."""
+    prompt, completion = native.get("prompt_eval_count") or 0, native.get("eval_count") or 0
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def timings(native: Json) -> Json:
+    """Ollama's own figures, as they came: `completion.ollama`."""
+    return {name: native[name] for name in TIMINGS if name in native}
+
+
+def include_usage(call: Call) -> bool:
+    options: Any = call.body.get("stream_options")
+    return bool(isinstance(options, dict) and options.get("include_usage"))

@@ -1,0 +1,118 @@
+"""Replies of /v1 servers in OpenAI's exact shape: both spellings of reasoning, sound tool calls, an end that is one.
+
+P5: a stream that stops without an end is an error. P6: the text is `reasoning` (Ollama, vLLM) or `reasoning_content`
+(llama.cpp, LM Studio). P11: Ollama sends `index: 0` for every call, older servers none, some no id.
+Bytes that need no repair are passed on as they came.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from llm_adapter.errors import mid_stream
+from llm_adapter.provider import Json
+
+_FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
+_SUSPECT = re.compile(rb'"(?:tool_calls|reasoning|reasoning_content|error)"')
+INTERRUPTED = "the stream ended before the reply was complete"
+
+
+def repaired(reply: Any, call_id: str) -> Json:
+    """A whole reply of a chat, completions or embeddings call, mended in place."""
+    if isinstance(reply, dict):
+        for choice in reply.get("choices") or ():
+            message = choice.get("message")
+            if isinstance(message, dict):
+                _spell_both(message)
+                for place, tool_call in enumerate(message.get("tool_calls") or ()):
+                    tool_call["id"] = tool_call.get("id") or tool_call_id(call_id, place)
+                    tool_call["type"] = tool_call.get("type") or "function"
+    return reply  # type: ignore[no-any-return]
+
+
+def tool_call_id(call_id: str, place: int) -> str:
+    """An id for a tool call that came without one: unique, and the same for the same call."""
+    return f"call_{call_id[:20]}{place:04d}"
+
+
+def event(chunk: Any) -> bytes:
+    """One server-sent event."""
+    return b"data: " + to_json(chunk) + b"\n\n"
+
+
+class Repair:
+    """Server-sent events in, the same out, mended. Fed in pieces of any size."""
+
+    def __init__(self, call_id: str) -> None:
+        self._rest = b""
+        self._ended = False
+        self._calls: dict[int, ToolCalls] = {}
+        self._id = call_id
+
+    def feed(self, data: bytes) -> bytes:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return b"".join(self._line(line) + b"\n" for line in lines)
+
+    def finish(self) -> bytes:
+        rest = self._line(self._rest) if self._rest else b""
+        return rest if self._ended else rest + b"\n\n" + event(mid_stream(INTERRUPTED))
+
+    def _line(self, line: bytes) -> bytes:
+        if _FINISHED.search(line) or b"[DONE]" in line:
+            self._ended = True
+        field, _, value = line.partition(b":")
+        if field == b"error" or (field == b"data" and _SUSPECT.search(value)):
+            try:
+                chunk = from_json(value.strip())
+            except ValueError:
+                return line
+            # Older llama.cpp sends its error in a field of its own.
+            return b"data: " + to_json(self._chunk({"error": chunk} if field == b"error" else chunk))
+        return line
+
+    def _chunk(self, chunk: Any) -> Any:
+        if not isinstance(chunk, dict):
+            return chunk
+        if chunk.get("error"):
+            self._ended = True
+            return mid_stream(chunk["error"])
+        for choice in chunk.get("choices") or ():
+            delta = choice.get("delta")
+            if isinstance(delta, dict):
+                _spell_both(delta)
+                calls = self._calls.setdefault(choice.get("index") or 0, ToolCalls(self._id))
+                for tool_call in delta.get("tool_calls") or ():
+                    calls.settle(tool_call)
+        return chunk
+
+
+class ToolCalls:
+    """The places and ids of one choice's streamed tool calls: a call with a new id, or a new name, has a new place."""
+
+    def __init__(self, call_id: str) -> None:
+        self._id = call_id
+        self._places: dict[str, int] = {}
+        self._last: int | None = None
+        self._current: dict[Any, int | None] = {}  # the server's index to the place of the call it last meant
+
+    def settle(self, tool_call: Json) -> None:
+        """Give one delta its place, and its id when it opens a call."""
+        given, name = tool_call.get("id"), (tool_call.get("function") or {}).get("name")
+        index = tool_call.get("index")
+        known = self._places.get(given) if given else self._current.get(index, self._last if index is None else None)
+        if known is None or (not given and name):
+            known = len(self._places)
+            tool_call["id"] = given or tool_call_id(self._id, known)
+            tool_call["type"] = tool_call.get("type") or "function"
+            self._places[tool_call["id"]] = known
+        self._current[index] = self._last = known
+        tool_call["index"] = known
+
+
+def _spell_both(message: Json) -> None:
+    text = message.get("reasoning") or message.get("reasoning_content")
+    if isinstance(text, str):
+        message["reasoning"] = message["reasoning_content"] = text

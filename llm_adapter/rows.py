@@ -1,0 +1,117 @@
+"""Parameters as rows: what becomes of each argument of an OpenAI call, why, and how we know.
+
+A row is read, counted, tested and printed (the table of the migration guide is made of them); a branch hides.
+Rule: every parameter is honoured, emulated, ignored with a reason, or refused by name. Nothing falls through.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal, TypeAlias
+
+from llm_adapter.provider import Call, Json, Rejected
+
+Verdict: TypeAlias = Literal["honoured", "emulated", "ignored", "refused"]
+Apply: TypeAlias = Callable[[Any, Json, Call], None]
+
+
+class AdapterWarning(UserWarning):
+    """Something the call asked for was changed or left out because the settings allow it."""
+
+
+def _never(value: Any) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One parameter on one provider."""
+
+    verdict: Verdict
+    note: str  # how it is honoured, or why not
+    source: str = ""  # where the fact comes from: file, symbol, version
+    apply: Apply | None = None  # writes the value into the native request
+    harmless: Callable[[Any], bool] = _never  # values that a refused row accepts: they change nothing
+
+
+Rows: TypeAlias = Mapping[str, Row]
+
+
+def honoured(note: str, apply: Apply | None = None, *, source: str = "") -> Row:
+    """A parameter that means the same on the backend. Without `apply`, the endpoint's code carries it."""
+    return Row("honoured", note, source, apply)
+
+
+def emulated(note: str, apply: Apply | None = None, *, source: str = "") -> Row:
+    return Row("emulated", note, source, apply)
+
+
+def ignored(reason: str, *, source: str = "") -> Row:
+    """A parameter that only labels a request: it is accepted and left out."""
+    return Row("ignored", reason, source)
+
+
+def refused(reason: str, *, source: str = "", harmless: Callable[[Any], bool] = _never) -> Row:
+    return Row("refused", reason, source, None, harmless)
+
+
+def only(value: Any, reason: str, *, source: str = "") -> Row:
+    """A parameter of which one value is accepted, because it is what happens anyway."""
+    return refused(reason, source=source, harmless=lambda given: bool(given == value))
+
+
+def field(name: str, note: str = "", *, source: str = "") -> Row:
+    """A top-level field of the native request with the same meaning."""
+
+    def apply(value: Any, native: Json, call: Call) -> None:
+        native[name] = value
+
+    return honoured(note or f"`{name}`", apply, source=source)
+
+
+def option(name: str, note: str = "", *, source: str = "") -> Row:
+    """An entry of the native request's `options` with the same meaning."""
+
+    def apply(value: Any, native: Json, call: Call) -> None:
+        native.setdefault("options", {})[name] = value
+
+    return honoured(note or f"`options.{name}`", apply, source=source)
+
+
+def translate(rows: Rows, call: Call, native: Json, *, provider: str) -> None:
+    """Write every argument of the call into `native` by its row. None is OpenAI's "not given".
+
+    Raises `Rejected` for a refused or unknown parameter, unless the settings say "warn" or "ignore".
+    """
+    for name, value in call.body.items():
+        if value is None:
+            continue
+        row = rows.get(name)
+        if row is None:
+            unsupported(
+                call, name, f"`{name}` is not a parameter of {call.path} on provider {provider!r}{_near(name, rows)}"
+            )
+        elif row.apply is not None:
+            row.apply(value, native, call)
+        elif row.verdict == "refused" and not row.harmless(value):
+            unsupported(call, name, f"`{name}` is not available on provider {provider!r}: {row.note}")
+
+
+def unsupported(call: Call, name: str, message: str) -> None:
+    """Apply the settings' policy to something that cannot be done. Raises `Rejected` when it is "error"."""
+    match call.settings.unsupported:
+        case "error":
+            hint = '; `unsupported = "warn"` in the profile leaves it out instead'
+            raise Rejected(message + hint, param=name, code="unsupported_parameter")
+        case "warn":
+            warnings.warn(f"left out: {message}", AdapterWarning, stacklevel=2)
+        case "ignore":
+            pass
+
+
+def _near(name: str, rows: Rows) -> str:
+    matches = get_close_matches(name, rows, n=1)
+    return f"; did you mean `{matches[0]}`?" if matches else ""

@@ -1,0 +1,103 @@
+"""What every test stands on: a clean environment, both colours of client, and a mocked Ollama on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import respx
+from respx.mocks import HTTPCoreMocker
+
+from llm_adapter import AsyncOpenAI, OpenAI, Settings
+
+# respx patches httpx's transport; the SDK has run on httpx2 since 3.0 (openai-sdk.md §5). P7
+HTTPCoreMocker.add_targets(*[target.replace("httpcore.", "httpcore2.") for target in HTTPCoreMocker.targets])
+
+HOST = "http://ollama.test:11434"
+HI: list[Any] = [{"role": "user", "content": "Hello"}]
+DONE = {"done": True, "done_reason": "stop", "prompt_eval_count": 3, "eval_count": 2, "total_duration": 9}
+_VARIABLES = ("OPENAI_", "OLLAMA_", "LLM_ADAPTER_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """No variable and no file of the machine's reaches a test."""
+    import os
+
+    for name in list(os.environ):
+        if name.upper().startswith(_VARIABLES):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+
+
+class Run:
+    """One action in one colour: `run(lambda client: client.models.list())`."""
+
+    def __init__(self, colour: str) -> None:
+        self.colour = colour
+
+    def __call__(self, action: Callable[[Any], Any], **options: Any) -> Any:
+        return self._run(action, lambda reply: reply, options)
+
+    def stream(self, action: Callable[[Any], Any], **options: Any) -> list[Any]:
+        """All chunks of a streamed call."""
+        return self._run(action, list, options)  # type: ignore[no-any-return]
+
+    def _run(self, action: Callable[[Any], Any], collect: Callable[[Any], Any], options: dict[str, Any]) -> Any:
+        options = {"settings": Settings(provider="ollama", host=HOST), "max_retries": 0, **options}
+        if self.colour == "sync":
+            with OpenAI(**options) as client:
+                return collect(action(client))
+
+        async def main() -> Any:
+            async with AsyncOpenAI(**options) as client:
+                reply = await action(client)
+                return reply if collect is not list else [chunk async for chunk in reply]
+
+        return asyncio.run(main())
+
+
+@pytest.fixture(params=["sync", "async"])
+def run(request: pytest.FixtureRequest) -> Run:
+    return Run(request.param)
+
+
+class Server:
+    """A mocked server: say what it answers, look at what it was sent."""
+
+    def __init__(self, router: respx.MockRouter, root: str) -> None:
+        self._router = router
+        self._root = root
+
+    def answer(
+        self, path: str, status: int = 200, body: Any = None, *, method: str = "POST", **headers: str
+    ) -> respx.Route:
+        """Answer with JSON, with text, or - for a list of dictionaries - with lines of JSON."""
+        if isinstance(body, list):
+            body = "".join(json.dumps(line) + "\n" for line in body)
+        content = body if isinstance(body, (str, bytes)) else json.dumps(body)
+        return self._router.request(method, self._root + path).respond(status, content=content, headers=headers)
+
+    @property
+    def request(self) -> Any:
+        """The last request that left."""
+        return self._router.calls.last.request
+
+    @property
+    def sent(self) -> Any:
+        """Its JSON."""
+        return json.loads(self.request.content)
+
+    @property
+    def count(self) -> int:
+        return len(self._router.calls)
+
+
+@pytest.fixture
+def ollama() -> Iterator[Server]:
+    with respx.mock(assert_all_called=False) as router:
+        yield Server(router, HOST)
