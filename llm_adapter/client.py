@@ -139,10 +139,12 @@ class OpenAI(_Adapter, openai.OpenAI):
             return super()._send_request(request, stream=stream, **kwargs)
         if trip.startup is not None:
             trip.move(request, trip.startup())
-        if trip.untouched:
-            return super()._send_request(request, stream=stream, **kwargs)
         responses: Sequence[Any] = ()
         while requests := trip.requests(self._client, request):
+            for earlier in responses:
+                earlier.close()
+            if trip.untouched:
+                return super()._send_request(requests[0], stream=stream, **kwargs)
             responses = self._send_all(requests, **kwargs)
             for response in trip.unread(responses):
                 response.read()
@@ -154,7 +156,12 @@ class OpenAI(_Adapter, openai.OpenAI):
         if len(requests) == 1:
             return [send(requests[0], stream=True, **kwargs)]
         with ThreadPoolExecutor(len(requests)) as pool:
-            return list(pool.map(lambda one: send(one, stream=True, **kwargs), requests))
+            futures = [pool.submit(send, one, stream=True, **kwargs) for one in requests]
+        if any(future.exception() for future in futures):
+            for future in futures:
+                if future.exception() is None:
+                    future.result().close()
+        return [future.result() for future in futures]
 
 
 class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
@@ -189,10 +196,12 @@ class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
             return await super()._send_request(request, stream=stream, **kwargs)
         if trip.startup is not None:
             trip.move(request, await to_thread.run_sync(trip.startup))
-        if trip.untouched:
-            return await super()._send_request(request, stream=stream, **kwargs)
         responses: Sequence[Any] = ()
         while requests := trip.requests(self._client, request):
+            for earlier in responses:
+                await earlier.aclose()
+            if trip.untouched:
+                return await super()._send_request(requests[0], stream=stream, **kwargs)
             responses = await self._send_all(requests, **kwargs)
             for response in trip.unread(responses):
                 await response.aread()
@@ -204,11 +213,20 @@ class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
         if len(requests) == 1:
             return [await send(requests[0], stream=True, **kwargs)]
         responses: dict[int, Any] = {}
+        failures: list[Exception] = []
 
         async def one(place: int) -> None:
-            responses[place] = await send(requests[place], stream=True, **kwargs)
+            try:
+                responses[place] = await send(requests[place], stream=True, **kwargs)
+            except Exception as error:  # out of its group: the SDK knows HTTP's errors, not groups of them
+                failures.append(error)
+                group.cancel_scope.cancel()
 
         async with create_task_group() as group:
             for place in range(len(requests)):
                 group.start_soon(one, place)
+        if failures:
+            for response in responses.values():
+                await response.aclose()
+            raise failures[0]
         return [responses[place] for place in range(len(requests))]

@@ -13,6 +13,9 @@ from pydantic_core import from_json
 
 from llm_adapter.provider import Json, NativeReply, Rejected
 
+PROMPT = "prompt"  # stands for the parameter that holds it
+_PROMPTS = {"/chat/completions": "messages", "/completions": "prompt", "/embeddings": "input", "/responses": "input"}
+
 
 class Meaning(NamedTuple):
     phrase: str  # in the server's message
@@ -23,10 +26,10 @@ class Meaning(NamedTuple):
 # Source: the recordings of ollama 0.24.0 and 0.32.15; ollama server/routes.go v0.24.0; llama.cpp
 # tools/server/server-context.cpp and server-common.cpp (2026-09); vllm entrypoints/openai/serving_engine.py.
 MEANINGS = (
-    Meaning("exceeds the context length", "context_length_exceeded", "messages"),
-    Meaning("exceeds the available context size", "context_length_exceeded", "messages"),
-    Meaning("is too large to process. increase the physical batch size", "context_length_exceeded", "input"),
-    Meaning("maximum context length is", "context_length_exceeded", "messages"),
+    Meaning("exceeds the context length", "context_length_exceeded", PROMPT),
+    Meaning("exceeds the available context size", "context_length_exceeded", PROMPT),
+    Meaning("is too large to process. increase the physical batch size", "context_length_exceeded", PROMPT),
+    Meaning("maximum context length is", "context_length_exceeded", PROMPT),
     Meaning("does not support tools", "unsupported_parameter", "tools"),
     Meaning("tools param requires --jinja", "unsupported_parameter", "tools"),
     Meaning("does not support thinking", "unsupported_parameter", "reasoning_effort"),
@@ -49,16 +52,14 @@ _KINDS = {
 }
 
 
-def checked(reply: NativeReply) -> NativeReply:
-    """The reply itself. Raises `Rejected` when it is an error."""
+def checked(reply: NativeReply, path: str = "/chat/completions") -> NativeReply:
+    """The reply itself. Raises `Rejected` when it is an error. path: the OpenAI call's."""
     if reply.status >= 400:
-        raise failure(reply)
+        refusal = rejected(reply.status, *_reason(reply))
+        if refusal.error["param"] == PROMPT:
+            refusal.error["param"] = _PROMPTS.get(path)
+        raise refusal
     return reply
-
-
-def failure(reply: NativeReply) -> Rejected:
-    """A server's error as the refusal that the SDK raises its class from."""
-    return rejected(reply.status, *_reason(reply))
 
 
 def rejected(status: int, message: str, details: Json) -> Rejected:
@@ -77,7 +78,9 @@ def rejected(status: int, message: str, details: Json) -> Rejected:
 def mid_stream(error: Any) -> Json:
     """The envelope for an error inside a stream, which the SDK raises as `openai.APIError`."""
     message, details = _unwrapped(error)
-    return rejected(500, message, details).envelope()
+    refusal = rejected(500, message, details)
+    refusal.error["param"] = None
+    return refusal.envelope()
 
 
 def _reason(reply: NativeReply) -> tuple[str, Json]:

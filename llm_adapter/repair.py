@@ -61,16 +61,17 @@ class Repair:
         return rest if self._ended else rest + b"\n\n" + event(mid_stream(INTERRUPTED))
 
     def _line(self, line: bytes) -> bytes:
-        if _FINISHED.search(line) or b"[DONE]" in line:
-            self._ended = True
         field, _, value = line.partition(b":")
+        if _FINISHED.search(line) or (field == b"data" and value.strip() == b"[DONE]"):
+            self._ended = True
         if field == b"error" or (field == b"data" and _SUSPECT.search(value)):
             try:
                 chunk = from_json(value.strip())
             except ValueError:
                 return line
             # Older llama.cpp sends its error in a field of its own.
-            return b"data: " + to_json(self._chunk({"error": chunk} if field == b"error" else chunk))
+            chunk = self._chunk({"error": chunk} if field == b"error" else chunk)
+            return b"data: " + to_json(chunk) + (b"\r" if line.endswith(b"\r") else b"")
         return line
 
     def _chunk(self, chunk: Any) -> Any:

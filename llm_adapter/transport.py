@@ -29,6 +29,7 @@ class RoundTrip:
         self._exchange = exchange
         self._path = path
         self._begun = False  # the first request of all is the one that the SDK built
+        self._address: Address | None = None  # of the server that was started for it
 
     @property
     def startup(self) -> Callable[[], Address] | None:
@@ -39,7 +40,8 @@ class RoundTrip:
         return lambda: provider.start(self._connection.effective, self._path)
 
     def move(self, request: Any, address: Address) -> None:
-        """Point a request at a server that was started for it."""
+        """Point a request, and those that follow it, at a server that was started for it."""
+        self._address = address
         target = type(request.url)(address.root)
         request.url = request.url.copy_with(scheme=target.scheme, host=target.host, port=target.port)
         request.headers["host"] = f"{target.host}:{target.port}"
@@ -52,7 +54,7 @@ class RoundTrip:
     def requests(self, client: Any, first: Any) -> list[Any]:
         """The HTTP requests to send next, side by side; none when the reply is complete."""
         if self._exchange is None:
-            return []
+            return [first]
         natives = self._exchange.pending
         built = [] if self._begun else [first]
         self._begun = True
@@ -65,13 +67,16 @@ class RoundTrip:
         if native.body is not None:
             headers.append(("content-type", "application/json"))
         extensions = {key: value for key, value in first.extensions.items() if key != EXTENSION}
-        return client.build_request(
+        request = client.build_request(
             native.method,
             self._connection.url(native.path if native.path is not None else self._path.lstrip("/")),
             headers=headers,
             content=None if native.body is None else to_json(native.body),
             extensions=extensions,
         )
+        if self._address is not None:
+            self.move(request, self._address)
+        return request
 
     def unread(self, responses: Sequence[Any]) -> list[Any]:
         """The responses whose body is wanted whole: errors, and everything that is not a stream."""
@@ -130,6 +135,8 @@ class _Body:
     """A streamed body for both colours, as httpx's own ByteStream is; made a stream of one HTTP family above."""
 
     answer: Any = None  # the response that this is the body of
+    # Kept, for the SDK reads on after [DONE] with a second iterator: a body read to its end keeps the connection.
+    _source: Any = None
 
     def __init__(self, content: bytes | Events, natives: Sequence[Any]) -> None:
         self._content = content
@@ -139,7 +146,8 @@ class _Body:
         if isinstance(self._content, bytes):
             yield self._content
             return
-        for data in self._natives[-1].iter_bytes():
+        self._source = self._source or self._natives[-1].iter_bytes()
+        for data in self._source:
             if out := self._content.feed(data):
                 yield out
         yield self._content.finish()
@@ -148,7 +156,8 @@ class _Body:
         if isinstance(self._content, bytes):
             yield self._content
             return
-        async for data in self._natives[-1].aiter_bytes():
+        self._source = self._source or self._natives[-1].aiter_bytes()
+        async for data in self._source:
             if out := self._content.feed(data):
                 yield out
         yield self._content.finish()

@@ -44,7 +44,7 @@ def spoken(call: Call, dialect: Dialect) -> Flow:
     if not dialect.repaired:
         yield NativeRequest("POST", None, body, untouched=True)
     reply: NativeReply = yield NativeRequest("POST", None, body, stream=call.stream)
-    checked(reply)
+    checked(reply, call.path)
     return Repair(call.id) if call.stream else repaired(reply.json(), call.id)
 
 

@@ -21,7 +21,7 @@ from llm_adapter.repair import INTERRUPTED
 def flow(call: Call) -> Flow:
     """One request, one reply."""
     reply: NativeReply = yield NativeRequest("POST", "/api/generate", request(call), stream=call.stream)
-    checked(reply)
+    checked(reply, call.path)
     return Events(call) if call.stream else response(call, reply.json())
 
 

@@ -19,7 +19,7 @@ from llm_adapter.providers.ollama.params import EMBEDDINGS
 def flow(call: Call) -> Flow:
     """One request for all inputs."""
     reply: NativeReply = yield NativeRequest("POST", "/api/embed", request(call))
-    return response(call, checked(reply).json())
+    return response(call, checked(reply, call.path).json())
 
 
 def request(call: Call) -> Json:

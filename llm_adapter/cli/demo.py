@@ -1,0 +1,86 @@
+"""`llm-adapter demo`: an OpenAI script, run on whatever is chosen; on the embedded llama.cpp when nothing is."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from llm_adapter.cli import local
+from llm_adapter.client import OpenAI
+from llm_adapter.settings import Settings
+
+_HERE = Path(__file__).parent
+# A wheel carries the example beside this file (pyproject.toml, force-include); a checkout has it in its own folder.
+_SCRIPTS = (_HERE / "openai_app.py", _HERE.parents[1] / "examples" / "openai_app.py")
+
+
+def demo(
+    profile: Annotated[
+        str | None, typer.Option(help="A profile of your configuration; the embedded llama.cpp otherwise.")
+    ] = None,
+) -> None:
+    """Run an OpenAI script: a chat, a streamed chat, a tool call, a structured output, embeddings."""
+    console = Console(soft_wrap=True, highlight=False)
+    settings, offer = _settings(profile), None
+    if settings is None:
+        settings, offer = Settings(provider="embedded"), local.ollama(os.environ)
+    if offer is not None and _accepted(offer):
+        settings, offer = offer, None
+    script = next(path for path in _SCRIPTS if path.is_file())
+    console.print(f"[bold]{script.name}[/bold] on {_place(settings)}\n[dim]{script}[/dim]")
+    started = time.monotonic()
+    with OpenAI(settings=settings) as client:
+        _module(script).main(client)
+    console.print(f"\n[bold]Done[/bold] in {time.monotonic() - started:.1f} s.", end=" ")
+    console.print("The same script on anything else: llm-adapter demo --profile NAME")
+    if offer is not None:
+        console.print(_hint(offer), markup=False)
+
+
+def _settings(profile: str | None) -> Settings | None:
+    """What the option or the environment names; None when they name nothing. A file alone does not redirect a demo."""
+    if profile or os.environ.get("LLM_ADAPTER_PROFILE") or os.environ.get("LLM_ADAPTER_PROVIDER"):
+        return Settings.load(profile=profile)
+    if any(name.startswith("LLM_ADAPTER_") for name in os.environ):
+        return Settings.load(provider="embedded")
+    return None
+
+
+def _place(settings: Settings) -> str:
+    if settings.provider == "embedded" and settings.model_path is None:
+        return "the embedded llama.cpp, with two tiny models that know a few sentences"
+    if settings.provider == "embedded":
+        return f"the embedded llama.cpp, with {settings.model_path}"
+    return f"provider {settings.provider}" + (
+        f" at {address}" if (address := settings.host or settings.base_url) else ""
+    )
+
+
+def _accepted(offer: Settings) -> bool:
+    """Whether a person at a terminal wants the Ollama that was found; nobody else is asked."""
+    if not offer.models.get("*") or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    question = f"Ollama is running at {offer.host}. Run on it, with {offer.models['*']}, instead of the embedded one?"
+    return typer.confirm(question, default=False)
+
+
+def _hint(offer: Settings) -> str:
+    if not offer.models.get("*"):
+        return f"Ollama is running at {offer.host}, without a model that chats: `ollama pull qwen3` gets one."
+    return f"Ollama is running at {offer.host}. To run the demo on it:\n  {local.command(offer)}"
+
+
+def _module(path: Path) -> Any:
+    spec = spec_from_file_location("openai_app", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

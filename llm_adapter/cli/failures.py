@@ -1,0 +1,52 @@
+"""An error as one line: what went wrong, where, what to do."""
+
+from __future__ import annotations
+
+import openai
+
+_WHERE = "`llm-adapter config` shows the address and where it comes from"
+
+
+def explained(error: openai.OpenAIError) -> str:
+    """The line for an error of ours or of the SDK's."""
+    return " ".join(_text(error).split())
+
+
+def _text(error: openai.OpenAIError) -> str:
+    match error:
+        case openai.APITimeoutError():
+            return f"no answer in time from {_address(error)}: is the server loading a model? {_WHERE}"
+        case openai.APIConnectionError():
+            return f"no connection to {_address(error)} ({_cause(error)}): is the server running? {_WHERE}"
+        case openai.APIStatusError():
+            return f"{_address(error)} answered {error.status_code}: {_message(error)}{_advice(error)}"
+        case openai.APIError():
+            return f"{_address(error)}: {_message(error)}"
+        case _:
+            return str(error)
+
+
+def _address(error: openai.APIError) -> str:
+    url = error.request.url
+    return f"{url.scheme}://{url.netloc.decode()}"
+
+
+def _cause(error: BaseException) -> str:
+    """The first cause: the HTTP client wraps the system's error several times."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+def _message(error: openai.APIError) -> str:
+    """The server's own words; the SDK's message repeats the whole body."""
+    message = error.body.get("message") if isinstance(error.body, dict) else None
+    return str(message or error.message)
+
+
+def _advice(error: openai.APIStatusError) -> str:
+    if error.status_code in (401, 403):
+        return "; `llm-adapter config` shows which key is used"
+    if error.status_code == 404:
+        return '; `models = { "*" = "a model that the server has" }` in the profile maps the names of call sites'
+    return ""

@@ -1,0 +1,112 @@
+"""One script for both colours: a generator that yields whatever the async client has one await."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from typing import Any, TypeAlias
+
+import httpx2
+
+from llm_adapter import AsyncOpenAI, OpenAI, Settings
+
+HOST = "http://ollama.test:11434"
+Script: TypeAlias = Callable[[Any], Generator[Any, Any, Any]]
+
+
+class Play:
+    """`play(script)`: the script's result, with a client of one colour on a mocked Ollama, or on what is given."""
+
+    def __init__(self, colour: str) -> None:
+        self.colour = colour
+
+    def __call__(self, script: Script, **options: Any) -> Any:
+        options = {"settings": Settings(provider="ollama", host=HOST), "max_retries": 0, **options}
+        if self.colour == "async":
+            return asyncio.run(self._async(script, options))
+        with OpenAI(**options) as client:
+            played = script(client)
+            value = None
+            while True:
+                try:
+                    value = played.send(value)
+                except StopIteration as stop:
+                    return stop.value
+
+    async def _async(self, script: Script, options: dict[str, Any]) -> Any:
+        async with AsyncOpenAI(**options) as client:
+            played = script(client)
+            proceed = lambda: next(played)  # noqa: E731
+            while True:
+                try:
+                    step = proceed()
+                except StopIteration as stop:
+                    return stop.value
+                try:
+                    value = await step if inspect.isawaitable(step) else step
+                except Exception as error:
+                    proceed = lambda error=error: played.throw(error)  # noqa: E731
+                else:
+                    proceed = lambda value=value: played.send(value)  # noqa: E731
+
+    def http(self, handler: Callable[[Any], Any], family: Any = httpx2, **options: Any) -> Any:
+        """An HTTP client of the caller's own, in this colour, that asks nothing but the handler."""
+        kind = family.Client if self.colour == "sync" else family.AsyncClient
+        return kind(transport=family.MockTransport(handler), **options)
+
+
+COLOURS = (Play("sync"), Play("async"))
+
+
+def colour(play: Play) -> str:
+    return play.colour
+
+
+def every(stream: Any) -> Any:
+    """All items of a stream, to be yielded by a script."""
+    if not hasattr(stream, "__aiter__"):
+        return list(stream)
+
+    async def collect() -> list[Any]:
+        return [item async for item in stream]
+
+    return collect()
+
+
+def first(stream: Any) -> Any:
+    """The next item of a stream, to be yielded by a script."""
+    return stream.__anext__() if hasattr(stream, "__anext__") else next(stream)
+
+
+def entered(manager: Any) -> Any:
+    return manager.__aenter__() if hasattr(manager, "__aenter__") else manager.__enter__()
+
+
+def left(manager: Any) -> Any:
+    none = (None, None, None)
+    return manager.__aexit__(*none) if hasattr(manager, "__aexit__") else manager.__exit__(*none)
+
+
+class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """A native body that comes in pieces; an exception among them is raised. Knows whether it was closed."""
+
+    def __init__(self, *pieces: bytes | Exception) -> None:
+        self.pieces = pieces
+        self.closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self.pieces:
+            if isinstance(piece, Exception):
+                raise piece
+            yield piece
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self:
+            yield piece
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def aclose(self) -> None:
+        self.closed = True

@@ -1,0 +1,137 @@
+"""OpenAI's messages on Ollama: one for one, nothing taken apart, nothing lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openai
+import pytest
+from conftest import DONE, HI
+from recorded import call
+
+from llm_adapter import AdapterWarning, Rejected
+from llm_adapter.providers.ollama.messages import messages
+
+PNG = "iVBORw0KGgo="
+IMAGE = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}", "detail": "low"}}
+CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"a": 1}'}}
+NATIVE_CALL = {"id": "c1", "function": {"name": "f", "arguments": {"a": 1}}}
+
+
+def text(value: str) -> dict[str, str]:
+    return {"type": "text", "text": value}
+
+
+TRANSLATED: list[tuple[str, list[Any], list[Any]]] = [
+    ("text", HI, HI),
+    ("parts", [{"role": "user", "content": [text("a"), text("b")]}], [{"role": "user", "content": "a\nb"}]),
+    (  # P19
+        "parts and image",
+        [{"role": "user", "content": [text("a"), IMAGE, text("b")]}],
+        [{"role": "user", "content": "a\nb", "images": [PNG]}],
+    ),
+    (  # P20: a string, which Ollama's guides use
+        "image as string",
+        [{"role": "user", "content": [{"type": "image_url", "image_url": f"data:image/png;base64,{PNG}"}]}],
+        [{"role": "user", "content": "", "images": [PNG]}],
+    ),
+    ("developer", [{"role": "developer", "content": "x"}, *HI], [{"role": "system", "content": "x"}, *HI]),  # P8
+    (  # P8: templates keep the first system message only
+        "leading system messages",
+        [{"role": "system", "content": "x"}, {"role": "developer", "content": [text("y")]}, *HI],
+        [{"role": "system", "content": "x\n\ny"}, *HI],
+    ),
+    ("later developer", [*HI, {"role": "developer", "content": "x"}], [*HI, {"role": "system", "content": "x"}]),
+    (
+        "tool round",
+        [
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
+            {"role": "tool", "tool_call_id": "c1", "content": "r"},
+        ],
+        [
+            {"role": "assistant", "content": "", "tool_calls": [NATIVE_CALL]},
+            {"role": "tool", "content": "r", "tool_call_id": "c1", "tool_name": "f"},
+        ],
+    ),
+    (  # P19: Ollama's /v1 loses the id here
+        "tool result in parts",
+        [{"role": "tool", "tool_call_id": "c9", "content": [text("r")]}],
+        [{"role": "tool", "content": "r", "tool_call_id": "c9"}],
+    ),
+    (  # P30: "" is what OpenAI itself sends for no arguments, sometimes
+        "empty arguments",
+        [
+            {
+                "role": "assistant",
+                "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}],
+            }
+        ],
+        [{"role": "assistant", "content": "", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": {}}}]}],
+    ),
+    (
+        "history with reasoning",
+        [{"role": "assistant", "content": "x", "reasoning_content": "t"}],
+        [{"role": "assistant", "content": "x", "thinking": "t"}],
+    ),
+    ("refusal", [{"role": "assistant", "content": None, "refusal": "no"}], [{"role": "assistant", "content": "no"}]),
+]
+
+
+@pytest.mark.parametrize(("given", "native"), [row[1:] for row in TRANSLATED], ids=[row[0] for row in TRANSLATED])
+def test_messages(given: list[Any], native: list[Any]) -> None:
+    """The native messages of one conversation."""
+    assert messages(call("/chat/completions", {"messages": given})) == native
+
+
+REFUSED: list[tuple[Any, str]] = [
+    ([], "at least one message"),
+    ("hello", "must be a list"),
+    ([{"role": "user"}], "needs more than it has"),
+    ([{"role": "user", "content": None}], "content must be"),
+    ([{"role": "pope", "content": "x"}], "'pope'"),
+    (["x"], "is an object with a role"),
+    ([{"role": "user", "content": [{"type": "file", "file": {}}]}], "content part 'file'"),
+    ([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.test/b.png"}}]}], "image"),
+    ([{"role": "tool", "content": "x"}], "needs more"),
+    ([{"role": "function", "name": "f", "content": "x"}], "form before `tools`"),
+    ([{"role": "assistant", "audio": {"id": "a"}}], "`audio`"),
+    ([{"role": "assistant", "tool_calls": [{"id": "c", "type": "custom", "custom": {}}]}], "function tool calls"),
+    (
+        [{"role": "assistant", "tool_calls": [{"id": "c", "function": {"name": "f", "arguments": "{"}}]}],
+        "arguments must be a JSON object",
+    ),
+]
+
+
+@pytest.mark.parametrize(("given", "reason"), REFUSED, ids=[row[1] for row in REFUSED])
+def test_refused_messages(given: Any, reason: str) -> None:
+    """What cannot be sent is refused with its place; nothing is left out."""
+    with pytest.raises(Rejected, match=reason) as caught:
+        messages(call("/chat/completions", {"messages": given}))
+    assert caught.value.error["param"] == "messages"
+
+
+def test_refusal_is_the_sdks_own_error(run: Any, ollama: Any) -> None:
+    """A refusal never leaves the process and arrives as BadRequestError."""
+    with pytest.raises(openai.BadRequestError, match=r"messages\[0\]: content part 'file'") as caught:
+        run(
+            lambda client: client.chat.completions.create(
+                model="m", messages=[{"role": "user", "content": [{"type": "file"}]}]
+            )
+        )
+    assert caught.value.param == "messages"
+    assert ollama.count == 0
+
+
+def test_participant_names_follow_the_policy(run: Any, ollama: Any) -> None:
+    """A participant's name changes the prompt, and Ollama has no place for it: refused, or left out with a warning."""
+    from llm_adapter import Settings
+
+    named = [{"role": "user", "name": "ana", "content": "Hello"}]
+    ollama.answer("/api/chat", body={"message": {"content": "x"}, **DONE})
+    with pytest.raises(openai.BadRequestError, match="`name` is not available"):
+        run(lambda client: client.chat.completions.create(model="m", messages=named))
+    lenient = Settings(provider="ollama", host="http://ollama.test:11434", unsupported="warn")
+    with pytest.warns(AdapterWarning, match="`name`"):
+        run(lambda client: client.chat.completions.create(model="m", messages=named), settings=lenient)
+    assert ollama.sent["messages"] == HI

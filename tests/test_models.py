@@ -1,0 +1,124 @@
+"""Models, embeddings and completions on native Ollama, through the public client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import openai
+import pytest
+from conftest import DONE, HOST
+from recorded import SERVERS, exchanges
+
+from llm_adapter import Settings
+
+
+def models(server: str, method: str, path: str) -> Any:
+    return next(one for one in exchanges(server, "models", "native") if (one.method, one.path) == (method, path))
+
+
+@pytest.mark.parametrize("server", SERVERS[:2])
+def test_list(server: str, run: Any, ollama: Any) -> None:
+    """The models that /v1 lists, with its ids, times and owners."""
+    import json
+
+    ollama.answer("/api/tags", body=models(server, "GET", "/api/tags").body, method="GET")
+    theirs = next(one for one in exchanges(server, "models", "v1") if one.path == "/v1/models")
+    assert [one.to_dict() for one in run(lambda client: client.models.list()).data] == json.loads(theirs.body)["data"]
+
+
+@pytest.mark.parametrize("name", ["tiny", "hf.co/someone/tiny:Q4", "gpt-4o-mini"])
+def test_retrieve(name: str, run: Any, ollama: Any) -> None:
+    """One model, by any name: a slash is 404 on Ollama's /v1, and an alias is resolved."""
+    ollama.answer("/api/show", body=models(SERVERS[0], "POST", "/api/show").body)
+    aliased = Settings(provider="ollama", host=HOST, models={"gpt-4o-mini": "qwen3:8b"})
+    model = run(lambda client: client.models.retrieve(name), settings=aliased)
+    real = "qwen3:8b" if name == "gpt-4o-mini" else name
+    assert ollama.sent == {"model": real}
+    assert (model.id, model.created > 1_700_000_000) == (real, True)
+    assert model.owned_by == ("someone" if "/" in name else "library")
+
+
+def test_delete(run: Any, ollama: Any) -> None:
+    ollama.answer("/api/delete", body="", method="DELETE")
+    deleted = run(lambda client: client.models.delete("tiny"))
+    assert (deleted.id, deleted.deleted, ollama.sent) == ("tiny", True, {"model": "tiny"})
+
+
+@pytest.mark.parametrize("action", ["retrieve", "delete"])
+def test_missing(action: str, run: Any, ollama: Any) -> None:
+    """A model that is not there is NotFoundError with OpenAI's code. P12"""
+    ollama.answer("/api/show", 404, {"error": "model 'nope:latest' not found"})
+    ollama.answer("/api/delete", 404, {"error": "model 'nope' not found"}, method="DELETE")
+    with pytest.raises(openai.NotFoundError, match="nope") as caught:
+        run(lambda client: getattr(client.models, action)("nope"))
+    assert caught.value.code == "model_not_found"
+
+
+def test_alias_and_default(run: Any, ollama: Any) -> None:
+    """Call sites keep their names; the reply names the real model. P12"""
+    ollama.answer("/api/chat", body={"model": "qwen3:8b", "message": {"content": "x"}, **DONE})
+    settings = Settings(provider="ollama", host=HOST, models={"gpt-4o-mini": "qwen3:8b", "*": "llama3:8b"})
+    for asked, real in {"gpt-4o-mini": "qwen3:8b", "gpt-4.1": "llama3:8b", "qwen3:8b": "qwen3:8b"}.items():
+        reply = run(
+            lambda client, asked=asked: client.chat.completions.create(
+                model=asked, messages=[{"role": "user", "content": "x"}]
+            ),
+            settings=settings,
+        )
+        assert ollama.sent["model"] == real
+    assert reply.model == "qwen3:8b"
+
+
+TOKENS: list[Any] = [[1, 2, 3], [[1, 2], [3]]]
+
+
+@pytest.mark.parametrize("given", TOKENS)
+def test_token_ids_are_refused_with_the_cure(given: Any, run: Any, ollama: Any) -> None:
+    """LangChain sends token ids of another model's vocabulary; the error names its switch. P16"""
+    with pytest.raises(openai.BadRequestError, match="check_embedding_ctx_length=False"):
+        run(lambda client: client.embeddings.create(model="e", input=given))
+    with pytest.raises(openai.BadRequestError, match="token ids"):
+        run(lambda client: client.completions.create(model="m", prompt=given))
+    assert ollama.count == 0
+
+
+def test_empty_text_is_embedded(run: Any, ollama: Any) -> None:
+    """Natively, "" only loads the model and gives nothing (recordings: embed_empty); [""] gives its embedding."""
+    ollama.answer("/api/embed", body={"model": "e", "embeddings": [[0.5, 0.25]], "prompt_eval_count": 2})
+    reply = run(lambda client: client.embeddings.create(model="e", input=""))
+    assert (ollama.sent["input"], reply.data[0].embedding) == ([""], [0.5, 0.25])
+
+
+def test_missing_embeddings_are_an_error(run: Any, ollama: Any) -> None:
+    """Fewer vectors than inputs would shift every one after the gap."""
+    ollama.answer("/api/embed", body={"model": "e", "embeddings": [[0.5]]})
+    with pytest.raises(openai.InternalServerError, match="1 embeddings for 2 inputs"):
+        run(lambda client: client.embeddings.create(model="e", input=["a", "b"]))
+
+
+def test_suffix_uses_the_models_infill_template(run: Any, ollama: Any) -> None:
+    ollama.answer("/api/generate", body={"model": "m", "response": "x", **DONE})
+    run(lambda client: client.completions.create(model="m", prompt="def f(", suffix="return"))
+    assert (ollama.sent["suffix"], ollama.sent["raw"]) == ("return", False)
+
+
+def test_timings(run: Any, ollama: Any) -> None:
+    """Ollama's own figures, with attributes, on the reply and on a stream's last chunk."""
+    ollama.answer("/api/chat", body={"model": "m", "message": {"content": "x"}, **DONE})
+    asked: Any = {"model": "m", "messages": [{"role": "user", "content": "x"}]}
+    reply = run(lambda client: client.chat.completions.create(**asked))
+    assert (reply.ollama.total_duration, reply.ollama.load_duration) == (9, None)
+    assert reply.to_dict()["ollama"] == {"total_duration": 9, "prompt_eval_count": 3, "eval_count": 2}
+    chunks = run.stream(lambda client: client.chat.completions.create(**asked, stream=True))
+    assert chunks[-1].ollama.total_duration == 9
+
+
+def test_untranslated_endpoints_go_to_v1(run: Any, ollama: Any) -> None:
+    """What has no native form is Ollama's /v1's, aliases resolved."""
+    ollama.answer("/v1/moderations", 404, "404 page not found")
+    with pytest.raises(openai.NotFoundError):
+        run(
+            lambda client: client.moderations.create(input="x", model="a"),
+            settings=Settings(provider="ollama", host=HOST, models={"a": "b"}),
+        )
+    assert ollama.sent["model"] == "b"
