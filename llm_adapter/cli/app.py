@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 import openai
+import pydantic
 import typer
 
 from llm_adapter.cli.config import config
@@ -26,3 +27,5 @@ def run() -> None:
         app()
     except openai.OpenAIError as error:
         sys.exit(f"llm-adapter: {explained(error)}")
+    except pydantic.ValidationError as error:  # from .parse(): the reply is not what the call asked for
+        sys.exit(f"llm-adapter: the model's reply does not fit {error.title}: try a larger model")

@@ -31,8 +31,8 @@ def config(
     if as_json:
         print(json.dumps({"address": address, "key": key, "settings": fields}, indent=2))
         return
-    console = Console(soft_wrap=True, highlight=False)
-    console.print(f"address  {address}\nkey      {key}", markup=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False)  # "[profiles.local]" would pass for markup
+    console.print(f"address  {address}\nkey      {key}")
     console.print(_table(fields), soft_wrap=False)
 
 
@@ -41,7 +41,7 @@ def _destination(settings: Settings, environ: Mapping[str, str]) -> tuple[str, s
     try:
         connection = connect(settings, environ)
     except SettingsError as error:
-        return "none", str(error)
+        return settings.base_url or settings.host or "unknown", str(error)
     if isinstance(connection.provider, Started):
         return "in this process", "none needed"
     address = connection.effective.base_url or ""

@@ -34,9 +34,10 @@ def demo(
     if offer is not None and _accepted(offer):
         settings, offer = offer, None
     script = next(path for path in _SCRIPTS if path.is_file())
-    console.print(f"[bold]{script.name}[/bold] on {_place(settings)}\n[dim]{script}[/dim]")
     started = time.monotonic()
     with OpenAI(settings=settings) as client:
+        console.print(f"{script.name} on {_place(client)}", markup=False, style="bold")
+        console.print(str(script), markup=False, style="dim")
         _module(script).main(client)
     console.print(f"\n[bold]Done[/bold] in {time.monotonic() - started:.1f} s.", end=" ")
     console.print("The same script on anything else: llm-adapter demo --profile NAME")
@@ -53,14 +54,11 @@ def _settings(profile: str | None) -> Settings | None:
     return None
 
 
-def _place(settings: Settings) -> str:
-    if settings.provider == "embedded" and settings.model_path is None:
-        return "the embedded llama.cpp, with two tiny models that know a few sentences"
-    if settings.provider == "embedded":
-        return f"the embedded llama.cpp, with {settings.model_path}"
-    return f"provider {settings.provider}" + (
-        f" at {address}" if (address := settings.host or settings.base_url) else ""
-    )
+def _place(client: OpenAI) -> str:
+    settings = client.settings
+    if settings.provider != "embedded":
+        return f"provider {settings.provider} at {client.base_url}"
+    return f"the embedded llama.cpp, with {settings.model_path or 'two tiny models that know a few sentences'}"
 
 
 def _accepted(offer: Settings) -> bool:
