@@ -1,0 +1,94 @@
+"""The two backends that every framework is run on, a clean environment, and no way out of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+from replay import replaying
+
+from llm_adapter import AsyncOpenAI, OpenAI, Settings
+
+_VARIABLES = ("OPENAI_", "OLLAMA_", "LLM_ADAPTER_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+for name in [name for name in os.environ if name.upper().startswith(_VARIABLES)]:
+    del os.environ[name]
+
+# What both the tiny model and the recordings know; temperature 0 makes the embedded one repeatable.
+MODEL = "tiny"
+HELLO, GREETING = "Hello", "Hello! How can I help you today?"
+COUNT, COUNTED = "Count to 5", "1, 2, 3, 4, 5"
+ANA = "Return JSON for a person named Ana aged 30."
+PARIS, SUNNY, REPORT = "What is the weather in Paris?", "18 degrees and sunny", "It is 18 degrees and sunny in Paris."
+CITIES = "What is the weather in Paris and Rome?"
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+embedded_only = pytest.mark.parametrize("settings", ["embedded"], indirect=True)
+
+
+@pytest.fixture(scope="session", params=["embedded", "ollama"])
+def settings(request: pytest.FixtureRequest) -> Iterator[Settings]:
+    if request.param == "embedded":
+        yield Settings(provider="embedded")
+    else:
+        with replaying() as host:
+            yield Settings(provider="ollama", host=host)
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[OpenAI]:
+    with OpenAI(settings=settings, max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """The current event loop, which the `run_sync` of the frameworks uses as well."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield loop
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
+@pytest.fixture
+def run(loop: asyncio.AbstractEventLoop) -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    return loop.run_until_complete
+
+
+@pytest.fixture
+def async_client(settings: Settings, loop: asyncio.AbstractEventLoop) -> Iterator[AsyncOpenAI]:
+    client = AsyncOpenAI(settings=settings, max_retries=0)
+    yield client
+    loop.run_until_complete(client.close())
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _stay_here() -> Iterator[None]:
+    """Refuse every connection that leaves this machine, in any thread, and fail when one was tried."""
+    left: list[Any] = []
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "socket.getaddrinfo":
+            host = arguments[0]
+        elif event == "socket.connect" and isinstance(arguments[1], tuple):
+            host = arguments[1][0]
+        else:
+            return
+        if host not in ("127.0.0.1", "::1", "localhost", None):
+            left.append(host)
+            raise PermissionError(f"a test tried to reach {host!r}")
+
+    sys.addaudithook(hook)
+    yield
+    assert left == []

@@ -1,0 +1,100 @@
+"""langchain-openai takes the SDK's resources; what is not streamed goes through `with_raw_response`."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import ANA, COUNT, COUNTED, GREETING, HELLO, MODEL, PARIS, REPORT, SUNNY, Person
+from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Get the current weather for a city"""
+    return SUNNY if city == "Paris" else "unknown"
+
+
+@pytest.fixture
+def model(client, async_client) -> ChatOpenAI:
+    return ChatOpenAI(
+        model=MODEL,
+        temperature=0,
+        max_retries=0,
+        root_client=client,
+        root_async_client=async_client,
+        client=client.chat.completions,
+        async_client=async_client.chat.completions,
+    )
+
+
+def test_chat(model):
+    reply = model.invoke(HELLO)
+    assert reply.content == GREETING
+    assert reply.usage_metadata["output_tokens"] > 0
+
+
+def test_chat_async(run, model):
+    assert run(model.ainvoke(HELLO)).content == GREETING
+
+
+def test_stream(model):
+    pieces = [chunk.content for chunk in model.stream(COUNT)]
+    assert "".join(pieces) == COUNTED
+    assert len([piece for piece in pieces if piece]) > 5
+
+
+def test_stream_async(run, model):
+    async def main():
+        return "".join([chunk.content async for chunk in model.astream(COUNT)])
+
+    assert run(main()) == COUNTED
+
+
+def test_structured_output(model):
+    """The default method, `json_schema`."""
+    assert model.with_structured_output(Person).invoke(ANA) == Person(name="Ana", age=30)
+
+
+def test_structured_output_async(run, model):
+    assert run(model.with_structured_output(Person).ainvoke(ANA)) == Person(name="Ana", age=30)
+
+
+def test_structured_output_stream(model):
+    assert list(model.with_structured_output(Person).stream(ANA))[-1] == Person(name="Ana", age=30)
+
+
+def test_structured_output_by_function_calling(model):
+    """`tool_choice` names the tool, and `parallel_tool_calls` is False."""
+    weather = {"title": "get_weather", "type": "object", "properties": {"city": {"type": "string"}}}
+    extracted = model.with_structured_output(weather | {"required": ["city"]}, method="function_calling")
+    assert extracted.invoke(PARIS) == {"city": "Paris"}
+
+
+def test_tool_loop(model):
+    bound = model.bind_tools([get_weather])
+    asked = bound.invoke([HumanMessage(PARIS)])
+    (call,) = asked.tool_calls
+    assert (call["name"], call["args"]) == ("get_weather", {"city": "Paris"})
+    result = get_weather.invoke(call)
+    assert isinstance(result, ToolMessage)
+    assert bound.invoke([HumanMessage(PARIS), asked, result]).content == REPORT
+
+
+def test_tool_call_stream(model):
+    asked, *rest = model.bind_tools([get_weather]).stream(PARIS)
+    for chunk in rest:
+        asked += chunk
+    (call,) = asked.tool_calls
+    assert (call["name"], call["args"]) == ("get_weather", {"city": "Paris"})
+
+
+def test_embeddings(client, async_client):
+    """`check_embedding_ctx_length=False`: text is sent, and not OpenAI's tokens, which no other model understands."""
+    embeddings = OpenAIEmbeddings(
+        model="tiny-embed",
+        client=client.embeddings,
+        async_client=async_client.embeddings,
+        check_embedding_ctx_length=False,
+    )
+    assert [len(vector) for vector in embeddings.embed_documents(["The sky is blue", "A dog is an animal"])] == [96, 96]

@@ -1,0 +1,25 @@
+"""The supported versions of the `openai` SDK, oldest to newest, each in an environment of its own.
+
+2.45 is the floor and runs on httpx; 3.0 brought httpx2; 3.3.0 is what instructor resolves to. "floors" has every
+dependency at the oldest version that pyproject.toml allows.
+
+    python frameworks/versions.py [floors] [2.45] [2.54] [3.0] [3.3.0] [3.52.0]
+"""
+
+from __future__ import annotations
+
+from environment import Row, main
+
+PINS = {
+    "floors": "openai==2.45.0 ollama==0.6.0 pydantic==2.9.* pydantic-settings==2.6.* xllamacpp==2026.5.9294",
+    "2.45": "openai==2.45.*",
+    "2.54": "openai==2.54.*",
+    "3.0": "openai==3.0.*",
+    "3.3.0": "openai==3.3.0",
+    "3.52.0": "openai==3.52.0",
+}
+SHOWN = ("openai", "httpx2", "pydantic", "xllamacpp")
+ROWS = {name: Row(pins, "test_openai.py", SHOWN) for name, pins in PINS.items()}
+
+if __name__ == "__main__":
+    raise SystemExit(main(ROWS, ["pinned", *SHOWN]))
