@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llm_adapter.client import AsyncOpenAI, OpenAI
+from llm_adapter.context import Count, count_tokens, trim_messages
 from llm_adapter.provider import (
     Address,
     Call,
@@ -28,6 +29,7 @@ __all__ = [
     "AsyncOpenAI",
     "Call",
     "Client",
+    "Count",
     "Endpoint",
     "Events",
     "Flow",
@@ -39,4 +41,6 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Started",
+    "count_tokens",
+    "trim_messages",
 ]

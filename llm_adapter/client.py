@@ -9,20 +9,23 @@ Source: openai-python src/openai/_base_client.py and _client.py, v3.52.0; tests/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import concurrent.futures
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import anyio.to_thread
 import openai
-from anyio import create_task_group, to_thread
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import ValidationError
 
 from llm_adapter import routing
-from llm_adapter.connection import NO_KEY, Connection
+from llm_adapter.connection import NO_KEY, Connection, bound, without_ambient
+from llm_adapter.extras import with_attributes
 from llm_adapter.proxies import http_client
-from llm_adapter.timings import with_timings
+from llm_adapter.settings import Settings
 from llm_adapter.transport import EXTENSION, RoundTrip
 
 if TYPE_CHECKING:
@@ -31,26 +34,50 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from llm_adapter.options import AsyncClientOptions, AsyncCopyOptions, ClientOptions, CopyOptions
-    from llm_adapter.settings import Settings
 
 ResponseT = TypeVar("ResponseT")
+MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
 # Replies whose strict validation gives an object equal to the SDK's field-by-field construction, which
 # tests/test_fast.py proves: some 5 µs a chunk instead of 130.
 FAST: frozenset[Any] = frozenset({ChatCompletion, ChatCompletionChunk, Completion})
 
 
+def _shown(method: MethodT) -> MethodT:
+    """The method as introspection is to see it: the SDK's parameters in the place of `**options`, and ours.
+
+    Annotations are read with the names of the module that `__wrapped__` leads to, which is the SDK's.
+    """
+    base = openai.AsyncOpenAI if method.__qualname__.startswith("Async") else openai.OpenAI
+    theirs = getattr(base, method.__name__)
+    ours = {"profile": str | None, "settings": Settings | None}
+    signature = inspect.signature(theirs)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ours[name]) for name in ours
+    ]
+    shown = {
+        "__wrapped__": theirs,
+        "__annotations__": {**inspect.get_annotations(theirs), **ours},
+        "__signature__": signature.replace(parameters=[*signature.parameters.values(), *added]),
+    }
+    for name, value in shown.items():
+        setattr(method, name, value)
+    return method
+
+
 class _Adapter:
     """What both colours share; a base class before the SDK's."""
 
     _connection: Connection
+    _given: frozenset[str]  # the arguments that are the caller's own, in a copy too
 
     def _resolve(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> dict[str, Any]:
         """Find the destination; the arguments for the SDK's constructor."""
         self._connection = connection = routing.resolve(profile, settings, options)
+        self._given = _given(options)
         if connection.base_url is not None:
             options["base_url"] = connection.base_url
-        if connection.api_key is not None:
+        if connection.api_key is not None or options.get("api_key") == NO_KEY:
             options["api_key"] = connection.api_key
         if options.get("http_client") is None:
             options["http_client"] = http_client(connection, asynchronous=isinstance(self, openai.AsyncOpenAI))
@@ -59,9 +86,10 @@ class _Adapter:
     def _disown(self, options: Mapping[str, Any]) -> None:
         """Take away what the SDK read from the environment for OpenAI, when the host is another one."""
         if self._connection.foreign:
-            for name in ("organization", "project", "admin_api_key"):
-                setattr(self, name, options.get(name))
-            self._custom_headers = options.get("default_headers") or {}
+            own = without_ambient(options, os.environ)
+            self._custom_headers = own.pop("default_headers")
+            for name, value in own.items():
+                setattr(self, name, value)
 
     @property
     def settings(self) -> Settings:
@@ -73,7 +101,7 @@ class _Adapter:
         return {} if self._connection.foreign else cast("dict[str, str]", super().platform_headers())  # type: ignore[misc]
 
     def _build_request(self, options: FinalRequestOptions, *, retries_taken: int = 0) -> httpx2.Request:
-        options, trip = routing.translated(self._connection, options)
+        options, trip = routing.translated(self._connection, options, (self._custom_headers, self._custom_query))  # type: ignore[attr-defined]
         request = super()._build_request(options, retries_taken=retries_taken)  # type: ignore[misc]
         if request.headers.get("authorization") == f"Bearer {NO_KEY}":
             del request.headers["authorization"]
@@ -90,17 +118,32 @@ class _Adapter:
                 reply = None
         if reply is None:
             reply = super()._process_response_data(data=data, cast_to=cast_to, response=response)  # type: ignore[misc]
-        return cast("ResponseT", with_timings(reply))
+        return cast("ResponseT", with_attributes(reply))
 
     def _again(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> Any:
         """A client for another destination that keeps what is not about the destination."""
-        kept = {
-            "timeout": self.timeout,  # type: ignore[attr-defined]
-            "max_retries": self.max_retries,  # type: ignore[attr-defined]
-            "default_headers": self._custom_headers,
-            "default_query": self._custom_query,  # type: ignore[attr-defined]
-        }
+        kept: dict[str, Any] = {"timeout": self.timeout, "max_retries": self.max_retries}  # type: ignore[attr-defined]
+        if "http_client" in self._given:
+            kept["http_client"] = self._client  # type: ignore[attr-defined]
+        for name, mine in (("default_headers", self._custom_headers), ("default_query", self._custom_query)):  # type: ignore[attr-defined]
+            own = {key: value for key, value in mine.items() if key not in bound(mine)}
+            instead = options.pop(f"set_{name}", None)
+            kept[name] = instead if instead is not None else {**own, **(options.pop(name, None) or {})}
         return type(self)(profile=profile, settings=settings, **{**kept, **options})  # type: ignore[call-arg]
+
+    def _copied(self, copy: Callable[..., Any], options: dict[str, Any], extra: Mapping[str, Any]) -> Any:
+        """The SDK's copy. A key that the configuration chose for this host does not follow to another."""
+        given = self._given | _given(options)
+        if self.settings.configured and options.get("base_url") and "api_key" not in given:
+            options["api_key"] = NO_KEY
+        copied = copy(_extra_kwargs={"settings": self.settings, **extra}, **options)
+        copied._given = given
+        return copied
+
+
+def _given(options: Mapping[str, Any]) -> frozenset[str]:
+    """Of the arguments that a copy hands on as its own, those that a caller gave."""
+    return frozenset(name for name in ("api_key", "http_client") if options.get(name) not in (None, NO_KEY))
 
 
 class OpenAI(_Adapter, openai.OpenAI):
@@ -110,6 +153,7 @@ class OpenAI(_Adapter, openai.OpenAI):
     arguments are the SDK's and win over configuration. Raises `SettingsError` for configuration that cannot be used.
     """
 
+    @_shown
     def __init__(
         self, *, profile: str | None = None, settings: Settings | None = None, **options: Unpack[ClientOptions]
     ) -> None:
@@ -117,6 +161,7 @@ class OpenAI(_Adapter, openai.OpenAI):
         super().__init__(**self._resolve(profile, settings, dict(given)))
         self._disown(given)
 
+    @_shown
     def copy(
         self,
         *,
@@ -128,8 +173,7 @@ class OpenAI(_Adapter, openai.OpenAI):
         """The same client with other options; with `profile` or `settings`, for another destination."""
         if profile is not None or settings is not None:
             return cast("Self", self._again(profile, settings, dict(options)))
-        extra = {"settings": self.settings, **_extra_kwargs}
-        return super().copy(_extra_kwargs=extra, **options)
+        return cast("Self", self._copied(super().copy, dict(options), _extra_kwargs))
 
     with_options = copy
 
@@ -140,23 +184,32 @@ class OpenAI(_Adapter, openai.OpenAI):
         if trip.startup is not None:
             trip.move(request, trip.startup())
         responses: Sequence[Any] = ()
-        while requests := trip.requests(self._client, request):
+        while (errand := trip.errand) or (requests := trip.requests(self._client, request)):
+            if errand:
+                errand()
+                continue
             for earlier in responses:
                 earlier.close()
             if trip.untouched:
-                return super()._send_request(requests[0], stream=stream, **kwargs)
-            responses = self._send_all(requests, **kwargs)
+                response = super()._send_request(requests[0], stream=stream, **kwargs)
+                if not trip.explained(response):
+                    return response
+                responses = [response]
+            else:
+                responses = self._send_all(requests, trip.streams, **kwargs)
             for response in trip.unread(responses):
                 response.read()
             trip.resume(responses)
         return cast("httpx2.Response", trip.response(request, responses, stream=stream))
 
-    def _send_all(self, requests: Sequence[Any], **kwargs: Any) -> Sequence[Any]:
+    def _send_all(self, requests: Sequence[Any], streams: Sequence[bool], **kwargs: Any) -> Sequence[Any]:
         send = super()._send_request
         if len(requests) == 1:
-            return [send(requests[0], stream=True, **kwargs)]
-        with ThreadPoolExecutor(len(requests)) as pool:
-            futures = [pool.submit(send, one, stream=True, **kwargs) for one in requests]
+            return [send(requests[0], stream=streams[0], **kwargs)]
+        with concurrent.futures.ThreadPoolExecutor(len(requests)) as pool:
+            futures = [
+                pool.submit(send, one, stream=stream, **kwargs) for one, stream in zip(requests, streams, strict=True)
+            ]
         if any(future.exception() for future in futures):
             for future in futures:
                 if future.exception() is None:
@@ -167,6 +220,7 @@ class OpenAI(_Adapter, openai.OpenAI):
 class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
     """`openai.AsyncOpenAI`, on whatever the configuration names. See `OpenAI`."""
 
+    @_shown
     def __init__(
         self, *, profile: str | None = None, settings: Settings | None = None, **options: Unpack[AsyncClientOptions]
     ) -> None:
@@ -174,6 +228,7 @@ class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
         super().__init__(**self._resolve(profile, settings, dict(given)))
         self._disown(given)
 
+    @_shown
     def copy(
         self,
         *,
@@ -185,8 +240,7 @@ class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
         """The same client with other options; with `profile` or `settings`, for another destination."""
         if profile is not None or settings is not None:
             return cast("Self", self._again(profile, settings, dict(options)))
-        extra = {"settings": self.settings, **_extra_kwargs}
-        return super().copy(_extra_kwargs=extra, **options)
+        return cast("Self", self._copied(super().copy, dict(options), _extra_kwargs))
 
     with_options = copy
 
@@ -195,34 +249,41 @@ class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
         if trip is None:
             return await super()._send_request(request, stream=stream, **kwargs)
         if trip.startup is not None:
-            trip.move(request, await to_thread.run_sync(trip.startup))
+            trip.move(request, await anyio.to_thread.run_sync(trip.startup))
         responses: Sequence[Any] = ()
-        while requests := trip.requests(self._client, request):
+        while (errand := trip.errand) or (requests := trip.requests(self._client, request)):
+            if errand:
+                await anyio.to_thread.run_sync(errand, abandon_on_cancel=True)
+                continue
             for earlier in responses:
                 await earlier.aclose()
             if trip.untouched:
-                return await super()._send_request(requests[0], stream=stream, **kwargs)
-            responses = await self._send_all(requests, **kwargs)
+                response = await super()._send_request(requests[0], stream=stream, **kwargs)
+                if not trip.explained(response):
+                    return response
+                responses = [response]
+            else:
+                responses = await self._send_all(requests, trip.streams, **kwargs)
             for response in trip.unread(responses):
                 await response.aread()
             trip.resume(responses)
         return cast("httpx2.Response", trip.response(request, responses, stream=stream))
 
-    async def _send_all(self, requests: Sequence[Any], **kwargs: Any) -> Sequence[Any]:
+    async def _send_all(self, requests: Sequence[Any], streams: Sequence[bool], **kwargs: Any) -> Sequence[Any]:
         send = super()._send_request
         if len(requests) == 1:
-            return [await send(requests[0], stream=True, **kwargs)]
+            return [await send(requests[0], stream=streams[0], **kwargs)]
         responses: dict[int, Any] = {}
         failures: list[Exception] = []
 
         async def one(place: int) -> None:
             try:
-                responses[place] = await send(requests[place], stream=True, **kwargs)
+                responses[place] = await send(requests[place], stream=streams[place], **kwargs)
             except Exception as error:  # out of its group: the SDK knows HTTP's errors, not groups of them
                 failures.append(error)
                 group.cancel_scope.cancel()
 
-        async with create_task_group() as group:
+        async with anyio.create_task_group() as group:
             for place in range(len(requests)):
                 group.start_soon(one, place)
         if failures:

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from llm_adapter.hosts import is_loopback, is_openai
-from llm_adapter.provider import Json
+from llm_adapter.provider import Json, Rejected
 from llm_adapter.rows import AdapterWarning
 
 # What only Ollama's native API understands; `extra_body` is where a call site puts them.
@@ -45,6 +45,7 @@ class Dialect:
     rename: Mapping[str, str] = field(default_factory=dict)  # OpenAI's parameter to this server's
     roles: Mapping[str, str] = field(default_factory=dict)  # OpenAI's role to this server's
     understands: frozenset[str] = frozenset()  # of the provider-only parameters
+    chooses: bool = True  # `tool_choice` may name a tool; "none" is no invitation to call one
     repaired: bool = True  # replies need both spellings of reasoning, sound tool calls, and an end
 
     def body(self, body: Json) -> Json:
@@ -58,7 +59,7 @@ class Dialect:
         messages = body.get("messages")
         if self.roles and isinstance(messages, list) and any(_role(message) in self.roles for message in messages):
             body = {**body, "messages": [self._message(message) for message in messages]}
-        return body
+        return body if self.chooses else _chosen(body)
 
     def _message(self, message: Any) -> Any:
         role = self.roles.get(_role(message))
@@ -74,6 +75,7 @@ DIALECTS = {
         Dialect("ollama", **_LOCAL),  # type: ignore[arg-type]
         Dialect(
             "llamacpp",
+            chooses=False,
             understands=frozenset({"top_k", "min_p", "typical_p", "repeat_last_n", "repeat_penalty"}),
             **_LOCAL,  # type: ignore[arg-type]
         ),
@@ -118,6 +120,44 @@ def _warn(dialect: str, names: frozenset[str]) -> None:
         warnings.warn(
             f"left out on a {dialect} /v1 server, which does not know it: {listed}", AdapterWarning, stacklevel=2
         )
+
+
+_OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
+
+
+def _chosen(body: Json) -> Json:
+    """The body for a server that knows the choices "auto" and "required" alone. Raises `Rejected`.
+
+    llama.cpp reads an object as "auto", and at "none" shows the model its tools, whose call then comes as text.
+    Source: measured on llama.cpp of 2026-10; common/chat.cpp common_chat_tool_choice_parse_oaicompat.
+    """
+    match body.get("tool_choice"):
+        case "none":
+            return {name: value for name, value in body.items() if name not in _OF_TOOLS}
+        case {"type": "function", "function": {"name": str() as name}}:
+            return {**_offered(body, [name]), "tool_choice": "required", "parallel_tool_calls": False}
+        case {"type": "allowed_tools", "allowed_tools": {"mode": str() as mode, "tools": list() as allowed}}:
+            return {**_offered(body, [_tool_name(tool) for tool in allowed]), "tool_choice": mode}
+        case {}:
+            raise Rejected(
+                "`tool_choice` must name a function, or functions", param="tool_choice", code="invalid_value"
+            )
+    return body
+
+
+def _offered(body: Json, names: list[Any]) -> Json:
+    """The body with the named tools alone."""
+    tools = {_tool_name(tool): tool for tool in body.get("tools") or ()}
+    if missing := [name for name in names if name not in tools]:
+        raise Rejected(
+            f"`tool_choice` names {missing[0]!r}, which is not among `tools`", param="tool_choice", code="invalid_value"
+        )
+    return {**body, "tools": [tools[name] for name in names]}
+
+
+def _tool_name(tool: Any) -> Any:
+    function = tool.get("function") if isinstance(tool, dict) else None
+    return function.get("name") if isinstance(function, dict) else None
 
 
 def _role(message: Any) -> Any:

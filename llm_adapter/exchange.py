@@ -1,16 +1,18 @@
 """One translated call, pure: native requests out, native replies in, the OpenAI reply at the end.
 
-The client drives it: while there are `pending` requests, send them and `resume` with the replies; then `answer`
-holds the reply. Nothing here waits, sends or reads the clock.
+The client drives it: while there are `pending` requests, send them and `resume` with the replies; where there is
+something to `fetch`, do that instead; then `answer` holds the reply. Nothing here waits, sends or reads the clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 from pydantic_core import to_json
 
-from llm_adapter.provider import Call, Endpoint, Events, NativeReply, NativeRequest, Rejected, Reply
+from llm_adapter.provider import Call, Endpoint, Events, Fetch, NativeReply, NativeRequest, Rejected, Replay, Reply
 
 
 class Exchange:
@@ -19,37 +21,53 @@ class Exchange:
     def __init__(self, call: Call, endpoint: Endpoint) -> None:
         self.call = call
         self.pending: tuple[NativeRequest, ...] = ()
+        self.fetch: Fetch | None = None
         self.answer: Reply | Rejected | None = None
         self._many = False
         self._flow = endpoint(call)
-        self._advance(None)
+        self._advance(partial(self._flow.send, None))
 
     @property
     def untouched(self) -> bool:
         """Whether the one pending request's response goes to the SDK as it comes."""
         return len(self.pending) == 1 and self.pending[0].untouched
 
-    def resume(self, replies: Sequence[NativeReply]) -> None:
-        """Hand over the replies to `pending`, in its order."""
-        self._advance(list(replies) if self._many else replies[0])
+    @property
+    def explained(self) -> bool:
+        """Whether an error in its place comes back to the endpoint."""
+        return self.untouched and self.pending[0].explained
 
-    def _advance(self, replies: NativeReply | list[NativeReply] | None) -> None:
+    def resume(self, replies: Sequence[NativeReply]) -> None:
+        """Hand over the replies to `pending`, or to `fetch`, in its order."""
+        self._advance(partial(self._flow.send, list(replies) if self._many else replies[0]))
+
+    def fail(self, refusal: Rejected) -> None:
+        """Say that what is to `fetch` cannot be had."""
+        self._advance(partial(self._flow.throw, refusal))
+
+    def _advance(self, step_on: Callable[[], Any]) -> None:
+        self.pending, self.fetch = (), None
         try:
-            step = self._flow.send(replies)
+            step = step_on()
         except StopIteration as stop:
-            self.pending, self.answer = (), stop.value
+            self.answer = stop.value
         except Rejected as refusal:
-            self.pending, self.answer = (), refusal
+            self.answer = refusal
         else:
             self._many = not isinstance(step, NativeRequest)
-            self.pending = (step,) if isinstance(step, NativeRequest) else tuple(step)
+            if isinstance(step, Fetch):
+                self.fetch = step
+            else:
+                self.pending = tuple(step) if self._many else (step,)
 
-    def reply(self) -> tuple[int, bytes | Events]:
+    def reply(self) -> tuple[int, bytes | Events | Replay]:
         """The status and the body of the OpenAI response, once nothing is pending."""
         match self.answer:
             case Rejected() as refusal:
                 return refusal.status, to_json(refusal.envelope())
             case dict() as reply:
+                if "model" in reply:
+                    reply["adapter"] = self.call.report.json(reply["model"])
                 return 200, to_json(reply, inf_nan_mode="constants")
             case None:
                 raise RuntimeError("the exchange still has pending requests")

@@ -7,16 +7,29 @@ Where the two differ, Go is right: `ollama.com` is https there, and quotes and b
 from __future__ import annotations
 
 import ipaddress
+import re
+import sys
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 OLLAMA_PORT = 11434
 _CLOUD = "ollama.com"
-_SUFFIXES = ("/chat/completions", "/completions", "/embeddings", "/responses", "/models", "/chat", "/v1", "/api")
+_V1 = r"/chat/completions|/completions|/embeddings|/responses|(?<=/v1)/models"
+_V1_ENDPOINT = re.compile(f"({_V1})$")
+_OLLAMA_ENDPOINT = re.compile(f"({_V1}|/v1|/api|/api/(chat|generate|embed|tags))$")
 _PORTS = {"http": 80, "https": 443}
+_NAME = re.compile(r"[\w.-]+")
 
 
 class InvalidHostError(ValueError):
     """A host that cannot be understood."""
+
+
+class _Address(NamedTuple):
+    scheme: str  # "" where none was written
+    host: str
+    port: int | None
+    path: str
 
 
 def ollama_root(value: str) -> str:
@@ -24,19 +37,12 @@ def ollama_root(value: str) -> str:
 
     Raises `InvalidHostError`.
     """
-    text = value.strip().strip("'\"").strip()
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        scheme, rest = "", text
-    authority, slash, path = rest.partition("/")
-    host, port = _host_and_port(authority, value)
+    scheme, host, port, path = _address(value)
     if not scheme:
         scheme, port = ("https", port or 443) if host == _CLOUD else ("http", port or OLLAMA_PORT)
-    if scheme not in _PORTS:
-        raise InvalidHostError(f"{value!r} is not a server's address: expected http:// or https://, not {scheme}://")
-    port = port or _PORTS[scheme]
-    shown = "" if port == _PORTS[scheme] else f":{port}"
-    return f"{scheme}://{_bracketed(host)}{shown}{_without_endpoint(slash + path)}"
+    if host == "localhost" and sys.platform == "win32":
+        host = "127.0.0.1"  # Ollama listens there alone, and Windows waits two seconds for ::1 first
+    return f"{_origin_url(scheme, host, port)}{_without(_OLLAMA_ENDPOINT, path)}"
 
 
 def openai_base_url(value: str) -> str:
@@ -44,21 +50,16 @@ def openai_base_url(value: str) -> str:
 
     Raises `InvalidHostError`.
     """
-    text = value.strip().strip("'\"").strip()
-    if "://" not in text:
-        text = f"{'http' if is_local(text) else 'https'}://{text}"
-    scheme, _, rest = text.partition("://")
-    authority, slash, path = rest.partition("/")
-    host, port = _host_and_port(authority, value)
-    if scheme not in _PORTS:
-        raise InvalidHostError(f"{value!r} is not a server's address: expected http:// or https://, not {scheme}://")
-    path = _without_endpoint(slash + path, keep="/v1")
-    return f"{scheme}://{_bracketed(host)}{f':{port}' if port else ''}{path or '/v1'}"
+    scheme, host, port, path = _address(value)
+    if port == OLLAMA_PORT:
+        path = f"{_without(_OLLAMA_ENDPOINT, path)}/v1"
+    scheme = scheme or ("http" if is_local(_bracketed(host)) else "https")
+    return f"{_origin_url(scheme, host, port)}{_without(_V1_ENDPOINT, path) or '/v1'}"
 
 
 def is_loopback(url: str) -> bool:
     """Whether the URL's host is this machine, by its name alone: nothing is looked up."""
-    host = urlsplit(url if "://" in url else f"//{url}").hostname or ""
+    host = hostname(url if "://" in url else f"//{url}")
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -69,7 +70,7 @@ def is_loopback(url: str) -> bool:
 
 def is_local(authority: str) -> bool:
     """Whether a bare host is a loopback or private address, or a name without a dot: those speak plain http."""
-    host = urlsplit(f"//{authority}").hostname or ""
+    host = hostname(f"//{authority}")
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -79,15 +80,14 @@ def is_local(authority: str) -> bool:
 
 def is_openai(url: str) -> bool:
     """Whether the host belongs to OpenAI."""
-    host = urlsplit(url).hostname or ""
+    host = hostname(url)
     return host == "api.openai.com" or host.endswith(".api.openai.com")
 
 
 def is_ollama_cloud(url: str) -> bool:
     """Whether the host is Ollama's own cloud, over https: the only place that OLLAMA_API_KEY is for."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return parts.scheme == "https" and (host == _CLOUD or host.endswith(f".{_CLOUD}"))
+    scheme, host, _ = _origin(url)
+    return scheme == "https" and (host == _CLOUD or host.endswith(f".{_CLOUD}"))
 
 
 def same_origin(one: str, other: str) -> bool:
@@ -95,25 +95,61 @@ def same_origin(one: str, other: str) -> bool:
     return _origin(one) == _origin(other)
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+def hostname(url: str) -> str:
+    """The host of a URL, in lower case; nothing where it has none."""
+    return _origin(url)[1]
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
+    except ValueError:  # the SDK has its own words for what is no URL at all
+        return url, "", None
+
+
+def _address(value: str) -> _Address:
+    """The parts of what was written. An error shows the value only where no key can be in it."""
+    text = value.strip().strip("'\"").strip()
+    scheme, separator, rest = text.partition("://") if "://" in text else ("", "", text)
+    authority, slash, path = rest.partition("/")
+    if "@" in authority:
+        raise InvalidHostError("an address with a user name or password in it is refused: use `api_key` instead")
+    if "?" in rest or "#" in rest:
+        raise InvalidHostError("an address with a query or fragment in it is refused: give only scheme, host and path")
+    if separator and scheme.lower() not in _PORTS:
+        raise InvalidHostError(f"{value!r} is not a server's address: expected http:// or https://, not {scheme}://")
+    host, port = _host_and_port(authority, value)
+    if not separator and host in _PORTS:
+        raise InvalidHostError(f"{value!r} is not a server's address: expected {host}:// with two slashes")
+    return _Address(scheme.lower(), _connectable(host), port, slash + path)
 
 
 def _host_and_port(authority: str, value: str) -> tuple[str, int | None]:
-    if "@" in authority:
-        raise InvalidHostError("a host with a user name or password in it is refused: use `api_key` or `api_key_env`")
-    bare = authority.strip("[]")
-    if authority.count(":") > 1 and "]" not in authority:  # a bare IPv6 address
-        host, port = bare, ""
-    elif authority.startswith("["):
+    if authority.startswith("["):
         host, _, port = authority[1:].partition("]")
-        port = port.removeprefix(":")
+    elif authority.count(":") > 1:  # a bare IPv6 address
+        host, port = authority, ""
     else:
-        host, _, port = authority.partition(":")
-    if port and not (port.isdigit() and 0 < int(port) < 65536):
-        raise InvalidHostError(f"{value!r} is not a server's address: {port!r} is not a port")
-    return _connectable(host), int(port) if port else None
+        host, colon, port = authority.partition(":")
+        port = colon + port
+    if not _is_host(host):
+        raise InvalidHostError(f"{value!r} is not a server's address: expected host, host:port or a URL")
+    if port in ("", ":"):
+        return host.lower(), None
+    number = port.removeprefix(":")
+    if not (port[0] == ":" and number.isascii() and number.isdigit() and 0 < int(number) < 65536):
+        raise InvalidHostError(f"{value!r} is not a server's address: {number!r} is not a port")
+    return host.lower(), int(number)
+
+
+def _is_host(host: str) -> bool:
+    if ":" not in host:
+        return host == "" or _NAME.fullmatch(host) is not None
+    try:
+        return ipaddress.IPv6Address(host) is not None
+    except ValueError:
+        return False
 
 
 def _connectable(host: str) -> str:
@@ -121,13 +157,17 @@ def _connectable(host: str) -> str:
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 
+def _origin_url(scheme: str, host: str, port: int | None) -> str:
+    shown = "" if port in (None, _PORTS[scheme]) else f":{port}"
+    return f"{scheme}://{_bracketed(host)}{shown}"
+
+
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _without_endpoint(path: str, keep: str = "") -> str:
+def _without(endpoint: re.Pattern[str], path: str) -> str:
+    """A path without the endpoint at its end, and without a trailing slash."""
     path = path.rstrip("/")
-    for suffix in _SUFFIXES:
-        if suffix != keep and path.endswith(suffix):
-            return _without_endpoint(path.removesuffix(suffix), keep)
-    return path
+    shorter = endpoint.sub("", path)
+    return path if shorter == path else _without(endpoint, shorter)

@@ -24,6 +24,35 @@ if TYPE_CHECKING:
 Json: TypeAlias = dict[str, Any]
 
 
+@dataclass(slots=True)
+class Report:
+    """What became of one call, told on the reply as `completion.adapter`: names of parameters, never their values."""
+
+    provider: str = ""
+    requested_model: str | None = None
+    notes: dict[str, list[str]] = field(default_factory=dict)  # emulated, ignored, left_out, changed
+    structured_output: Json | None = None  # enforced, validated, repaired
+
+    def note(self, kind: str, what: str) -> None:
+        """Remember one thing, once."""
+        known = self.notes.setdefault(kind, [])
+        if what not in known:
+            known.append(what)
+
+    def json(self, model: Any) -> Json:
+        """The report for a reply of the provider's model."""
+        told: Json = {"provider": self.provider, "model": model, "requested_model": self.requested_model or model}
+        if self.structured_output is not None:
+            told["structured_output"] = self.structured_output
+        return {**told, **self.notes}
+
+    def header(self) -> str:
+        """The same in one line, for raw responses: known when the response begins."""
+        return "; ".join(
+            [f"provider={self.provider}", *(f"{kind}={','.join(names)}" for kind, names in self.notes.items())]
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What the SDK asked. The id and the time come in from outside, so that translation stays pure."""
@@ -34,6 +63,8 @@ class Call:
     settings: Settings
     id: str  # hexadecimal, unique per attempt
     created: int  # unix seconds
+    report: Report = field(default_factory=Report, compare=False)
+    query: Mapping[str, Any] = field(default_factory=dict)  # of the call's address: a list's page
 
     @property
     def stream(self) -> bool:
@@ -49,6 +80,18 @@ class NativeRequest:
     body: Json | None = None
     stream: bool = False  # a success is read as it comes; an error is always read whole
     untouched: bool = False  # the response goes to the SDK as it came, and the endpoint is not resumed
+    explained: bool = False  # of an untouched one: an error does resume the endpoint, to say what it means
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Several GETs of addresses that a call's messages name, far from the backend: nothing of the call's goes along.
+
+    The endpoint is resumed with their replies, in their order; one that fails is thrown into it, as `Rejected`.
+    """
+
+    urls: tuple[str, ...]
+    hosts: tuple[str, ...] = ()  # those that may be private ones; all others have to be on the public internet
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +111,18 @@ class NativeReply:
             raise Rejected(f"the server's reply is not JSON: {text!r}", status=502, kind="api_error") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A streamed reply that is complete already: server-sent events, [DONE] included."""
+
+    data: bytes
+
+
 class Events(Protocol):
-    """A push decoder, in the manner of h11: native bytes in, server-sent events out."""
+    """A push decoder, in the manner of h11: native bytes in, server-sent events out.
+
+    Where several streams were asked for side by side, they are fed one after the other; `turn` comes between.
+    """
 
     def feed(self, data: bytes) -> bytes: ...
 
@@ -77,8 +130,16 @@ class Events(Protocol):
         """The last bytes. An end that is not the end of the reply is an error event."""
 
 
-Reply: TypeAlias = "Json | Events"
-Flow: TypeAlias = Generator["NativeRequest | Sequence[NativeRequest]", Any, Reply]
+@runtime_checkable
+class Turning(Protocol):
+    """`Events` of several streams."""
+
+    def turn(self) -> bytes:
+        """The last bytes of one stream; the next is fed from here on."""
+
+
+Reply: TypeAlias = "Json | Events | Replay"
+Flow: TypeAlias = Generator["NativeRequest | Fetch | Sequence[NativeRequest]", Any, Reply]
 Endpoint: TypeAlias = Callable[[Call], Flow]
 
 

@@ -1,7 +1,8 @@
 """Replies of /v1 servers in OpenAI's exact shape: both spellings of reasoning, sound tool calls, an end that is one.
 
 P5: a stream that stops without an end is an error. P6: the text is `reasoning` (Ollama, vLLM) or `reasoning_content`
-(llama.cpp, LM Studio). P11: Ollama sends `index: 0` for every call, older servers none, some no id.
+(llama.cpp, LM Studio). P11: Ollama sends `index: 0` for every call, older servers none, some no id. And
+`parallel_tool_calls=False` leaves the first call alone, as vLLM does it itself: Ollama and llama.cpp do not know it.
 Bytes that need no repair are passed on as they came.
 """
 
@@ -20,13 +21,18 @@ _SUSPECT = re.compile(rb'"(?:tool_calls|reasoning|reasoning_content|error)"')
 INTERRUPTED = "the stream ended before the reply was complete"
 
 
-def repaired(reply: Any, call_id: str) -> Json:
-    """A whole reply of a chat, completions or embeddings call, mended in place."""
+def repaired(reply: Any, call_id: str, single: bool = False) -> Json:
+    """A whole reply of a chat, completions or embeddings call, mended in place.
+
+    single: whether the caller wants one tool call at most.
+    """
     if isinstance(reply, dict):
         for choice in reply.get("choices") or ():
             message = choice.get("message")
             if isinstance(message, dict):
                 _spell_both(message)
+                if single and message.get("tool_calls"):
+                    del message["tool_calls"][1:]
                 for place, tool_call in enumerate(message.get("tool_calls") or ()):
                     tool_call["id"] = tool_call.get("id") or tool_call_id(call_id, place)
                     tool_call["type"] = tool_call.get("type") or "function"
@@ -46,19 +52,25 @@ def event(chunk: Any) -> bytes:
 class Repair:
     """Server-sent events in, the same out, mended. Fed in pieces of any size."""
 
-    def __init__(self, call_id: str) -> None:
+    def __init__(self, call_id: str, single: bool = False) -> None:
         self._rest = b""
+        self._open = False  # an event has begun, and its blank line has not come yet
         self._ended = False
         self._calls: dict[int, ToolCalls] = {}
         self._id = call_id
+        self._single = single
 
     def feed(self, data: bytes) -> bytes:
         *lines, self._rest = (self._rest + data).split(b"\n")
+        if lines:
+            self._open = bool(lines[-1].strip())
         return b"".join(self._line(line) + b"\n" for line in lines)
 
     def finish(self) -> bytes:
-        rest = self._line(self._rest) if self._rest else b""
-        return rest if self._ended else rest + b"\n\n" + event(mid_stream(INTERRUPTED))
+        # Half a line is no event; and without a blank line behind it, the SDK drops a whole one.
+        rest = self._line(self._rest) if _whole(self._rest) else b""
+        end = b"\n\n" if rest or self._open else b""
+        return rest + end + (b"" if self._ended else event(mid_stream(INTERRUPTED)))
 
     def _line(self, line: bytes) -> bytes:
         field, _, value = line.partition(b":")
@@ -87,6 +99,8 @@ class Repair:
                 calls = self._calls.setdefault(choice.get("index") or 0, ToolCalls(self._id))
                 for tool_call in delta.get("tool_calls") or ():
                     calls.settle(tool_call)
+                if self._single and delta.get("tool_calls"):
+                    delta["tool_calls"] = [one for one in delta["tool_calls"] if one["index"] == 0]
         return chunk
 
 
@@ -111,6 +125,14 @@ class ToolCalls:
             self._places[tool_call["id"]] = known
         self._current[index] = self._last = known
         tool_call["index"] = known
+
+
+def _whole(line: bytes) -> bool:
+    value = line.partition(b":")[2].strip()
+    try:
+        return value == b"[DONE]" or bool(from_json(value))
+    except ValueError:
+        return False
 
 
 def _spell_both(message: Json) -> None:

@@ -9,23 +9,24 @@ import os
 import time
 import uuid
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
 from openai import Omit
 from openai._models import FinalRequestOptions
 
-from llm_adapter.connection import NO_KEY, Connection, connect, sibling
+from llm_adapter.connection import NO_KEY, Connection, ambient_headers, bound, connect, sibling
 from llm_adapter.exchange import Exchange
-from llm_adapter.provider import Call, Json, NativeRequest, Started
+from llm_adapter.provider import Call, Json, NativeRequest, Report
 from llm_adapter.providers import PROVIDERS
-from llm_adapter.settings import Settings
+from llm_adapter.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from llm_adapter.transport import RoundTrip
 
 # The constructor arguments with which the SDK brings its own destination; it is left alone then.
 _ELSEWHERE = ("provider", "workload_identity", "data_residency")
+Defaults: TypeAlias = tuple[Mapping[str, Any], Mapping[str, Any]]
 _PREFIXES = tuple(f"{name}{mark}" for name in PROVIDERS for mark in "/:")
 
 
@@ -35,6 +36,8 @@ def resolve(profile: str | None, settings: Settings | None, options: Mapping[str
         return connect(Settings(), os.environ)
     if settings is None:
         settings = Settings.load(profile=profile)
+    elif profile is not None:
+        raise SettingsError("give `profile` or `settings`, not both: Settings.load(profile=...) makes one of the other")
     base_url = options.get("base_url")
     given = str(base_url) if base_url is not None and not _is_not_given(base_url) else None
     return connect(settings, os.environ, base_url=given, api_key=options.get("api_key"))
@@ -44,33 +47,42 @@ def _is_not_given(value: Any) -> bool:
     return type(value).__name__ in ("NotGiven", "Omit")
 
 
-def translated(connection: Connection, options: FinalRequestOptions) -> tuple[FinalRequestOptions, RoundTrip | None]:
+def translated(
+    connection: Connection, options: FinalRequestOptions, defaults: Defaults = ({}, {})
+) -> tuple[FinalRequestOptions, RoundTrip | None]:
     """The options of the first native request, and the round trip that it begins.
 
     None as the second: the SDK's own way, for a call that needs no translation.
+    defaults: the headers and the query that the client adds to every call.
     """
     path = urlsplit(options.url).path
-    if options.content is not None or options.files or not options.url.startswith("/"):
+    if options.content is not None or not options.url.startswith("/"):
         return _started(connection, options)
     body = _body(options)
-    if connection.plain and body is options.json_data and not _prefixed(body):
+    asked = body.get("model")
+    origin, given = connection, body
+    connection, body = _destination(origin, given)
+    if origin.plain and connection is origin and body is given and (body is options.json_data or origin.unknown):
         return options, None
-    connection, body = _destination(connection, body)
+    if connection.routed:
+        options = _routed(connection, options, defaults, refreshed=callable(origin.api_key))
     endpoint = connection.provider.endpoint(options.method.upper(), path)
     if endpoint is None:
         return _started(connection, _rewritten(connection, options, NativeRequest(options.method, None, body)))
-    call = Call(options.method.upper(), path, body, connection.effective, uuid.uuid4().hex, int(time.time()))
+    report = Report(connection.provider.name, asked)
+    origin_of_ids = uuid.uuid4().hex, int(time.time())
+    call = Call(options.method.upper(), path, body, connection.effective, *origin_of_ids, report, options.params)
     exchange = Exchange(call, endpoint)
     first = exchange.pending[0] if exchange.pending else NativeRequest(options.method, None, body)
     options = _rewritten(connection, options, first)
-    if exchange.untouched and not isinstance(connection.provider, Started):
+    if exchange.untouched and not exchange.explained and connection.started is None:
         return options, None
     return options, _round_trip(connection, exchange, path)
 
 
 def _started(connection: Connection, options: FinalRequestOptions) -> tuple[FinalRequestOptions, RoundTrip | None]:
     """A call that is not translated; its server may still have to be started."""
-    if not isinstance(connection.provider, Started):
+    if connection.started is None:
         return options, None
     return options, _round_trip(connection, None, urlsplit(options.url).path)
 
@@ -87,11 +99,6 @@ def _body(options: FinalRequestOptions) -> Json:
     if options.extra_json:
         return {**(body if isinstance(body, Mapping) else {}), **options.extra_json}
     return body if isinstance(body, dict) else {}
-
-
-def _prefixed(body: Json) -> bool:
-    model = body.get("model")
-    return isinstance(model, str) and model.startswith(_PREFIXES)
 
 
 def _destination(connection: Connection, body: Json) -> tuple[Connection, Json]:
@@ -119,18 +126,27 @@ def _rewritten(connection: Connection, options: FinalRequestOptions, native: Nat
     changes: dict[str, Any] = {"method": native.method.lower()}
     if native.path is not None:
         changes["url"] = connection.url(native.path)
-        changes["params"] = {}
     elif connection.routed:
         changes["url"] = connection.url(options.url.lstrip("/"))
     if native.body or native.path is not None:
         changes |= {"json_data": native.body, "extra_json": None}
-    if connection.routed:
-        changes["headers"] = _routed_headers(connection, options)
     return options.model_copy(update=changes)
 
 
-def _routed_headers(connection: Connection, options: FinalRequestOptions) -> dict[str, Any]:
-    given = options.headers if isinstance(options.headers, Mapping) else {}
-    own = {"Authorization": f"Bearer {connection.api_key or NO_KEY}"}
-    drop = {"OpenAI-Organization": Omit(), "OpenAI-Project": Omit()} if connection.foreign else {}
-    return {**own, **drop, **given}
+def _routed(
+    connection: Connection, options: FinalRequestOptions, defaults: Defaults, *, refreshed: bool
+) -> FinalRequestOptions:
+    """The options of a call that leaves its client's own host: the new host's key goes along, and nothing secret.
+
+    refreshed: the SDK has put a key in the call's headers, from the callable that the client was made with.
+    """
+    headers, query = defaults
+    given = dict(options.headers) if isinstance(options.headers, Mapping) else {}
+    if refreshed:
+        given = {name: value for name, value in given.items() if name.lower() != "authorization"}
+    left = ["OpenAI-Organization", "OpenAI-Project", *bound(headers)]
+    if connection.foreign:
+        left += [name for name, value in ambient_headers(os.environ).items() if headers.get(name) == value]
+    own = {**dict.fromkeys(left, Omit()), "Authorization": f"Bearer {connection.api_key or NO_KEY}"}
+    params = {**dict.fromkeys(bound(query), Omit()), **options.params}
+    return options.model_copy(update={"headers": {**own, **given}, "params": params})

@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Literal, TypeAlias
 
 from llm_adapter.provider import Call, Json, Rejected
@@ -96,12 +95,15 @@ def translate(rows: Rows, call: Call, native: Json, *, provider: str) -> None:
             )
         elif row.apply is not None:
             row.apply(value, native, call)
+        elif row.verdict == "ignored":
+            call.report.note("ignored", name)
         elif row.verdict == "refused" and not row.harmless(value):
             unsupported(call, name, f"`{name}` is not available on provider {provider!r}: {row.note}")
 
 
 def unsupported(call: Call, name: str, message: str) -> None:
     """Apply the settings' policy to something that cannot be done. Raises `Rejected` when it is "error"."""
+    call.report.note("left_out", name)
     match call.settings.unsupported:
         case "error":
             hint = '; `unsupported = "warn"` in the profile leaves it out instead'
@@ -113,5 +115,7 @@ def unsupported(call: Call, name: str, message: str) -> None:
 
 
 def _near(name: str, rows: Rows) -> str:
+    from difflib import get_close_matches  # only a mistake pays for it
+
     matches = get_close_matches(name, rows, n=1)
     return f"; did you mean `{matches[0]}`?" if matches else ""

@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from difflib import get_close_matches
-from typing import Any, Literal
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Literal
 
+from annotated_types import Gt
 from openai import OpenAIError
 from pydantic import (
     BaseModel,
@@ -28,8 +29,16 @@ from llm_adapter.provider import Provider
 PROVIDER_NAMES = ("openai", "ollama", "embedded")
 
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+
+
 class SettingsError(OpenAIError, ValueError):
     """Configuration that cannot be used: says what, where and what to do. Raised when a client is made."""
+
+    def __init__(self, message: str, fields: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.fields = fields  # the settings that it is about
 
 
 class Settings(BaseModel):
@@ -51,20 +60,47 @@ class Settings(BaseModel):
     keep_alive: str | int | float | None = Field(
         None, description='how long Ollama keeps the model loaded: a duration, "30m", or seconds; negative for ever'
     )
-    num_ctx: int | None = Field(
-        None, gt=0, description="the context to load a model with, in tokens (Ollama, embedded)"
+    num_ctx: Annotated[int, Gt(0)] | Literal["auto"] | None = Field(
+        None, description="the context to load a model with, in tokens; `auto` grows it with the conversations (Ollama)"
     )
+    num_ctx_max: int | None = Field(None, gt=0, description='how far `num_ctx = "auto"` may grow, in tokens')
     think: bool | Literal["low", "medium", "high", "max"] | None = Field(
         None, description="whether thinking models think, when a call does not say (Ollama)"
     )
     options: dict[str, Any] = Field(default_factory=dict, description="Ollama's `options` for every call")
-    truncate: bool = Field(False, description="let Ollama cut a prompt that does not fit; an error otherwise")
+    overflow: Literal["error", "truncate", "allow"] = Field(
+        "error",
+        description="a prompt that does not fit: an error; oldest turns left out and reported; or cut by the server",
+    )
+    expected_dimensions: int | None = Field(
+        None, gt=0, description="what embeddings must have, when a call does not say: an index is built for one length"
+    )
     shift: bool | None = Field(None, description="let Ollama drop old tokens while it generates; a load-time option")
     unsupported: Literal["error", "warn", "ignore"] = Field(
         "error", description="what becomes of a parameter that the provider cannot honour"
     )
     sampling_defaults: Literal["model", "openai"] = Field(
         "model", description="whose temperature and top_p stand when a call gives none (Ollama)"
+    )
+    corrections: int = Field(
+        1, ge=0, le=3, description="how often a reply that breaks its schema, or a forced tool call, is sent back"
+    )
+    recover_tool_calls: bool = Field(
+        True, description="take a reply whose whole text is a call of an offered tool for that call"
+    )
+    token_encoding: str | None = Field(
+        None, description="the tiktoken encoding of token ids that call sites send as input, such as cl100k_base"
+    )
+    image_urls: Literal["fetch", "refuse"] = Field(
+        "fetch", description="images that messages give by an http(s) address: fetched here, for servers that do not"
+    )
+    image_hosts: tuple[str, ...] = Field(
+        default_factory=tuple,
+        description="hosts that images may be fetched from though they are not public: `host`, or `host:port`",
+    )
+    response_store: str | None = Field(
+        None,
+        description="an SQLite file that keeps the Responses API's responses and conversations; in memory by default",
     )
     trust_env: bool | None = Field(
         None, description="use the environment's proxies; by default for every host but loopback"
@@ -76,11 +112,14 @@ class Settings(BaseModel):
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
     def __init__(self, **fields: Any) -> None:
+        known = type(self).model_fields
+        # Absent means absent: None and the empty string of an unset variable choose nothing.
+        given = {name: value for name, value in fields.items() if not (_empty(value) and name in known)}
         try:
-            super().__init__(**fields)
+            super().__init__(**given)
         except ValidationError as error:
-            raise SettingsError(explain(error)) from None
-        self._origins.update(dict.fromkeys(self.model_fields_set, "argument"))
+            raise _explained(error) from None
+        self._origins = dict.fromkeys(self.model_fields_set, "argument")
 
     @classmethod
     def load(
@@ -113,14 +152,16 @@ class Settings(BaseModel):
 
     def located(self, origins: Mapping[str, str]) -> Settings:
         """This value, knowing where its fields came from."""
-        self._origins.update(origins)
-        return self
+        copy = self.model_copy()
+        copy._origins = {**self._origins, **origins}  # a copy shares the dictionary of what it was made from
+        return copy
 
     @field_validator("provider")
     @classmethod
     def _known_provider(cls, provider: str | Provider) -> str | Provider:
         if isinstance(provider, str) and provider not in PROVIDER_NAMES:
-            raise ValueError(f"unknown provider {provider!r}: expected one of {', '.join(PROVIDER_NAMES)}")
+            hint = near(provider, PROVIDER_NAMES)
+            raise ValueError(f"unknown provider {provider!r}: expected one of {', '.join(PROVIDER_NAMES)}{hint}")
         return provider
 
     @field_validator("host")
@@ -137,9 +178,16 @@ class Settings(BaseModel):
     @classmethod
     def _duration(cls, value: str | float | None) -> str | float | None:
         # Ollama refuses "300": a bare number in a string has no unit (recordings: bad_keep_alive). As a number it has.
-        if isinstance(value, str) and value.lstrip("+-").isdigit():
-            return int(value)
+        if isinstance(value, str) and _NUMBER.fullmatch(value):
+            return float(value) if "." in value else int(value)
         return value
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _variable(cls, name: str | None) -> str | None:
+        if name is not None and not _VARIABLE.fullmatch(name):
+            raise ValueError("this is the name of an environment variable that holds the key, not the key itself")
+        return name
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
@@ -150,27 +198,35 @@ class Settings(BaseModel):
         return self
 
 
-def near(name: str, known: Mapping[str, Any] | list[str]) -> str:
+def near(name: str, known: Iterable[str]) -> str:
     """A hint with the nearest known name, or nothing."""
+    from difflib import get_close_matches  # only a mistake pays for it
+
     matches = get_close_matches(name, list(known), n=1)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
-def explain(error: ValidationError) -> str:
+def _explained(error: ValidationError) -> SettingsError:
     """One line for a validation error: the field, what is wrong, the nearest name. Never the value of a key."""
-    lines = []
+    messages: dict[str, list[str]] = {}
     for item in error.errors(include_url=False, include_input=False):
         name = str(item["loc"][0]) if item["loc"] else ""
         if item["type"] == "extra_forbidden":
-            lines.append(f"unknown setting {name!r}{near(name, Settings.model_fields)}")
+            messages[name] = [f"unknown setting {name!r}{near(name, Settings.model_fields)}"]
         else:
-            message = item["msg"].removeprefix("Value error, ")
-            lines.append(f"{name}: {message}" if name else message)
-    return "; ".join(dict.fromkeys(lines))
+            said = item["msg"].removeprefix("Value error, ")
+            messages.setdefault(name, [f"{name}: {said}" if name else said]).append(said)
+    text = "; ".join(" or ".join(dict.fromkeys([first, *more[1:]])) for first, *more in messages.values())
+    about = tuple(messages) if "" not in messages else tuple(re.findall(r"`(\w+)`", text))
+    return SettingsError(text, about)
 
 
-def _understood(parse: Any, value: str) -> str:
+def _empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _understood(parse: Callable[[str], str], value: str) -> str:
     try:
-        return str(parse(value))
+        return parse(value)
     except InvalidHostError as error:
         raise ValueError(str(error)) from None

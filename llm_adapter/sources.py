@@ -1,16 +1,19 @@
 """Where settings come from: the user's file, the project's file, the environment. Read once, when a client is made.
 
 Files are `llm_adapter.toml` or `[tool.llm_adapter]` in `pyproject.toml`, found from the working directory upwards, and
-`llm_adapter/llm_adapter.toml` in the user's configuration folder. Top-level fields hold for every profile of a file.
+`llm_adapter/llm_adapter.toml` in the user's configuration folder. Top-level fields hold for every profile of a file,
+but a key is for one destination: where a stronger source names another, the weaker one's address and key do not follow.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from llm_adapter.settings import Settings, SettingsError, near
 
@@ -19,6 +22,31 @@ if TYPE_CHECKING:
 
 PREFIX = "LLM_ADAPTER_"
 FILE = "llm_adapter.toml"
+_TABLE = re.compile(r"^\s*\[\s*tool\s*\.\s*llm([_-])adapter\s*[.\]]", re.MULTILINE)
+_KEYS = frozenset({"api_key", "api_key_env"})
+
+
+class _Sourced(NamedTuple):
+    value: Any
+    source: str
+
+
+_Layer: TypeAlias = dict[str, _Sourced]
+
+
+class _File(NamedTuple):
+    name: str
+    content: dict[str, Any]
+
+    @property
+    def profiles(self) -> dict[str, dict[str, Any]]:
+        return self.content.get("profiles", {})  # type: ignore[no-any-return]
+
+    def layers(self, profile: str | None) -> list[_Layer]:
+        """What holds for every profile, then what holds for this one."""
+        common = {name: value for name, value in self.content.items() if name not in ("profile", "profiles")}
+        own = self.profiles.get(profile or "", {})
+        return [_layer(common, self.name), _layer(own, f"{self.name} [profiles.{profile}]")]
 
 
 def load(
@@ -26,125 +54,167 @@ def load(
 ) -> Settings:
     """The settings of one profile, each field from the strongest source that names it."""
     environ = os.environ if environ is None else environ
-    layers = [*_files(environ), *_environment(environ)]
-    chosen, chooser = _profile(profile, environ, layers)
-    fields: dict[str, Any] = {}
-    origins: dict[str, str] = {}
-    for source, content in [*_selected(layers, chosen, chooser), ("argument", arguments)]:
-        fields.update(content)
-        origins.update(dict.fromkeys(content, source))
+    files = _files(environ)
+    chosen = _profile(profile, environ, files)
+    layers = [layer for file in files for layer in file.layers(chosen)]
+    given = {name: value for name, value in arguments.items() if value is not None}
+    merged: _Layer = {}
+    for layer in (*layers, _environment(environ), _layer(given, "argument")):
+        merged = _over(merged, layer)
     try:
-        return cls(**fields).located(origins)
+        settings = cls(**{name: field.value for name, field in merged.items()})
     except SettingsError as error:
-        named = sorted({f"{name} from {source}" for name, source in origins.items() if name in str(error)})
-        raise SettingsError(f"{error} ({'; '.join(named)})" if named else str(error)) from None
+        named = "; ".join(f"{name} from {merged[name].source}" for name in error.fields if name in merged)
+        raise SettingsError(f"{error} ({named})" if named else str(error), error.fields) from None
+    return settings.located({name: field.source for name, field in merged.items()})
 
 
-def _profile(
-    profile: str | None, environ: Mapping[str, str], layers: list[tuple[str, dict[str, Any]]]
-) -> tuple[str | None, str]:
-    if profile:
-        return profile, "the argument `profile`"
-    if environ.get(f"{PREFIX}PROFILE"):
-        return environ[f"{PREFIX}PROFILE"], f"{PREFIX}PROFILE"
-    for source, content in reversed(layers):
-        if content.get("profile"):
-            return str(content["profile"]), f"`profile` in {source}"
-    return None, ""
+def _layer(content: Mapping[str, Any], source: str) -> _Layer:
+    return {name: _Sourced(value, source) for name, value in content.items()}
 
 
-def _selected(
-    layers: list[tuple[str, dict[str, Any]]], profile: str | None, chooser: str
-) -> list[tuple[str, dict[str, Any]]]:
-    known = [name for _, content in layers for name in content.get("profiles", {})]
-    if profile is not None and profile not in known:
-        have = (
-            f"known profiles: {', '.join(dict.fromkeys(known))}"
-            if known
-            else f"no profile is defined; put [profiles.{profile}] in {FILE}"
-        )
-        raise SettingsError(f"unknown profile {profile!r} (from {chooser}){near(profile, known)}; {have}")
-    selected = []
-    for source, content in layers:
-        common = {key: value for key, value in content.items() if key not in ("profile", "profiles")}
-        selected.append((source, common))
-        if profile in content.get("profiles", {}):
-            selected.append((f"{source} [profiles.{profile}]", content["profiles"][profile]))
-    return selected
+def _over(weaker: _Layer, stronger: _Layer) -> _Layer:
+    """One layer over the others. What belongs to a destination or a key that it replaces does not stay below it."""
+    address = {"host", "base_url"} & stronger.keys()
+    gone = set(_KEYS if _KEYS & stronger.keys() else ())
+    if address:
+        gone |= {"host", "base_url"}
+    elif _provider(stronger, weaker) != _provider(weaker):
+        gone |= {"ollama": {"base_url"}, "openai": {"host"}}.get(_provider(stronger), {"host", "base_url"})
+    kept = {name: field for name, field in weaker.items() if name not in gone}
+    both = {**kept, **stronger}
+    if _destination(both) != _destination(weaker):
+        both = {name: both[name] for name in both if name in stronger or name not in {*_KEYS, "dialect"}}
+    return both
 
 
-def _files(environ: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
-    found = [_user_file(environ), _project_file(Path.cwd())]
-    return [(str(path), _content(path)) for path in found if path is not None]
+def _provider(*layers: _Layer) -> str:
+    found = next((layer["provider"].value for layer in layers if "provider" in layer), "openai")
+    return found if isinstance(found, str) else type(found).__name__
+
+
+def _destination(layer: _Layer) -> Any:
+    named = next((layer[name].value for name in ("host", "base_url") if name in layer), None)
+    return named or _provider(layer)
+
+
+def _profile(argument: str | None, environ: Mapping[str, str], files: list[_File]) -> str | None:
+    """The chosen profile's name, which some file defines. Raises `SettingsError`."""
+    chosen, chooser = argument, "the argument `profile`"
+    if not chosen:
+        chooser = f"{PREFIX}PROFILE"
+        chosen = next((text for key, text in environ.items() if key.upper() == chooser and text), None)
+    for file in reversed(files):
+        if not chosen and file.content.get("profile"):
+            chosen, chooser = file.content["profile"], f"`profile` in {file.name}"
+    known = dict.fromkeys(name for file in files for name in file.profiles)
+    if chosen and chosen not in known:
+        have = f"known profiles: {', '.join(known)}" if known else f"none is defined: put [profiles.NAME] in {FILE}"
+        raise SettingsError(f"unknown profile {chosen!r} (from {chooser}){near(chosen, known)}; {have}")
+    return chosen or None
+
+
+def _files(environ: Mapping[str, str]) -> list[_File]:
+    found = (_user_file(environ), _project_file())
+    return [_File(str(path), _content(path)) for path in found if path is not None]
 
 
 def _user_file(environ: Mapping[str, str]) -> Path | None:
-    if sys.platform == "win32":
-        folder = Path(environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
-    else:
-        folder = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    try:
+        if sys.platform == "win32":
+            folder = Path(environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+        else:
+            folder = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    except RuntimeError:  # a container's user without a home
+        return None
     path = folder / "llm_adapter" / FILE
     return path if path.is_file() else None
 
 
-def _project_file(start: Path) -> Path | None:
+def _project_file() -> Path | None:
+    try:
+        start = Path.cwd()
+    except OSError:  # the working directory is gone
+        return None
     for folder in (start, *start.parents):
         if (folder / FILE).is_file():
             return folder / FILE
-        pyproject = folder / "pyproject.toml"
-        # Reading the text first keeps TOML parsing away from every project that has no settings of ours.
-        if pyproject.is_file() and "[tool.llm_adapter" in pyproject.read_text("utf-8", "replace"):
-            return pyproject
+        if _names_us(folder / "pyproject.toml"):
+            return folder / "pyproject.toml"
     return None
 
 
+def _names_us(pyproject: Path) -> bool:
+    """Whether the file has our table. A look at its text keeps TOML parsing away from all other projects."""
+    try:
+        table = _TABLE.search(pyproject.read_text("utf-8", "replace"))
+    except OSError:
+        return False
+    if table is not None and table[1] == "-":
+        raise SettingsError(f"{pyproject}: unknown table [tool.llm-adapter]; did you mean [tool.llm_adapter]?")
+    return table is not None
+
+
 def _content(path: Path) -> dict[str, Any]:
+    """The settings in a file, every name in it a known one. Raises `SettingsError`."""
     from pydantic_settings import TomlConfigSettingsSource
 
     try:
         content: dict[str, Any] = TomlConfigSettingsSource(_reader(), toml_file=path).toml_data
     except ValueError as error:  # tomllib's and tomli's TOMLDecodeError
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
     if path.name == "pyproject.toml":
         content = content.get("tool", {}).get("llm_adapter", {})
-    profiles = content.get("profiles", {})
-    if not isinstance(profiles, dict) or not all(isinstance(profile, dict) for profile in profiles.values()):
-        raise SettingsError(f"{path}: `profiles` holds tables, [profiles.NAME]")
+    _checked(content, str(path), ("profile", "profiles"))
     return content
 
 
-def _environment(environ: Mapping[str, str]) -> list[tuple[str, dict[str, Any]]]:
-    names = {key: key[len(PREFIX) :].lower() for key in environ if key.upper().startswith(PREFIX)}
-    names = {key: name for key, name in names.items() if name != "profile" and environ[key] != ""}
-    for key, name in names.items():
-        if name not in Settings.model_fields:
-            hint = near(key, [PREFIX + field.upper() for field in ("profile", *Settings.model_fields)])
-            raise SettingsError(f"unknown setting {key} in the environment{hint}")
-    if not names:
-        return []
-    values = _parsed({key: environ[key] for key in names})
-    return [(key, {name: values[name]}) for key, name in names.items()]
+def _checked(content: dict[str, Any], source: str, besides: tuple[str, ...] = ()) -> None:
+    known = (*besides, *Settings.model_fields)
+    for name in content:
+        if name not in known:
+            raise SettingsError(f"unknown setting {name!r} in {source}{near(name, known)}")
+    if not isinstance(content.get("profile", ""), str):
+        raise SettingsError(f"{source}: `profile` is the name of a profile; write its settings under [profiles.NAME]")
+    profiles = content.get("profiles", {})
+    if not isinstance(profiles, dict) or not all(isinstance(profile, dict) for profile in profiles.values()):
+        raise SettingsError(f"{source}: `profiles` holds tables, [profiles.NAME]")
+    for name, profile in profiles.items():
+        _checked(profile, f"{source} [profiles.{name}]")
 
 
-def _parsed(variables: Mapping[str, str]) -> dict[str, Any]:
-    """The variables as pydantic-settings reads them: JSON for tables, text for the rest."""
+def _environment(environ: Mapping[str, str]) -> _Layer:
+    layer = {}
+    known = [PREFIX + field.upper() for field in ("profile", *Settings.model_fields)]
+    for key, text in environ.items():
+        if not key.upper().startswith(PREFIX) or text == "" or key.upper() == known[0]:
+            continue
+        if key.upper() not in known:
+            raise SettingsError(f"unknown setting {key} in the environment{near(key.upper(), known)}")
+        name = key[len(PREFIX) :].lower()
+        layer[name] = _Sourced(_value(key, text)[name], key)
+    return layer
+
+
+def _value(key: str, text: str) -> dict[str, Any]:
+    """One variable as pydantic-settings reads it: JSON for a table, text for the rest."""
     from pydantic_settings import EnvSettingsSource
-    from pydantic_settings.exceptions import SettingsError as Malformed
-    from pydantic_settings.sources.utils import parse_env_vars
 
     class Variables(EnvSettingsSource):
         def _load_env_vars(self) -> Mapping[str, str | None]:
-            return parse_env_vars(variables, self.case_sensitive)
+            return {key.lower(): text}
 
     try:
         return dict(Variables(_reader(), env_prefix=PREFIX)())
-    except Malformed as error:
-        field = str(error).split('"')[1] if '"' in str(error) else ""
+    except ValueError:
         raise SettingsError(
-            f'{PREFIX}{field.upper()} is not valid JSON: write a table as {{"name": "value"}}'
+            f'{key} is not valid JSON: write a table as {{"name": "value"}}, a list as ["value"]'
         ) from None
 
 
+@lru_cache(maxsize=1)
 def _reader() -> type[BaseSettings]:
     """`Settings` in the form that pydantic-settings' sources ask for: the same fields, nothing read on its own."""
     from pydantic import create_model

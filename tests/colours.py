@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any, TypeAlias
 
-import httpx2
+import openai
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
 
+# httpx2, or httpx with an SDK before 3.0
+HTTPX: Any = sys.modules[openai.DefaultHttpxClient.__mro__[-2].__module__.partition(".")[0]]
+# A stream that is cut: the SDK's error since 3.0, HTTP's own before.
+CUT: Any = openai.APIConnectionError if HTTPX.__name__ == "httpx2" else HTTPX.TransportError
 HOST = "http://ollama.test:11434"
 Script: TypeAlias = Callable[[Any], Generator[Any, Any, Any]]
 
@@ -28,29 +33,28 @@ class Play:
         with OpenAI(**options) as client:
             played = script(client)
             value = None
-            while True:
-                try:
+            try:
+                while True:
                     value = played.send(value)
-                except StopIteration as stop:
-                    return stop.value
+            except StopIteration as stop:
+                return stop.value
 
     async def _async(self, script: Script, options: dict[str, Any]) -> Any:
         async with AsyncOpenAI(**options) as client:
             played = script(client)
-            proceed = lambda: next(played)  # noqa: E731
+            resume: Callable[[Any], Any] = played.send
+            value: Any = None
             while True:
                 try:
-                    step = proceed()
+                    step = resume(value)
                 except StopIteration as stop:
                     return stop.value
                 try:
-                    value = await step if inspect.isawaitable(step) else step
+                    resume, value = played.send, await step if inspect.isawaitable(step) else step
                 except Exception as error:
-                    proceed = lambda error=error: played.throw(error)  # noqa: E731
-                else:
-                    proceed = lambda value=value: played.send(value)  # noqa: E731
+                    resume, value = played.throw, error
 
-    def http(self, handler: Callable[[Any], Any], family: Any = httpx2, **options: Any) -> Any:
+    def http(self, handler: Callable[[Any], Any], family: Any = HTTPX, **options: Any) -> Any:
         """An HTTP client of the caller's own, in this colour, that asks nothing but the handler."""
         kind = family.Client if self.colour == "sync" else family.AsyncClient
         return kind(transport=family.MockTransport(handler), **options)
@@ -88,7 +92,7 @@ def left(manager: Any) -> Any:
     return manager.__aexit__(*none) if hasattr(manager, "__aexit__") else manager.__exit__(*none)
 
 
-class Body(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+class Body(HTTPX.SyncByteStream, HTTPX.AsyncByteStream):  # type: ignore[misc]
     """A native body that comes in pieces; an exception among them is raised. Knows whether it was closed."""
 
     def __init__(self, *pieces: bytes | Exception) -> None:

@@ -13,6 +13,7 @@ import respx
 from respx.mocks import HTTPCoreMocker
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
+from llm_adapter.providers.ollama import capabilities
 
 # respx patches httpx's transport; the SDK has run on httpx2 since 3.0 (openai-sdk.md §5). P7
 HTTPCoreMocker.add_targets(*[target.replace("httpcore.", "httpcore2.") for target in HTTPCoreMocker.targets])
@@ -76,6 +77,12 @@ class Server:
     def __init__(self, router: respx.MockRouter, root: str) -> None:
         self._router = router
         self._root = root
+        self.answer("/api/ps", body={"models": []}, method="GET")
+
+    @property
+    def _calls(self) -> list[Any]:
+        """What was asked, but for what is asked beside a call."""
+        return [one.request for one in self._router.calls if one.request.url.path not in ("/api/ps", "/api/show")]
 
     def answer(
         self, path: str, status: int = 200, body: Any = None, *, method: str = "POST", **headers: str
@@ -89,7 +96,7 @@ class Server:
     @property
     def request(self) -> Any:
         """The last request that left."""
-        return self._router.calls.last.request
+        return self._calls[-1] if self._calls else self._router.calls.last.request
 
     @property
     def sent(self) -> Any:
@@ -98,10 +105,11 @@ class Server:
 
     @property
     def count(self) -> int:
-        return len(self._router.calls)
+        return len(self._calls)
 
 
 @pytest.fixture
 def ollama() -> Iterator[Server]:
+    capabilities.forget()
     with respx.mock(assert_all_called=False) as router:
         yield Server(router, HOST)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -12,13 +13,15 @@ from recorded import call
 from llm_adapter.providers.ollama import chat, completions
 
 # Every character that Python's splitlines cuts at, beside ordinary ones: a reply may hold them all.
-TEXT = st.text(alphabet=st.one_of(st.characters(codec="utf-8"), st.sampled_from("\x85\u2028\u2029\x0b\x0c\x1c\x1d\r\n\"\\{}")))
+TEXT = st.text(
+    alphabet=st.one_of(st.characters(codec="utf-8"), st.sampled_from('\x85\u2028\u2029\x0b\x0c\x1c\x1d\r\n"\\{}'))
+)
 CALL = call("/chat/completions", {"model": "m", "stream": True, "stream_options": {"include_usage": True}})
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     marks = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[start:end] for start, end in zip(marks, marks[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(marks)]
 
 
 def events(out: bytes) -> list[Any]:
@@ -45,8 +48,8 @@ def test_text_survives(parts: list[tuple[str, str]], places: list[int], escaped:
 @given(st.binary(), st.lists(st.integers(0, 10**6), max_size=4))
 def test_any_bytes_end_in_done_or_in_an_error(data: bytes, places: list[int]) -> None:
     """Whatever a server sends, the stream ends in [DONE] or raises. P5"""
-    for kind in (chat.Events, completions.Events):
-        decoder = kind(CALL)
+    prompted = call("/completions", {"model": "m", "prompt": "x", "stream": True})
+    for decoder in (chat.Events(CALL), completions.events(prompted, completions.Asked.of(prompted))):
         got = events(b"".join(map(decoder.feed, cut(data, places))) + decoder.finish())
         assert got[-1] == b"[DONE]" or "error" in got[-1]
 

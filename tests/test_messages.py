@@ -93,7 +93,7 @@ REFUSED: list[tuple[Any, str]] = [
     ([{"role": "user", "content": [{"type": "file", "file": {}}]}], "content part 'file'"),
     ([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.test/b.png"}}]}], "image"),
     ([{"role": "tool", "content": "x"}], "needs more"),
-    ([{"role": "function", "name": "f", "content": "x"}], "form before `tools`"),
+    ([{"role": "function", "content": "x"}], "needs more"),
     ([{"role": "assistant", "audio": {"id": "a"}}], "`audio`"),
     ([{"role": "assistant", "tool_calls": [{"id": "c", "type": "custom", "custom": {}}]}], "function tool calls"),
     (

@@ -9,6 +9,7 @@ import pytest
 from conftest import DONE, HI, HOST
 from openai.types import completion_create_params, embedding_create_params
 from openai.types.chat import completion_create_params as chat_create_params
+from recorded import exchanges
 
 from llm_adapter import AdapterWarning, Settings
 from llm_adapter.providers.ollama.params import CHAT, COMPLETIONS, EMBEDDINGS
@@ -36,7 +37,7 @@ def test_every_row_gives_its_reason(rows: Rows) -> None:
 
 def sent(ollama: Any, run: Any, settings: dict[str, Any] | None = None, **arguments: Any) -> Any:
     """The native request of one chat call."""
-    ollama.answer("/api/chat", body={"model": "m", "message": {"content": "x"}, **DONE})
+    ollama.answer("/api/chat", body={"model": "m", "message": {"content": "{}"}, **DONE})
     configured = Settings(provider="ollama", host=HOST, **(settings or {}))
     run(lambda client: client.chat.completions.create(model="m", messages=HI, **arguments), settings=configured)
     return ollama.sent
@@ -85,7 +86,7 @@ PROFILES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ({"options": {"top_k": 5}}, {"extra_body": {"top_k": 9}}, {"options": {"top_k": 9}}),
     ({"sampling_defaults": "openai"}, {}, {"options": {"temperature": 1.0, "top_p": 1.0}}),  # P18
     ({"sampling_defaults": "openai"}, {"temperature": 0}, {"options": {"temperature": 0, "top_p": 1.0}}),
-    ({"truncate": True, "shift": False}, {}, {"truncate": True, "shift": False}),
+    ({"overflow": "allow", "shift": False}, {}, {"truncate": True, "shift": False}),
 ]
 
 
@@ -141,3 +142,29 @@ def test_wrong_value(arguments: dict[str, Any], param: str, run: Any, ollama: An
     with pytest.raises(openai.BadRequestError) as caught:
         sent(ollama, run, **arguments)
     assert (caught.value.param, ollama.count) == (param, 0)
+
+
+@pytest.mark.parametrize("server", ["ollama-0.24.0", "ollama-0.32.15-jinja"])
+def test_effort_on_a_model_that_cannot_think(server: str, run: Any, ollama: Any) -> None:
+    """Ollama refuses before it generates; the policy may have the call made without thinking. P25"""
+    import httpx
+
+    intent = "think_unsupported" if server == "ollama-0.24.0" else "think"
+    refusal = exchanges(server, intent, "native")[0]
+    route = ollama.answer("/api/chat")
+    good = {"model": "m", "message": {"content": "x"}, **DONE}
+    for policy in ("error", "warn"):
+        route.mock(side_effect=[httpx.Response(400, content=refusal.body), httpx.Response(200, json=good)])
+        settings = Settings(provider="ollama", host=HOST, unsupported=policy)
+        told = (
+            pytest.raises(openai.BadRequestError)
+            if policy == "error"
+            else pytest.warns(AdapterWarning, match="thinking")
+        )
+        with told:
+            reply = run(
+                lambda client: client.chat.completions.create(model="m", messages=HI, reasoning_effort="high"),
+                settings=settings,
+            )
+    assert "think" not in ollama.sent
+    assert reply.adapter.left_out == ["reasoning_effort"]

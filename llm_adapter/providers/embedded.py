@@ -8,12 +8,16 @@ wire it is a /v1 server like any other: dialect "llamacpp".
 from __future__ import annotations
 
 import atexit
+import gc
 import secrets
+import socket
 import threading
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+from llm_adapter import responses
 from llm_adapter.dialects import DIALECTS
 from llm_adapter.provider import Address, Call, Endpoint, Flow, NativeRequest
 from llm_adapter.providers.openai import _ENDPOINTS, spoken
@@ -38,6 +42,8 @@ class Embedded:
         return "http://127.0.0.1/v1"
 
     def endpoint(self, method: str, path: str) -> Endpoint:
+        if responses.serves(path):
+            return responses.endpoint(method, path, _spoken) or _as_it_comes
         return _spoken if method == "POST" and path in _ENDPOINTS else _as_it_comes
 
     def start(self, settings: Settings, path: str) -> Address:
@@ -55,7 +61,24 @@ class Embedded:
     def stop(self) -> None:
         """Stop the servers that were started. Idempotent; a later request starts anew."""
         with self._lock:
+            for _, address in self._servers.values():
+                _hang_up(urlsplit(address.root).port)
             self._servers.clear()
+
+
+def _hang_up(port: int | None) -> None:
+    """Break this process's connections to a server.
+
+    Its destructor holds the GIL and waits for every reply under way: for a stream that nobody reads on, for ever
+    (xllamacpp 2026.10 Server::~Server).
+    """
+    for one in gc.get_objects():
+        if issubclass(type(one), socket.socket):
+            try:
+                if one.getpeername()[:2] == ("127.0.0.1", port):
+                    one.shutdown(socket.SHUT_RDWR)
+            except OSError:  # not connected
+                continue
 
 
 def _spoken(call: Call) -> Flow:
@@ -94,10 +117,13 @@ def _started(model: Path, embeddings: bool, settings: Settings) -> tuple[Any, Ad
     params.n_parallel = 4
     params.kv_unified = True
     params.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_AUTO
-    if settings.num_ctx is not None:
+    if isinstance(settings.num_ctx, int):  # "auto": llama.cpp takes the model's own
         params.n_ctx = settings.num_ctx
     if settings.n_gpu_layers is not None:
         params.n_gpu_layers = settings.n_gpu_layers
+    if model.parent == MODELS.resolve():
+        # So small a model gains nothing from threads, and they spin while they wait: 12 s for 0.3 on a busy machine.
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     if embeddings:
         params.embedding = True
         params.warmup = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
+from llm_adapter import responses
 from llm_adapter.dialects import DIALECTS, Dialect, recognised
 from llm_adapter.errors import checked
 from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest
@@ -28,6 +29,8 @@ class OpenAI:
         return settings.base_url
 
     def endpoint(self, method: str, path: str) -> Endpoint | None:
+        if responses.serves(path):
+            return _responses
         return v1 if method == "POST" and path in _ENDPOINTS else None
 
 
@@ -45,7 +48,18 @@ def spoken(call: Call, dialect: Dialect) -> Flow:
         yield NativeRequest("POST", None, body, untouched=True)
     reply: NativeReply = yield NativeRequest("POST", None, body, stream=call.stream)
     checked(reply, call.path)
-    return Repair(call.id) if call.stream else repaired(reply.json(), call.id)
+    single = body.get("parallel_tool_calls") is False
+    return Repair(call.id, single) if call.stream else repaired(reply.json(), call.id, single)
+
+
+def _responses(call: Call) -> Flow:
+    """The Responses API: OpenAI's own at OpenAI. Other servers' forget or refuse `previous_response_id` (P24)."""
+    dialect = yield from _dialect(call)
+    ours = responses.endpoint(call.method, call.path, lambda chat: spoken(chat, dialect)) if dialect.repaired else None
+    if ours is None:
+        yield NativeRequest(call.method, None, dialect.body(call.body) or None, untouched=True)
+        raise AssertionError("an untouched exchange is not resumed")
+    return (yield from ours(call))
 
 
 def _dialect(call: Call) -> Generator[NativeRequest, Any, Dialect]:

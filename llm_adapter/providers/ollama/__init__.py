@@ -5,19 +5,11 @@ What is not translated here goes on to Ollama's /v1.
 
 from __future__ import annotations
 
+from llm_adapter import responses
 from llm_adapter.provider import Endpoint
-from llm_adapter.providers.ollama import chat, completions, embeddings, models
 from llm_adapter.settings import Settings
 
 DEFAULT_ROOT = "http://127.0.0.1:11434"
-
-ENDPOINTS: dict[tuple[str, str], Endpoint] = {
-    ("POST", "/chat/completions"): chat.flow,
-    ("POST", "/completions"): completions.flow,
-    ("POST", "/embeddings"): embeddings.flow,
-    ("GET", "/models"): models.list_flow,
-}
-MODEL: dict[str, Endpoint] = {"GET": models.retrieve_flow, "DELETE": models.delete_flow}
 
 
 class Ollama:
@@ -30,6 +22,12 @@ class Ollama:
         return f"{root}/v1"
 
     def endpoint(self, method: str, path: str) -> Endpoint | None:
+        # Imported with the first call that comes here: applications on other providers do not pay for it.
+        from llm_adapter.providers.ollama.endpoints import ENDPOINTS, MODEL
+        from llm_adapter.providers.ollama.unavailable import unavailable
+
         if path.startswith("/models/"):
             return MODEL.get(method)
-        return ENDPOINTS.get((method, path))
+        if responses.serves(path):
+            return responses.endpoint(method, path, ENDPOINTS["POST", "/chat/completions"])
+        return ENDPOINTS.get((method, path)) or unavailable(method, path)

@@ -1,171 +1,191 @@
 """POST /chat/completions  ↔  POST /api/chat
 
-Source: ollama/openai/openai.go FromChatRequest, ToChatCompletion, ToStreamChunks, v0.24.0 and v0.33.0-rc2; where they
-lose something, we do not. Rule: what the caller did not ask for is not sent, but for `truncate: false`.
+Source: ollama/openai/openai.go FromChatRequest, ToChatCompletion, v0.24.0 and v0.33.0-rc2; where they lose something,
+we do not. Rule: what the caller did not ask for is not sent, but for `truncate: false`.
 """
 
 from __future__ import annotations
 
-import json
+import warnings
+from dataclasses import dataclass
 from typing import Any
 
 from llm_adapter.errors import checked
+from llm_adapter.flows import Steps, together
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama import wire
-from llm_adapter.providers.ollama.events import Lines
+from llm_adapter.providers.ollama.chat_events import Events, events, replayed
+from llm_adapter.providers.ollama.inputs import prepared
+from llm_adapter.providers.ollama.message import FINGERPRINT, finish_reason, logprobs, message, older
 from llm_adapter.providers.ollama.messages import messages
 from llm_adapter.providers.ollama.params import CHAT
-from llm_adapter.repair import INTERRUPTED, tool_call_id
+from llm_adapter.providers.ollama.reasoning import thoughtless
+from llm_adapter.providers.ollama.sizing import counted, shortened, sized
+from llm_adapter.providers.ollama.structured import Wanted, broken, correction, unfenced, wanted
+from llm_adapter.providers.ollama.tools import Plan, forced_call, plan, recovered
+from llm_adapter.repair import INTERRUPTED
+from llm_adapter.rows import AdapterWarning
 
-FINGERPRINT = "fp_ollama"
+__all__ = ["Events", "flow", "request", "response"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a call asks for beyond text."""
+
+    call: Call
+    plan: Plan
+    form: Wanted | None
+    count: int
+
+    @classmethod
+    def of(cls, call: Call) -> Asked:
+        return cls(call, plan(call), wanted(call), call.body.get("n") or 1)
 
 
 def flow(call: Call) -> Flow:
-    """One request, one reply."""
-    reply: NativeReply = yield NativeRequest("POST", "/api/chat", request(call), stream=call.stream)
-    checked(reply)
-    return Events(call) if call.stream else response(call, reply.json())
+    """One request a choice, side by side; where a reply has to be checked and does not fit, one more."""
+    call = yield from prepared(call)
+    while True:
+        sized_call = yield from sized(call, call.body.get("messages"))
+        try:
+            return (yield from _exchange(sized_call))
+        except Rejected as refusal:
+            if refusal.error["code"] == "context_length_exceeded":
+                call = shortened(call, (yield from counted(sized_call, refusal)))
+            else:
+                call = thoughtless(call, refusal)
 
 
-def request(call: Call) -> Json:
+def _exchange(call: Call) -> Flow:
+    asked = Asked.of(call)
+    natives = wire.seeded(request(call, asked), asked.count)
+    if call.stream and not asked.plan.forced:
+        replies = yield [NativeRequest("POST", "/api/chat", one, stream=True) for one in natives]
+        for reply in replies:
+            checked(reply)
+        return events(call, asked.plan, asked.form, asked.count)
+    results = yield from together([answer(asked, one) for one in natives])
+    whole = response(call, results, asked)
+    return replayed(whole, wire.include_usage(call)) if call.stream else whole
+
+
+def request(call: Call, asked: Asked | None = None) -> Json:
     """The native request. Raises `Rejected`."""
-    return wire.generating(CHAT, call, {"messages": messages(call)})
+    asked = asked or Asked.of(call)
+    native = wire.generating(CHAT, call, {"messages": messages(call)})
+    for name in ("tools", "functions", "tool_choice", "function_call", "parallel_tool_calls"):
+        if call.body.get(name) not in (None, "auto", True) and CHAT[name].verdict == "emulated":
+            call.report.note("emulated", name)
+    if asked.plan.functions:
+        native["tools"] = asked.plan.native
+    if asked.plan.forced:
+        # A thinking model would think first, and not be constrained while it does. The whole call is checked, so
+        # there is nothing to stream.
+        native |= {"format": asked.plan.format, "think": False, "stream": False}
+    elif asked.form is not None:
+        native["format"] = asked.form.format
+    return native
 
 
-def response(call: Call, native: Json) -> Json:
-    """The chat completion of one native reply.
+def answer(asked: Asked, native: Json) -> Steps[Json]:
+    """The native reply of one choice, checked against what the call asks for. Raises `Rejected`."""
+    corrections = asked.call.settings.corrections
+    for attempt in range(corrections + 1):
+        reply: NativeReply = yield NativeRequest("POST", "/api/chat", native)
+        got: Json = checked(reply).json()
+        if not got.get("done"):
+            # 0.24 answers 200 with done=false when it stops a model that repeats itself (routes.go ChatHandler).
+            raise Rejected(INTERRUPTED, status=502, kind="api_error")
+        said = got.get("message") or {}
+        got, found = examined(asked, got)
+        if asked.form is not None:
+            outcome = {"enforced": attempt == 0 and not found, "validated": not found, "repaired": attempt > 0}
+            asked.call.report.structured_output = outcome
+        if not found:
+            break
+        if attempt == corrections:
+            raise _broken(asked, said, found)
+        native = {**native, "messages": [*native["messages"], *correction(said, found)]}
+    return got
 
-    native: a ChatResponse; durations in nanoseconds; counts are absent on a cached prompt of older servers.
-    Raises `Rejected` when the reply is not complete: 0.24 answers 200 with done=false when it stops a model that
-    repeats itself (server/routes.go ChatHandler).
-    """
-    if not native.get("done"):
-        raise Rejected(INTERRUPTED, status=502, kind="api_error")
-    message = native.get("message") or {}
-    calls = tool_calls(call, message)
-    reply: Json = {
-        "role": "assistant",
-        "content": message.get("content") or ("" if not calls else None),
-        "refusal": None,
-    }
-    reply |= reasoning(message)
+
+def examined(asked: Asked, native: Json) -> tuple[Json, list[str]]:
+    """A native reply as it is meant, and what is wrong with it."""
+    said = native.get("message") or {}
+    text = said.get("content") or ""
+    calls = said.get("tool_calls") or _calls_in(asked, text)
+    if asked.plan.forced:
+        calls = calls[:1] or [one for one in (forced_call(text),) if one]
+        found = asked.plan.faults(calls[0]) if calls else ["it has to be one call of an allowed tool"]
+        return _with(native, content="", tool_calls=calls), found
     if calls:
-        reply["tool_calls"] = [{key: value for key, value in one.items() if key != "index"} for one in calls]
-    choice = {
-        "index": 0,
-        "message": reply,
-        "logprobs": logprobs(native),
-        "finish_reason": finish_reason(native, bool(calls)),
-    }
+        if not asked.plan.parallel:
+            calls = calls[:1]
+        content = text if said.get("tool_calls") else ""
+        strict = [fault for one in calls for fault in asked.plan.faults(one, strict_only=True)]
+        return _with(native, content=content, tool_calls=calls), strict if asked.plan.functions else []
+    if asked.form is None or native.get("done_reason") == "length":
+        return native, []
+    return _with(native, content=unfenced(text)), asked.form.faults(unfenced(text))
+
+
+def _calls_in(asked: Asked, text: str) -> list[Json]:
+    if not (asked.plan.functions and asked.call.settings.recover_tool_calls):
+        return []
+    calls = recovered(text, asked.plan.parameters)
+    if calls and not asked.plan.forced:
+        asked.call.report.note("changed", "tool_calls")  # they came as text
+    return calls
+
+
+def _with(native: Json, **changes: Any) -> Json:
+    said = {key: value for key, value in {**(native.get("message") or {}), **changes}.items() if value != []}
+    return {**native, "message": said}
+
+
+def _broken(asked: Asked, said: Json, found: list[str]) -> Rejected:
+    raw = said.get("content") or ""
+    if asked.plan.forced or said.get("tool_calls"):
+        return broken(raw, found, "the model did not call a tool as it was asked to", "tool_call_invalid")
+    return broken(raw, found, "the reply does not fit `response_format`", "structured_output_invalid")
+
+
+def response(call: Call, natives: list[Json], asked: Asked) -> Json:
+    """The chat completion of its choices' native replies: complete ones, durations in nanoseconds."""
+    choices = [_choice(asked, place, native) for place, native in enumerate(natives)]
     return {
         "id": f"chatcmpl-{call.id}",
         "object": "chat.completion",
         "created": call.created,
-        "model": native.get("model") or call.body.get("model"),
+        "model": natives[0].get("model") or call.body.get("model"),
         "system_fingerprint": FINGERPRINT,
-        "choices": [choice],
-        "usage": wire.usage(native),
-        "ollama": wire.timings(native),
+        "choices": choices,
+        "usage": usage(call, natives),
+        "ollama": wire.timings(*natives),
     }
 
 
-def tool_calls(call: Call, message: Json, first: int = 0) -> list[Json]:
-    """OpenAI's tool calls with places from `first` on, and ids where an older server gives none (before 0.12.10)."""
-    return [
-        {
-            "index": place,
-            "id": one.get("id") or tool_call_id(call.id, place),
-            "type": "function",
-            "function": {
-                "name": one["function"]["name"],
-                "arguments": json.dumps(
-                    one["function"].get("arguments") or {}, ensure_ascii=False, separators=(",", ":")
-                ),
-            },
-        }
-        for place, one in enumerate(message.get("tool_calls") or (), first)
-    ]
+def usage(call: Call, natives: list[Json]) -> Json:
+    """The prompt once, the completions of all choices, as OpenAI counts them."""
+    prompt = str(call.body.get("messages")) if "prompt_eval_count" not in natives[0] else ""
+    counts = [wire.usage(one, prompt, str((one.get("message") or {}).get("content"))) for one in natives]
+    completion = sum(one["completion_tokens"] for one in counts)
+    total = counts[0]["prompt_tokens"] + completion
+    return {**counts[0], "completion_tokens": completion, "total_tokens": total}
 
 
-def reasoning(message: Json) -> Json:
-    """Both names under which clients look for the thinking (P6), or nothing."""
-    thinking = message.get("thinking")
-    return {"reasoning": thinking, "reasoning_content": thinking} if thinking else {}
-
-
-def finish_reason(native: Json, called: bool) -> str:
-    """OpenAI's reason; Ollama says stop, length, load or unload, and never that tools were called."""
-    reason = native.get("done_reason") or "stop"
-    return "tool_calls" if called and reason == "stop" else str(reason)
-
-
-def logprobs(native: Json) -> Json | None:
-    """OpenAI's logprobs, or None. They cover every token the model produced, thinking too."""
-    given = native.get("logprobs")
-    return {"content": [_logprob(one) for one in given], "refusal": None} if given else None
-
-
-def _logprob(one: Json) -> Json:
-    top = [{"bytes": None, **other} for other in one.get("top_logprobs") or ()]
-    return {"bytes": None, **one, "top_logprobs": top}
-
-
-class Events(Lines):
-    """The chunks of a streamed chat: role on the first only, the finish on a chunk of its own, then usage, [DONE]."""
-
-    def __init__(self, call: Call) -> None:
-        super().__init__(call)
-        self._include_usage = wire.include_usage(call)
-        self._opened = False
-        self._called = 0
-        self._head = b""
-        self._tail = b""
-
-    def chunks(self, native: Json) -> bytes:
-        delta = self._delta(native.get("message") or {})
-        logs = logprobs(native) if "logprobs" in native else None
-        out = self._chunk(native, delta, logs) if delta or logs else b""
-        return out + self._end(native) if native.get("done") else out
-
-    def _delta(self, message: Json) -> Json:
-        delta: Json = {} if self._opened else {"role": "assistant", "content": ""}
-        if message.get("content"):
-            delta["content"] = message["content"]
-        delta |= reasoning(message)
-        if calls := tool_calls(self.call, message, self._called):
-            self._called += len(calls)
-            delta["tool_calls"] = calls
-        self._opened = True
-        return delta
-
-    def _end(self, native: Json) -> bytes:
-        reason = finish_reason(native, bool(self._called))
-        if not self._include_usage:
-            return self._event(native, [_choice({}, None, reason)], {"ollama": wire.timings(native)})
-        end = self._event(native, [_choice({}, None, reason)], {})
-        return end + self._event(native, [], {"usage": wire.usage(native), "ollama": wire.timings(native)})
-
-    def _chunk(self, native: Json, delta: Json, logs: Json | None) -> bytes:
-        """One delta. The head is the same for all of a stream's chunks, and is rendered once: this is the hot path."""
-        if not self._head:
-            whole = self._event(native, [_choice({}, None, None)], {})
-            self._head, _, self._tail = whole.partition(b"{}")
-        if logs is not None:
-            return self._event(native, [_choice(delta, logs, None)], {})
-        return self._head + json.dumps(delta).encode() + self._tail
-
-    def _event(self, native: Json, choices: list[Json], more: Json) -> bytes:
-        chunk: Json = {
-            "id": f"chatcmpl-{self.call.id}",
-            "object": "chat.completion.chunk",
-            "created": self.call.created,
-            "model": native.get("model") or self.call.body.get("model"),
-            "system_fingerprint": FINGERPRINT,
-            "choices": choices,
-            **more,
-        }
-        return b"data: " + json.dumps(chunk).encode() + b"\n\n"
-
-
-def _choice(delta: Json, logs: Any, reason: str | None) -> Json:
-    return {"index": 0, "delta": delta, "logprobs": logs, "finish_reason": reason}
+def _choice(asked: Asked, place: int, native: Json) -> Json:
+    said = native.get("message") or {}
+    reason = finish_reason(native, bool(said.get("tool_calls")), asked.plan)
+    if reason == "length" and not said.get("content") and said.get("thinking"):
+        # P6: the budget went into thinking, and the content is empty without an error.
+        asked.call.report.note("changed", "thinking used the whole of max_tokens")
+        warnings.warn("thinking used the whole of `max_tokens`: the content is empty", AdapterWarning, stacklevel=2)
+    reply = message(asked.call, said, place)
+    return {
+        "index": place,
+        "message": older(reply) if asked.plan.legacy else reply,
+        "logprobs": logprobs(native),
+        "finish_reason": reason,
+    }

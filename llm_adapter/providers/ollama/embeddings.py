@@ -1,53 +1,102 @@
 """POST /embeddings  ↔  POST /api/embed
 
-Source: ollama/openai/openai.go ToEmbeddingList, v0.24.0. Rule: an input that does not fit is an error (P17).
+Source: ollama/openai/openai.go ToEmbeddingList, v0.24.0. Rule: an input that does not fit is an error that names it
+(P17), and so are vectors of another length than was asked for (P15).
 """
 
 from __future__ import annotations
 
 import base64
-from array import array
+import struct
 from collections.abc import Sequence
 from typing import Any
 
 from llm_adapter.errors import checked
+from llm_adapter.flows import Steps, together
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama import wire
 from llm_adapter.providers.ollama.params import EMBEDDINGS
+from llm_adapter.tokens import decoded
+
+BATCH = 512  # inputs a request: one of Ollama's embeds them one after the other, and holds the whole reply in memory
 
 
 def flow(call: Call) -> Flow:
-    """One request for all inputs."""
-    reply: NativeReply = yield NativeRequest("POST", "/api/embed", request(call))
-    return response(call, checked(reply, call.path).json())
+    """One request, or several side by side for a large batch; their vectors in the order of the inputs."""
+    inputs = _input(call)
+    batches: list[str | list[str]] = [inputs]
+    if isinstance(inputs, list):
+        batches = [inputs[at : at + BATCH] for at in range(0, len(inputs), BATCH)]
+    steps = [_embedded(call, batch, place * BATCH) for place, batch in enumerate(batches)]
+    return response(call, (yield from together(steps)))
 
 
-def request(call: Call) -> Json:
+def request(call: Call, inputs: str | list[str] | None = None) -> Json:
     """The native request. Raises `Rejected`."""
-    native = {"input": _input(call.body.get("input")), "truncate": call.settings.truncate}
+    native = {"input": _input(call) if inputs is None else inputs, "truncate": call.settings.overflow != "error"}
     return wire.request(EMBEDDINGS, call, native)
 
 
-def response(call: Call, native: Json) -> Json:
-    """The list of embeddings, in the order of the inputs; base64 is little-endian float32, as OpenAI sends it."""
-    vectors = native.get("embeddings") or []
-    wanted = 1 if isinstance(call.body["input"], str) else len(call.body["input"])
-    if len(vectors) != wanted:
-        raise Rejected(f"the server gave {len(vectors)} embeddings for {wanted} inputs", status=502, kind="api_error")
+def response(call: Call, natives: list[Json]) -> Json:
+    """The list of embeddings; base64 is little-endian float32, as OpenAI sends it."""
+    vectors = [vector for native in natives for vector in native["embeddings"]]
+    _measured(call, vectors)
     encode = _base64 if call.body.get("encoding_format") == "base64" else list
-    count = native.get("prompt_eval_count") or 0
+    count = sum(native.get("prompt_eval_count") or 0 for native in natives)
     return {
         "object": "list",
-        "model": native.get("model") or call.body.get("model"),
+        "model": natives[0].get("model") or call.body.get("model"),
         "data": [
             {"object": "embedding", "index": place, "embedding": encode(vector)} for place, vector in enumerate(vectors)
         ],
         "usage": {"prompt_tokens": count, "total_tokens": count},
-        "ollama": wire.timings(native),
+        "ollama": wire.timings(*natives),
     }
 
 
-def _input(given: Any) -> str | list[str]:
+def _embedded(call: Call, inputs: str | list[str], first: int) -> Steps[Json]:
+    """The native reply for one batch, complete. Raises `Rejected`."""
+    reply: NativeReply = yield NativeRequest("POST", "/api/embed", request(call, inputs))
+    try:
+        native: Json = checked(reply, call.path).json()
+    except Rejected as refusal:
+        if refusal.error["code"] == "context_length_exceeded" and isinstance(inputs, list) and len(inputs) > 1:
+            place = first + (yield from _too_long(call, inputs))
+            refusal.error |= {"message": f"input[{place}]: {refusal.error['message']}", "index": place}
+        raise
+    vectors = native.get("embeddings") or []
+    wanted = 1 if isinstance(inputs, str) else len(inputs)
+    if len(vectors) != wanted:
+        raise Rejected(f"the server gave {len(vectors)} embeddings for {wanted} inputs", status=502, kind="api_error")
+    return native
+
+
+def _too_long(call: Call, inputs: list[str]) -> Steps[int]:
+    """The place of the first input that does not fit: Ollama does not say, so the batch is halved until it is found."""
+    start, end = 0, len(inputs)
+    while end - start > 1:
+        middle = (start + end) // 2
+        reply = yield NativeRequest("POST", "/api/embed", request(call, inputs[start:middle]))
+        start, end = (start, middle) if reply.status >= 400 else (middle, end)
+    return start
+
+
+def _measured(call: Call, vectors: list[Any]) -> None:
+    """Ollama ignores `dimensions` beyond the model's own; an index built on a guess is found out much later."""
+    asked, expected = call.body.get("dimensions"), call.settings.expected_dimensions
+    for wanted, param in ((asked, "dimensions"), (None if asked else expected, "model")):
+        if wanted is not None and any(len(vector) != wanted for vector in vectors):
+            got = len(vectors[0])
+            raise Rejected(
+                f"the model gives embeddings of {got} dimensions, not {wanted}: use another model, or build the index "
+                f"anew with {got}",
+                param=param,
+                code="embedding_dimensions_mismatch",
+            )
+
+
+def _input(call: Call) -> str | list[str]:
+    given: Any = call.body.get("input")
     match given:
         case "":
             return [""]  # "" alone only loads the model (recordings: embed_empty)
@@ -56,12 +105,7 @@ def _input(given: Any) -> str | list[str]:
         case [str(), *_] if all(isinstance(item, str) for item in given):
             return list(given)
         case [int() | list(), *_]:
-            raise Rejected(
-                "`input` as token ids is not available on provider 'ollama': the ids are another model's; send text. "
-                "LangChain: OpenAIEmbeddings(check_embedding_ctx_length=False)",
-                param="input",
-                code="unsupported_value",
-            )
+            return decoded(given, call, "input")
         case _:
             raise Rejected(
                 "`input` must be a string or a list of strings, and not empty", param="input", code="invalid_value"
@@ -69,4 +113,4 @@ def _input(given: Any) -> str | list[str]:
 
 
 def _base64(vector: Sequence[float]) -> str:
-    return base64.b64encode(array("f", vector).tobytes()).decode()
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

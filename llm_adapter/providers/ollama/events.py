@@ -7,6 +7,7 @@ from the SDK's stream (P5). Source: recordings of 0.24.0 and 0.32.15; middleware
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic_core import from_json
@@ -45,14 +46,39 @@ class Lines:
         if not isinstance(native, dict) or native.get("error"):
             return self._failed(native.get("error") if isinstance(native, dict) else f"unexpected line {line[:80]!r}")
         out = self.chunks(native)
-        if native.get("done"):
+        if native.get("done") and not self._over:
             self._over = True
-            out += b"data: [DONE]\n\n"
+            out += b"data: [DONE]\n\n" if self.last else b""
         return out
 
-    def _failed(self, error: Any) -> bytes:
+    @property
+    def last(self) -> bool:
+        """Whether the whole reply ends with this stream."""
+        return True
+
+    def failed(self, envelope: Json) -> bytes:
+        """The event that ends the stream with an error."""
         self._over = True
-        return event(mid_stream(error))
+        return event(envelope)
+
+    def _failed(self, error: Any) -> bytes:
+        return self.failed(mid_stream(error))
+
+
+class Several:
+    """Several streams of one reply, fed one after the other."""
+
+    def __init__(self, parts: Sequence[Lines]) -> None:
+        self._parts = list(parts)
+
+    def feed(self, data: bytes) -> bytes:
+        return self._parts[0].feed(data)
+
+    def turn(self) -> bytes:
+        return self._parts.pop(0).finish()
+
+    def finish(self) -> bytes:
+        return self._parts[0].finish()
 
 
 def parsed(line: bytes) -> Any:

@@ -48,8 +48,8 @@ def _message(message: Any, place: int, call: Call, names: dict[str, str]) -> Jso
             name = message.get("name") or names.get(call_id)
             result = {"role": "tool", **_content(content, where), "tool_call_id": call_id}
             return {**result, "tool_name": name} if name else result
-        case {"role": "function"}:
-            raise Rejected(f"{where}: the form before `tools` is not available on provider 'ollama'", param="messages")
+        case {"role": "function", "name": str() as name, "content": content}:  # the form before `tools`
+            return {"role": "tool", **_content(content, where), "tool_name": name}
         case {"role": str() as role}:
             raise Rejected(
                 f"{where}: a message of role {role!r} needs more than it has, or is unknown", param="messages"
@@ -60,9 +60,8 @@ def _message(message: Any, place: int, call: Call, names: dict[str, str]) -> Jso
 
 def _assistant(message: Json, where: str, call: Call, names: dict[str, str]) -> Json:
     _name(message, where, call)
-    for field in ("audio", "function_call"):
-        if message.get(field):
-            raise Rejected(f"{where}: `{field}` is not available on provider 'ollama'", param="messages")
+    if message.get("audio"):
+        raise Rejected(f"{where}: `audio` is not available on provider 'ollama'", param="messages")
     content = message.get("content")
     native: Json = {"role": "assistant", **_content("" if content is None else content, where, images=False)}
     if message.get("refusal") and not native["content"]:
@@ -70,8 +69,9 @@ def _assistant(message: Json, where: str, call: Call, names: dict[str, str]) -> 
     thinking = message.get("reasoning") or message.get("reasoning_content")
     if thinking:
         native["thinking"] = thinking
-    if message.get("tool_calls"):
-        native["tool_calls"] = [_tool_call(one, where, names) for one in message["tool_calls"]]
+    calls = message.get("tool_calls") or [{"function": one} for one in (message.get("function_call"),) if one]
+    if calls:
+        native["tool_calls"] = [_tool_call(one, where, names) for one in calls]
     return native
 
 
@@ -113,6 +113,8 @@ def _content(content: Any, where: str, *, images: bool = True) -> Json:
                 texts.append(text)
             case {"type": "image_url", "image_url": ({"url": str() as url} | (str() as url))} if images:
                 pictures.append(_image(url, where))
+            case {"type": "input_audio", "input_audio": {"data": str() as data}} if images:
+                pictures.append(data)  # Ollama takes sounds in the same place, and tells them by their first bytes
             case {"type": kind}:
                 raise Rejected(
                     f"{where}: content part {kind!r} is not available on provider 'ollama'", param="messages"

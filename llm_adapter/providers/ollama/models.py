@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from llm_adapter.errors import checked
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest
+from llm_adapter.providers.ollama.capabilities import forget
 
 
 def list_flow(call: Call) -> Flow:
@@ -29,6 +30,7 @@ def delete_flow(call: Call) -> Flow:
     name = _name(call)
     reply: NativeReply = yield NativeRequest("DELETE", "/api/delete", {"model": name})
     checked(reply)
+    forget(name)
     return {"id": name, "object": "model", "deleted": True}
 
 

@@ -52,25 +52,11 @@ def _think(value: Any, native: Json, call: Call) -> None:
     native["think"] = EFFORTS[value]
 
 
-def _response_format(value: Any, native: Json, call: Call) -> None:
-    match value:
-        case {"type": "text"}:
-            return
-        case {"type": "json_object"}:
-            native["format"] = "json"
-        case {"type": "json_schema", "json_schema": {"schema": dict() as schema}}:
-            native["format"] = schema
-        case _:
-            raise Rejected(
-                "`response_format` must be text, json_object, or json_schema with a schema",
-                param="response_format",
-                code="invalid_value",
-            )
-
-
-def _tool_choice(value: Any, native: Json, call: Call) -> None:
-    if value == "none":
-        native.pop("tools", None)
+def _count(value: Any, native: Json, call: Call) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 128:
+        raise Rejected("`n` and `best_of` must be whole numbers from 1 to 128", param="n", code="invalid_value")
+    if value > 1:
+        call.report.note("emulated", "n" if call.body.get("n") == value else "best_of")
 
 
 def _options(value: Any, native: Json, call: Call) -> None:
@@ -146,19 +132,20 @@ CHAT: Rows = {
     "reasoning_effort": honoured(
         "`think`; minimal is sent as low, xhigh as max", _think, source="openai/openai.go thinkFromReasoningEffort"
     ),
-    "response_format": honoured("`format`: json, or the schema", _response_format),
-    "tools": field("tools"),
-    "tool_choice": refused(
-        "Ollama has no tool_choice; auto is what it does",
-        source="api/types.go ChatRequest",
-        harmless=lambda v: v == "auto",
+    "response_format": honoured(
+        "`format`: json, or the schema; the reply is checked, and sent back once if it is wrong"
     ),
-    "parallel_tool_calls": only(True, "Ollama has no such switch; true is what it does"),
-    "n": only(1, "Ollama gives one choice a request"),
+    "tools": honoured("`tools`; what Ollama would drop of a schema is inlined, or told in descriptions"),
+    "tool_choice": emulated(
+        "none withholds the tools; required and a named function constrain the reply by `format`, with thinking off",
+        source="api/types.go ChatRequest has no such field",
+    ),
+    "parallel_tool_calls": emulated("false keeps the first call", source="api/types.go ChatRequest has no such field"),
+    "n": emulated("as many requests, side by side; a seed is counted up", _count),
     "audio": refused("Ollama gives no audio"),
     "modalities": only(["text"], "Ollama gives text only"),
-    "function_call": refused("the form before `tools`"),
-    "functions": refused("the form before `tools`"),
+    "function_call": emulated("the form before `tools`, as `tool_choice`"),
+    "functions": emulated("the form before `tools`, as `tools`; the reply is in the old form"),
     "web_search_options": refused("Ollama's chat does not search"),
     "verbosity": refused("no local model knows it"),
     "prediction": ignored("only makes OpenAI faster; the reply is the same"),
@@ -177,7 +164,7 @@ CHAT: Rows = {
 }
 
 COMPLETIONS: Rows = {
-    "prompt": honoured("sent raw: what the caller wrote, without the model's chat template"),
+    "prompt": honoured("sent raw, without the model's chat template; a list as requests side by side"),
     "model": honoured("aliases from `models` are resolved"),
     "stream": honoured("Ollama's lines become server-sent events"),
     "stream_options": honoured("`include_usage`"),
@@ -185,9 +172,9 @@ COMPLETIONS: Rows = {
     "max_tokens": option("num_predict", source=_OPTIONS),
     "suffix": honoured("`suffix`; the model's infill template is applied", _suffix),
     "logprobs": honoured("`logprobs` and `top_logprobs`, in the completions form", _completion_logprobs),
-    "best_of": only(1, "Ollama gives one choice a request"),
-    "echo": only(False, "Ollama does not repeat the prompt"),
-    "n": only(1, "Ollama gives one choice a request"),
+    "best_of": emulated("as many requests, ranked by their mean log probability; not streamed", _count),
+    "echo": emulated("the prompt is put before the text; without logprobs of it"),
+    "n": emulated("as many requests, side by side; a seed is counted up", _count),
     "user": ignored(_LABEL),
     **NATIVE,
     "think": field("think"),
@@ -200,7 +187,7 @@ COMPLETIONS: Rows = {
 }
 
 EMBEDDINGS: Rows = {
-    "input": honoured("a string or a list of strings; token arrays are refused"),
+    "input": honoured("a string or a list of strings; token ids need `token_encoding` in the profile"),
     "model": honoured("aliases from `models` are resolved"),
     "dimensions": field("dimensions", "`dimensions`: cut and normalised again"),
     "encoding_format": emulated("float and base64; Ollama sends numbers, the base64 is made here"),

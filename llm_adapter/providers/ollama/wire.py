@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from llm_adapter.context import estimate
 from llm_adapter.provider import Call, Json
 from llm_adapter.rows import Rows, translate
 
@@ -22,7 +23,7 @@ def request(rows: Rows, call: Call, native: Json) -> Json:
     """The native request: the endpoint's own part, the profile's defaults, the call's parameters over them."""
     settings = call.settings
     options = dict(settings.options)
-    if settings.num_ctx is not None:
+    if isinstance(settings.num_ctx, int):  # "auto" has become a number before (sizing.sized)
         options["num_ctx"] = settings.num_ctx
     if settings.sampling_defaults == "openai":
         # OpenAI's own defaults, for parity: Ollama's are the model's, or 0.8 and 0.9.
@@ -39,7 +40,7 @@ def request(rows: Rows, call: Call, native: Json) -> Json:
 def generating(rows: Rows, call: Call, native: Json) -> Json:
     """The same for the endpoints that generate: an over-long prompt is an error, thinking as the profile says."""
     settings = call.settings
-    native = {**native, "stream": call.stream, "truncate": settings.truncate}
+    native = {**native, "stream": call.stream, "truncate": settings.overflow == "allow"}
     if settings.shift is not None:
         native["shift"] = settings.shift
     if settings.think is not None:
@@ -47,17 +48,34 @@ def generating(rows: Rows, call: Call, native: Json) -> Json:
     return request(rows, call, native)
 
 
-def usage(native: Json) -> Json:
-    """OpenAI's usage from the counts of the last message."""
-    prompt, completion = native.get("prompt_eval_count") or 0, native.get("eval_count") or 0
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+def usage(native: Json, prompt: str = "", reply: str = "") -> Json:
+    """OpenAI's usage from the counts of the last message.
+
+    An older server gives no count for a cached prompt: it is estimated from the text then, and marked so (P31).
+    """
+    counts = {"prompt_tokens": native.get("prompt_eval_count"), "completion_tokens": native.get("eval_count")}
+    texts = {"prompt_tokens": prompt, "completion_tokens": reply}
+    known = {name: estimate(texts[name]) if count is None else count for name, count in counts.items()}
+    marked = {"estimated": True} if None in counts.values() else {}
+    return {**known, "total_tokens": sum(known.values()), **marked}
 
 
-def timings(native: Json) -> Json:
-    """Ollama's own figures, as they came: `completion.ollama`."""
-    return {name: native[name] for name in TIMINGS if name in native}
+def timings(*natives: Json) -> Json:
+    """Ollama's own figures, `completion.ollama`; of several replies, their sums."""
+    sums: Json = {}
+    for one in natives:
+        sums |= {name: sums.get(name, 0) + one[name] for name in TIMINGS if name in one}
+    return sums
 
 
 def include_usage(call: Call) -> bool:
     options: Any = call.body.get("stream_options")
     return bool(isinstance(options, dict) and options.get("include_usage"))
+
+
+def seeded(native: Json, count: int) -> list[Json]:
+    """The requests for `count` choices: a seed that the caller gave is counted up, so that they differ."""
+    seed = native.get("options", {}).get("seed")
+    if count == 1 or not isinstance(seed, int):
+        return [native] * count
+    return [{**native, "options": {**native["options"], "seed": seed + place}} for place in range(count)]

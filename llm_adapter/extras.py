@@ -1,0 +1,52 @@
+"""`completion.ollama` and `completion.adapter`: the server's figures and what became of the call, with attributes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from openai import BaseModel
+from pydantic import ValidationError
+
+
+class Timings(BaseModel):
+    """What Ollama says of the work it did; a figure that the server did not give is None."""
+
+    total_duration: int | None = None
+    load_duration: int | None = None
+    prompt_eval_count: int | None = None
+    prompt_eval_duration: int | None = None
+    eval_count: int | None = None
+    eval_duration: int | None = None
+
+
+class Adapted(BaseModel):
+    """What became of a call. Lists hold parameters' names; more fields may follow."""
+
+    provider: str
+    model: str | None = None
+    requested_model: str | None = None
+    emulated: list[str] | None = None
+    ignored: list[str] | None = None
+    left_out: list[str] | None = None
+    changed: list[str] | None = None
+    structured_output: dict[str, Any] | None = None
+
+
+_EXTRAS: dict[str, type[BaseModel]] = {"ollama": Timings, "adapter": Adapted}
+
+
+def with_attributes(reply: Any) -> Any:
+    """The reply itself, its extra fields of ours turned from dictionaries into objects."""
+    extra: dict[str, Any] | None = getattr(reply, "__pydantic_extra__", None)
+    if extra:
+        for name, kind in _EXTRAS.items():
+            if type(extra.get(name)) is dict:
+                extra[name] = _object(kind, extra[name])
+    return reply
+
+
+def _object(kind: type[BaseModel], fields: dict[str, Any]) -> BaseModel:
+    try:
+        return kind.model_validate(fields, strict=True)
+    except ValidationError:  # whatever a server says is passed on, by the slower way of the SDK
+        return kind.construct(**fields)

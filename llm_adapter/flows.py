@@ -1,0 +1,28 @@
+"""Endpoints made of smaller ones: several generators of native requests, run as one."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+from llm_adapter.provider import NativeReply, NativeRequest
+
+T = TypeVar("T")
+Steps: TypeAlias = Generator[NativeRequest, NativeReply, T]  # one request at a time, and a result
+
+
+def together(flows: Sequence[Steps[T]]) -> Generator[Sequence[NativeRequest], Any, list[T]]:
+    """The results of several flows in their order; each step's requests go out side by side."""
+    results: dict[int, T] = {}
+    waiting: dict[int, NativeRequest] = {}
+    replies: dict[int, NativeReply | None] = dict.fromkeys(range(len(flows)))
+    while replies:
+        waiting.clear()
+        for place, reply in replies.items():
+            try:
+                waiting[place] = flows[place].send(reply)  # type: ignore[arg-type]
+            except StopIteration as stop:  # noqa: PERF203 - it is how a generator returns
+                results[place] = stop.value
+        got = (yield list(waiting.values())) if waiting else []
+        replies = dict(zip(list(waiting), got, strict=True))
+    return [results[place] for place in range(len(flows))]

@@ -1,0 +1,115 @@
+"""What a model can do, asked once a process: POST /api/show.
+
+Some servers answer a request that their model cannot do with 200 and leave out what it cannot (recordings:
+vision_unsupported), others with an error that names no parameter (P34). Source: ollama/api/types.go ShowResponse,
+types/model/capability.go, v0.24.0; `capabilities` came with v0.6.4.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from llm_adapter.flows import Steps
+from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What is known of a model; None is unknown, and no reason to refuse anything."""
+
+    capabilities: frozenset[str] | None = None  # of completion, tools, insert, vision, embedding, thinking, audio
+    context_length: int | None = None  # what it was trained for, in tokens
+
+    def lacks(self, capability: str) -> bool:
+        """Whether it is certain that the model cannot do this."""
+        return self.capabilities is not None and capability not in self.capabilities
+
+
+UNKNOWN = Model()
+_models: dict[tuple[str, str], Model] = {}
+_lock = threading.Lock()
+
+
+def known(call: Call) -> Steps[Model]:
+    """The call's model. A server that does not say is asked again next time, unless it has no such endpoint."""
+    key = _key(call)
+    if not key[1]:
+        return UNKNOWN
+    with _lock:
+        found = _models.get(key)
+    if found is None:
+        reply: NativeReply = yield NativeRequest("POST", "/api/show", {"model": key[1]})
+        found = _model(reply)
+        if reply.status == 200 or _absent(reply):
+            with _lock:
+                _models[key] = found
+    return found
+
+
+def required(call: Call, capability: str, what: str, param: str) -> Steps[None]:
+    """Nothing, if the model can do this, or may. Raises `Rejected`, naming installed models that can.
+
+    what: the thing that needs it, for the message: "an image".
+    """
+    model = yield from known(call)
+    if not model.lacks(capability):
+        return
+    reply: NativeReply = yield NativeRequest("GET", "/api/tags")
+    able = _able(reply, capability)
+    hint = f"; installed models that can: {', '.join(able[:5])}" if able else ""
+    raise Rejected(
+        f"model {_key(call)[1]!r} cannot take {what}: it lacks the capability {capability!r}{hint}",
+        param=param,
+        code="unsupported_parameter",
+    )
+
+
+def forget(model: str | None = None) -> None:
+    """Ask again: about one model, on all servers, that was created, pulled or deleted; or about all."""
+    with _lock:
+        for key in [key for key in _models if model is None or _tagged(key[1]) == _tagged(model)]:
+            del _models[key]
+
+
+def _key(call: Call) -> tuple[str, str]:
+    model = call.body.get("model")
+    return call.settings.base_url or call.settings.host or "", model if isinstance(model, str) else ""
+
+
+def _tagged(name: str) -> str:
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def _absent(reply: NativeReply) -> bool:
+    """Whether the server has no such endpoint: a missing model is told as JSON."""
+    return reply.status in (405, 501) or (reply.status == 404 and not reply.body.lstrip().startswith(b"{"))
+
+
+def _model(reply: NativeReply) -> Model:
+    shown = _object(reply)
+    capabilities = shown.get("capabilities")
+    info = shown.get("model_info")
+    info = info if isinstance(info, dict) else {}
+    length = info.get(f"{info.get('general.architecture')}.context_length")
+    return Model(
+        frozenset(map(str, capabilities)) if isinstance(capabilities, list) else None,
+        length if isinstance(length, int) and length > 0 else None,
+    )
+
+
+def _able(reply: NativeReply, capability: str) -> list[str]:
+    """The installed models that can; servers before 0.30 do not tell it here."""
+    models: Any = _object(reply).get("models")
+    listed = [one for one in models or () if isinstance(one, dict)] if isinstance(models, list) else []
+    return [str(one.get("name")) for one in listed if capability in (one.get("capabilities") or ())]
+
+
+def _object(reply: NativeReply) -> Json:
+    """The reply's object; an empty one for anything else."""
+    try:
+        body = reply.json() if reply.status == 200 else None
+    except Rejected:
+        body = None
+    return body if isinstance(body, dict) else {}

@@ -1,0 +1,81 @@
+"""POST /audio/transcriptions, POST /images/generations  ↔  the same on Ollama's own /v1, where the server has them
+
+Source: ollama/openai/openai.go and middleware/openai.go, v0.20.0 for transcriptions, v0.14.3 to v0.32.5 for images,
+which ended with it. Rule: what Ollama's /v1 would leave out in silence is refused here; an error says what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from llm_adapter.errors import checked
+from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
+from llm_adapter.providers.ollama.unavailable import ELSEWHERE, unsupported_endpoint
+from llm_adapter.rows import Rows, field, ignored, refused, translate
+
+_SILENT = "Ollama leaves it out"
+
+
+def _of(*accepted: Any) -> Callable[[Any], bool]:
+    """The values of a refused parameter that change nothing: what happens anyway."""
+    return lambda value: value in accepted
+
+
+TRANSCRIPTIONS: Rows = {
+    "file": field("file", "sent as it is; wav or mp3, 25 MiB at most"),
+    "model": field("model", "aliases from `models` are resolved"),
+    "language": field("language"),
+    "prompt": field("prompt"),
+    "response_format": refused("Ollama gives the text alone, as json", harmless=_of("json", "text")),
+    "temperature": refused("Ollama fixes it at 0", harmless=_of(0)),
+    "stream": refused(_SILENT, harmless=_of(False)),
+    "chunking_strategy": refused(_SILENT, harmless=_of("auto")),
+    "timestamp_granularities": refused(_SILENT, harmless=_of([])),
+    "include": refused(_SILENT, harmless=_of([])),
+    "keywords": refused(_SILENT, harmless=_of([])),
+    "languages": refused(_SILENT, harmless=_of([])),
+    "known_speaker_names": refused(_SILENT, harmless=_of([])),
+    "known_speaker_references": refused(_SILENT, harmless=_of([])),
+}
+
+IMAGES: Rows = {
+    "prompt": field("prompt"),
+    "model": field("model", "aliases from `models` are resolved"),
+    "size": field("size"),
+    "seed": field("seed"),
+    "n": refused("Ollama makes one image", harmless=_of(1)),
+    "response_format": refused("Ollama gives base64 alone, and keeps no file", harmless=_of("b64_json")),
+    "output_format": refused("Ollama gives png", harmless=_of("png")),
+    "output_compression": refused(_SILENT, harmless=_of(100)),
+    "background": refused(_SILENT, harmless=_of("auto")),
+    "quality": refused(_SILENT, harmless=_of("auto")),
+    "style": refused(_SILENT),
+    "stream": refused(_SILENT, harmless=_of(False)),
+    "partial_images": refused(_SILENT, harmless=_of(0)),
+    "complexity": refused(_SILENT),
+    "frame_count": refused(_SILENT),
+    "frame_duration_ms": refused(_SILENT),
+    "svg": refused(_SILENT),
+    "moderation": refused("Ollama does not moderate", harmless=_of("auto", "low")),
+    "safety_identifier": ignored("only labels the request at OpenAI"),
+    "user": ignored("only labels the request at OpenAI"),
+}
+
+
+def _passed(call: Call, rows: Rows, since: str) -> Flow:
+    """The call as it is. A server without the endpoint answers with a text, which says nothing to an OpenAI caller."""
+    native: Json = {}
+    translate(rows, call, native, provider="ollama")
+    if rows["response_format"].harmless(call.body.get("response_format")):
+        native["response_format"] = call.body["response_format"]
+    reply: NativeReply = yield NativeRequest(call.method, None, native, untouched=True, explained=True)
+    if reply.status in (404, 405) and not reply.body.lstrip().startswith(b"{"):
+        raise unsupported_endpoint(f"`{call.path}` is not available on this Ollama server: {since}; {ELSEWHERE}")
+    checked(reply, call.path)
+    raise Rejected("the server's answer was no error", status=502, kind="api_error")
+
+
+transcriptions = partial(_passed, rows=TRANSCRIPTIONS, since="versions since 0.20.0 transcribe")
+generations = partial(_passed, rows=IMAGES, since="only versions from 0.14.3 to 0.32.5 make images")

@@ -1,0 +1,110 @@
+"""The context that a model is loaded with, and a conversation that has to fit into it (P1, P23).
+
+Another `num_ctx` makes Ollama load the model anew (server/sched.go needsReload, v0.24.0). So "auto" grows in powers of
+two and never shrinks: per server and model, within this process, and never below what is loaded already.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+from llm_adapter.context import count_tokens, trim_messages
+from llm_adapter.flows import Steps
+from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejected
+from llm_adapter.providers.ollama.capabilities import known
+
+SMALLEST = 8192  # tokens: below it, the second question would load the model anew
+REPLY = 1024  # tokens kept free for a reply of which no length is asked for
+
+_sizes: dict[tuple[str, str], int] = {}
+_lock = threading.Lock()
+
+
+def sized(call: Call, text: Any) -> Steps[Call]:
+    """The call with the `num_ctx` that "auto" means for it. text: messages, or a prompt."""
+    if call.settings.num_ctx != "auto":
+        return call
+    if call.body.get("num_ctx") is not None or "num_ctx" in (call.body.get("options") or {}):
+        return _with(call, None)  # the call names its own
+    key = (call.settings.base_url or "", str(call.body.get("model")))
+    model = yield from known(call)
+    loaded = _sizes.get(key) or (yield from _loaded(call, key[1]))
+    limit = min(filter(None, (model.context_length, call.settings.num_ctx_max)), default=None)
+    with _lock:
+        size = max(_sizes.get(key, 0), loaded, _power(_needed(call, text)))
+        _sizes[key] = size if limit is None else min(size, max(limit, loaded))
+        return _with(call, _sizes[key])
+
+
+def _with(call: Call, num_ctx: int | None) -> Call:
+    return replace(call, settings=call.settings.model_copy(update={"num_ctx": num_ctx}))
+
+
+def _needed(call: Call, text: Any) -> int:
+    messages = text if isinstance(text, list) else [{"role": "user", "content": str(text)}]
+    reply = call.body.get("max_completion_tokens") or call.body.get("max_tokens") or REPLY
+    # The estimate is a rough one: a tenth more is cheaper than a refusal.
+    return int(count_tokens("", messages, call.body.get("tools")).tokens * 1.1) + int(reply)
+
+
+def _power(tokens: int) -> int:
+    size = SMALLEST
+    while size < tokens:
+        size *= 2
+    return size
+
+
+def _loaded(call: Call, model: str) -> Steps[int]:
+    """The context that the model is loaded with; 0 where it is not, or the server does not say."""
+    reply: NativeReply = yield NativeRequest("GET", "/api/ps")
+    try:
+        running = reply.json().get("models") or [] if reply.status == 200 else []
+    except (Rejected, AttributeError):
+        running = []
+    names = (model, f"{model}:latest")
+    return max((one.get("context_length") or 0 for one in running if one.get("model") in names), default=0)
+
+
+def counted(call: Call, refusal: Rejected) -> Steps[Rejected]:
+    """The refusal of a prompt that is too long, with both counts and the cure.
+
+    0.24 gives no counts: the context is asked for, the prompt is estimated and marked so.
+    """
+    error = refusal.error
+    if "n_ctx" in error:
+        return refusal
+    options = {**call.settings.options, **(call.body.get("options") or {})}
+    context = call.body.get("num_ctx") or options.get("num_ctx") or call.settings.num_ctx
+    if not isinstance(context, int):
+        context = yield from _loaded(call, str(call.body.get("model")))
+    prompt = count_tokens("", call.body.get("messages") or [], call.body.get("tools")).tokens
+    error |= {"n_prompt_tokens": prompt, "n_ctx": context or None, "estimated": True}
+    error["message"] += f" (about {prompt} tokens, the context is {context or 'unknown'}): set `num_ctx` in the profile"
+    return refusal
+
+
+def shortened(call: Call, refusal: Rejected) -> Call:
+    """The call without its oldest turns, after the server refused it as too long; what went is reported.
+
+    Raises the refusal itself where the settings want it, or where nothing can go.
+    """
+    messages = call.body.get("messages")
+    if call.settings.overflow != "truncate" or not isinstance(messages, list):
+        raise refusal
+    kept, dropped = trim_messages(messages, _budget(call, refusal.error, messages))
+    if not dropped:
+        raise refusal
+    call.report.note("changed", f"messages: the oldest {len(dropped)} left out")
+    return replace(call, body={**call.body, "messages": kept})
+
+
+def _budget(call: Call, error: Json, messages: list[Any]) -> int:
+    """What fits, in our own estimate's tokens: the server's counts tell how far that is off. Without them, one less."""
+    estimated = count_tokens("", messages).tokens
+    context, given = error.get("n_ctx"), error.get("n_prompt_tokens")
+    if isinstance(context, int) and given and context < given:
+        reply = call.body.get("max_completion_tokens") or call.body.get("max_tokens") or 0
+        return max(int((context - reply) * estimated / given * 0.95), 1)
+    return estimated - 1

@@ -1,0 +1,73 @@
+"""Structured outputs: the schema is sent to be enforced, and the reply is held against it all the same (P9).
+
+Not every server enforces: Ollama Cloud and MLX models accept a schema and ignore it, 0.24 loses it with thinking off.
+A reply that breaks the schema is sent back once, with what is wrong; then it is an error that carries the raw text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import from_json
+
+from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.schema import enforced, faults
+
+_FENCE = re.compile(r"^\s*```(?:json)?\s*(.*?)\s*```\s*$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The form that a reply must have."""
+
+    schema: Json
+
+    @property
+    def format(self) -> Any:
+        """Ollama's `format`."""
+        return "json" if self.schema == {"type": "object"} else enforced(self.schema)
+
+    def faults(self, text: str) -> list[str]:
+        """What is wrong with a reply, or nothing."""
+        try:
+            value = from_json(text)
+        except ValueError as error:
+            return [f"the reply is not JSON: {error}"]
+        return faults(self.schema, value)
+
+
+def wanted(call: Call) -> Wanted | None:
+    """The form that `response_format` asks for, or None for text. Raises `Rejected`."""
+    match call.body.get("response_format"):
+        case None | {"type": "text"}:
+            return None
+        case {"type": "json_object"}:
+            return Wanted({"type": "object"})
+        case {"type": "json_schema", "json_schema": {"schema": dict() as schema}}:
+            return Wanted(schema)
+        case _:
+            raise Rejected(
+                "`response_format` must be text, json_object, or json_schema with a schema",
+                param="response_format",
+                code="invalid_value",
+            )
+
+
+def unfenced(text: str) -> str:
+    """The text inside a Markdown fence, where a model that was not constrained put one; or the text."""
+    fence = _FENCE.match(text)
+    return fence[1] if fence else text
+
+
+def correction(message: Json, found: list[str]) -> list[Json]:
+    """The turn that asks for a reply once more: what was said, and what is wrong with it."""
+    said = {key: message[key] for key in ("content", "tool_calls") if message.get(key)}
+    problem = f"That reply cannot be used: {'; '.join(found)}. Reply again, with the corrected JSON and nothing else."
+    return [{"role": "assistant", "content": "", **said}, {"role": "user", "content": problem}]
+
+
+def broken(text: str, found: list[str], what: str, code: str) -> Rejected:
+    """The error of a reply that still does not fit: 422, which the SDK does not repeat. It carries the raw text."""
+    return Rejected(f"{what}: {'; '.join(found)}", status=422, kind="invalid_reply", code=code, raw=text, faults=found)

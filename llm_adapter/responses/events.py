@@ -1,0 +1,156 @@
+"""Chat's server-sent events  →  the Responses API's, in OpenAI's order: a push decoder around the backend's own.
+
+created, in_progress, then for each item: added, its parts and their deltas, done; at the end completed or incomplete.
+Where chat has an error, or stops before its end, comes `response.failed` and an error that the SDK raises.
+Source: openai-python lib/streaming/responses/_responses.py and types/responses/*_event.py, v3.52.0; the recordings
+responses.json, whose server gives no `summary_part` events.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pydantic_core import from_json
+
+from llm_adapter.errors import mid_stream
+from llm_adapter.provider import Events as ChatEvents
+from llm_adapter.provider import Json
+from llm_adapter.repair import INTERRUPTED
+from llm_adapter.responses import output
+from llm_adapter.responses.history import Turn
+from llm_adapter.responses.items import item_id
+from llm_adapter.responses.parts import Called, Said, Thought, Writer
+
+
+class Events:
+    """The decoder of one response. `inner` is None when the chat's events are at hand already: see `take`."""
+
+    def __init__(self, turn: Turn, inner: ChatEvents | None = None) -> None:
+        self._turn, self._inner = turn, inner
+        self._call = turn.call
+        self._rest = b""
+        self._writer = Writer()
+        self._begun = self._over = False
+        self._items: list[Thought | Said | Called] = []
+        self._talking: Thought | Said | None = None  # what goes on with the next text of its kind
+        self._called: dict[Any, Called] = {}
+        self._chat: Json = {}  # model, usage and figures, as they come
+        self._reason: str | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        assert self._inner is not None
+        return self.take(self._inner.feed(data))
+
+    def finish(self) -> bytes:
+        self._take(self._inner.finish() if self._inner is not None else b"")
+        self._line(self._rest)
+        if not self._over:
+            # Some servers leave out [DONE]; without a reason, the reply has not ended either.
+            self._complete() if self._reason else self._failed(mid_stream(INTERRUPTED)["error"])
+        return self._writer.written()
+
+    def take(self, data: bytes) -> bytes:
+        """The events for some of chat's."""
+        self._take(data)
+        return self._writer.written()
+
+    def _take(self, data: bytes) -> None:
+        if not self._begun:
+            self._begun = True
+            for kind in ("response.created", "response.in_progress"):
+                self._writer.write(kind, response=output.begun(self._call))
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._line(line)
+
+    def _line(self, line: bytes) -> None:
+        field, _, value = line.partition(b":")
+        value = value.strip()
+        if field != b"data" or self._over or not value:
+            return
+        if value == b"[DONE]":
+            self._complete()
+            return
+        chunk = _parsed(value)
+        if chunk.get("error"):
+            self._failed(chunk["error"])
+        else:
+            self._chunk(chunk)
+
+    def _chunk(self, chunk: Json) -> None:
+        self._chat |= {name: chunk[name] for name in ("model", "usage", "ollama") if chunk.get(name)}
+        for choice in chunk.get("choices") or ():
+            delta = choice.get("delta") or {}
+            thought = delta.get("reasoning") or delta.get("reasoning_content")
+            if thought:
+                self._talk(Thought).add(thought)
+            if delta.get("content"):
+                said = self._talk(Said)
+                said.add(delta["content"], output.logprobs(choice.get("logprobs")))
+            for tool_call in delta.get("tool_calls") or ():
+                self._tool_call(tool_call)
+            self._reason = choice.get("finish_reason") or self._reason
+
+    def _talk(self, kind: type[Thought] | type[Said]) -> Any:
+        """The item that text of a kind belongs to: the one that is open, or a new one."""
+        if not isinstance(self._talking, kind):
+            self._quiet()
+            self._talking = self._new(kind)
+        return self._talking
+
+    def _quiet(self) -> None:
+        if self._talking is not None:
+            self._talking.close()
+            self._talking = None
+
+    def _new(self, kind: Any, **about: Any) -> Any:
+        place = len(self._items)
+        item = kind(self._writer, place, item_id(kind.type, self._call.id, self._turn.first + place), **about)
+        self._items.append(item)
+        return item
+
+    def _tool_call(self, tool_call: Json) -> None:
+        function = tool_call.get("function") or {}
+        called = self._called.get(tool_call["index"])
+        if called is None:
+            self._quiet()
+            called = self._new(Called, call_id=tool_call["id"], function=function.get("name") or "")
+            self._called[tool_call["index"]] = called
+        if function.get("arguments"):
+            called.add(function["arguments"])
+
+    def _complete(self) -> None:
+        self._over = True
+        if not any(isinstance(item, (Said, Called)) for item in self._items) and output.silent(False, self._reason):
+            self._talk(Said)
+        cut = self._reason in output.CUT
+        for item in self._items:
+            item.close(cut and item is self._items[-1])
+        whole = output.ended(self._call, [item.item for item in self._items], self._reason, self._chat)
+        self._turn.keep(whole)
+        whole["adapter"] = self._call.report.json(whole["model"])
+        self._writer.write(f"response.{whole['status']}", response=whole)
+
+    def _failed(self, error: Json) -> None:
+        self._over = True
+        response = output.begun(self._call, "failed")
+        response["output"] = [item.item for item in self._items]
+        response["error"] = {"code": "server_error", "message": error.get("message")}
+        self._writer.write("response.failed", response=response)
+        # OpenAI's fields, and the object that makes the SDK raise instead of handing the event on.
+        told = {name: error.get(name) for name in ("code", "message", "param")}
+        self._writer.write("error", **told, error=error)
+
+
+def _parsed(value: bytes) -> Json:
+    try:
+        chunk = from_json(value)
+    except ValueError:
+        try:
+            chunk = json.loads(value)  # takes lone surrogates
+        except ValueError:
+            chunk = None
+    if not isinstance(chunk, dict):
+        return mid_stream(f"the stream holds something that is not an object: {value[:80]!r}")
+    return chunk

@@ -1,0 +1,70 @@
+"""POST /responses  ↔  the backend's own POST /chat/completions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from llm_adapter.provider import Call, Endpoint, Flow, Json, NativeRequest, Rejected, Replay, Reply
+from llm_adapter.responses.events import Events
+from llm_adapter.responses.history import Turn
+from llm_adapter.responses.items import messages
+from llm_adapter.responses.output import response
+from llm_adapter.responses.params import OTHERWISE, chat_call
+from llm_adapter.responses.store import store_of
+
+_INDEXED = re.compile(r"\bmessages\[\d+\]")
+_QUOTED = re.compile(rf"`({'|'.join(OTHERWISE)})`")
+
+
+def create(call: Call, chat: Endpoint) -> Flow:
+    """A response, stored unless the caller wants it otherwise."""
+    turn = Turn.of(call, store_of(call.settings))
+    asked = chat_call(call, messages(call, call.body.get("instructions"), turn.history))
+    try:
+        reply = yield from _placed(chat(asked))
+    except Rejected as refusal:
+        raise renamed(refusal) from None
+    if isinstance(reply, Replay):
+        events = Events(turn)
+        return Replay(events.take(reply.data) + events.finish())
+    if not isinstance(reply, dict):
+        return Events(turn, reply)
+    whole = response(call, turn.first, reply)
+    turn.keep(whole)
+    return whole
+
+
+def _placed(flow: Flow) -> Flow:
+    """A chat endpoint's flow with its own path told: the call's is another."""
+    reply: Any = None
+    while True:
+        try:
+            step = flow.send(reply)
+        except StopIteration as stop:
+            answer: Reply = stop.value
+            return answer
+        reply = yield [_at_chat(one) for one in step] if isinstance(step, Sequence) else _at_chat(step)
+
+
+def _at_chat(step: Any) -> Any:
+    here = isinstance(step, NativeRequest) and step.path is None
+    return replace(step, path="chat/completions") if here else step
+
+
+def renamed(refusal: Rejected) -> Rejected:
+    """A chat endpoint's refusal in the words of this API."""
+    error: Json = dict(refusal.error)
+    error["param"] = OTHERWISE.get(error["param"], error["param"])
+    text = _INDEXED.sub("input", str(error["message"])).replace("/chat/completions", "/responses")
+    error["message"] = _QUOTED.sub(lambda found: f"`{OTHERWISE[found[1]]}`", text)
+    return _rejected(refusal.status, error)
+
+
+def _rejected(status: int, error: Json) -> Rejected:
+    known = ("message", "type", "param", "code")
+    details = {name: value for name, value in error.items() if name not in known}
+    message, kind, param, code = (error[name] for name in known)
+    return Rejected(message, param=param, code=code, status=status, kind=kind, **details)

@@ -1,0 +1,124 @@
+"""One turn of a conversation: what went before it, what it adds, and keeping both in the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.responses.items import items, response_id
+from llm_adapter.responses.store import Store
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a Responses call stands on. Items are in their full form."""
+
+    call: Call
+    store: Store = field(repr=False)
+    added: list[Json]  # the call's own input
+    before: list[Json] = field(default_factory=list)  # all items that came earlier
+    conversation: str | None = None
+
+    @classmethod
+    def of(cls, call: Call, store: Store) -> Turn:
+        """The turn that a call asks for. Raises `Rejected` for what the store does not hold."""
+        previous, conversation = call.body.get("previous_response_id"), conversation_id(call.body.get("conversation"))
+        if previous is not None and conversation is not None:
+            raise Rejected(
+                "`previous_response_id` and `conversation` cannot be used together: give one of them",
+                param="previous_response_id",
+                code="mutually_exclusive_parameters",
+            )
+        before: list[Json] = []
+        if previous is not None:
+            before = said(store, previous)
+        elif conversation is not None:
+            before = conversation_of(store, conversation, status=400, param="conversation")["items"]
+        given = items(call, call.body.get("input"))
+        return cls(call, store, [_resolved(store, one, before) for one in given], before, conversation)
+
+    @property
+    def history(self) -> list[Json]:
+        return [*self.before, *self.added]
+
+    @property
+    def first(self) -> int:
+        """The place of the first output item."""
+        return len(self.added)
+
+    def keep(self, response: Json) -> None:
+        """Store a response that is complete, and add the turn to its conversation."""
+        if self.call.body.get("store") is not False:
+            # What a previous response holds is not stored again; a conversation may change, so its items are.
+            before = [] if response["previous_response_id"] else self.before
+            record = {"response": response, "input": self.added, "before": before}
+            self.store.change(response["id"], lambda _: record)
+        if self.conversation is not None:
+            turn = [*self.added, *response["output"]]
+            self.store.change(self.conversation, lambda record: extended(record, turn))
+
+
+def said(store: Store, name: str) -> list[Json]:
+    """All items up to and with a response's output. Raises `Rejected` when a turn is missing: nothing is forgotten."""
+    turns: list[list[Json]] = []
+    following: Any = name
+    while following is not None:
+        record = store.read(following) if isinstance(following, str) else None
+        if record is None or "response" not in record:
+            raise Rejected(
+                f"Previous response with id {following!r} not found: it was not stored, was deleted, or has made room "
+                "for newer ones",
+                param="previous_response_id",
+                code="previous_response_not_found",
+            )
+        turns.append([*record["before"], *record["input"], *record["response"]["output"]])
+        following = record["response"]["previous_response_id"]
+    return [item for turn in reversed(turns) for item in turn]
+
+
+def conversation_id(given: Any) -> str | None:
+    """The id in either of the parameter's forms."""
+    match given:
+        case None | str():
+            return given
+        case {"id": str() as name}:
+            return name
+        case _:
+            raise Rejected("`conversation` must be an id", param="conversation", code="invalid_type")
+
+
+def conversation_of(store: Store, name: str, *, status: int = 404, param: str | None = None) -> Json:
+    """A conversation's record. Raises `Rejected`."""
+    record = store.read(name)
+    if record is None or "conversation" not in record:
+        raise missing("Conversation", name, status=status, param=param)
+    return record
+
+
+def missing(what: str, name: str, *, status: int = 404, param: str | None = None) -> Rejected:
+    return Rejected(f"{what} with id {name!r} not found.", status=status, param=param, code="not_found")
+
+
+def extended(record: Json | None, added: list[Json]) -> Json | None:
+    """A conversation's record with more items; one that was deleted meanwhile stays so."""
+    return None if record is None else {**record, "items": [*record["items"], *added]}
+
+
+def _resolved(store: Store, item: Json, before: list[Json]) -> Json:
+    """An item itself, or what it refers to: an item's id holds the id of the response that it came with."""
+    if item["type"] != "item_reference":
+        return item
+    name = item["id"]
+    record = store.read(response_id(name)) or {}
+    known = [*before, *record.get("input", ()), *record.get("response", {}).get("output", ())]
+    found: Json | None = next((one for one in known if one.get("id") == name), None)
+    if found is None:
+        raise Rejected(
+            f"Item with id {name!r} not found. Items are not persisted when `store` is set to false: send the item "
+            "itself instead of a reference.",
+            status=404,
+            param="input",
+            code="not_found",
+        )
+    return found

@@ -1,0 +1,184 @@
+"""Input items  →  chat messages.
+
+Source: openai-python types/responses/response_input_item_param.py, v3.52.0; ollama openai/responses.go
+FromResponsesRequest, v0.24.0, which skips images by `file_id` and forgets reasoning in plain text.
+Rule: an item or a part becomes something the model sees, or it is refused by its type.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llm_adapter.provider import Call, Json, Rejected
+
+UNDERSTOOD = ("message", "function_call", "function_call_output", "reasoning", "item_reference")
+_PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
+_ROLES = ("user", "assistant", "system", "developer")
+
+
+def item_id(kind: str, call_id: str, place: int) -> str:
+    """The id of a call's item; places count the input first, then the output."""
+    return f"{_PREFIXES[kind]}_{call_id}{place:04d}"
+
+
+def response_id(item: str) -> str:
+    """The id of the response that an item of that id came with."""
+    return f"resp_{item.partition('_')[2][:-4]}"
+
+
+def items(call: Call, given: Any, param: str = "input") -> list[Json]:
+    """The items of a call in their full form, each with an id, as they are stored and listed. Raises `Rejected`."""
+    match given:
+        case None:
+            return []
+        case str() as text:
+            given = [{"role": "user", "content": text}]
+        case list() | tuple():
+            pass
+        case _:
+            raise Rejected(f"`{param}` must be a string or a list of items", param=param, code="invalid_type")
+    return [_item(call, one, place, f"{param}[{place}]", param) for place, one in enumerate(given)]
+
+
+def _item(call: Call, given: Any, place: int, where: str, param: str) -> Json:
+    kind = _kind(given)
+    if kind not in UNDERSTOOD:
+        why = (
+            f"an item of type {kind!r} is not available on provider {call.report.provider!r}: hosted tools, and what "
+            "they leave behind, are OpenAI's"
+            if kind
+            else "an item is an object with a type or a role"
+        )
+        raise Rejected(f"{where}: {why}", param=param, code="unsupported_value" if kind else "invalid_value")
+    item = {**given, "type": kind}
+    if kind == "item_reference":
+        return item
+    if kind == "message":
+        item = _message(item, where, param)
+    return {**item, "id": item.get("id") or item_id(kind, call.id, place)}
+
+
+def _kind(given: Any) -> Any:
+    """An item's type. A message may leave it out, and so may a reference."""
+    if not isinstance(given, dict):
+        return None
+    return given.get("type") or ("message" if "role" in given else "item_reference" if "id" in given else None)
+
+
+def _message(item: Json, where: str, param: str) -> Json:
+    role = item.get("role")
+    if role not in _ROLES:
+        raise Rejected(f"{where}: a message of role {role!r} is unknown", param=param, code="invalid_value")
+    content = item.get("content")
+    if isinstance(content, str):
+        kind = "output_text" if role == "assistant" else "input_text"
+        more: Json = {"annotations": []} if kind == "output_text" else {}
+        content = [{"type": kind, "text": content, **more}]
+    return {**item, "content": content, "status": item.get("status") or "completed"}
+
+
+def messages(call: Call, instructions: Any, history: list[Json]) -> list[Json]:
+    """The chat messages of a whole history. Raises `Rejected`."""
+    told = _Messages(call)
+    if instructions is not None:
+        told.messages.append({"role": "system", "content": instructions})
+    for item in history:
+        told.add(item)
+    if not history:
+        raise Rejected("`input` is required", param="input", code="missing_required_parameter")
+    return told.messages
+
+
+class _Messages:
+    """Chat messages under construction: what an assistant thought, said and called in one go is one message."""
+
+    def __init__(self, call: Call) -> None:
+        self.messages: list[Json] = []
+        self._call = call
+        self._thoughts: list[str] = []
+        self._called: set[str] = set()
+
+    def add(self, item: Json) -> None:
+        match item:
+            case {"type": "reasoning"}:
+                self._thoughts += self._thought(item)
+            case {"type": "message", "role": "assistant", "content": content}:
+                message = self._assistant(has="content")
+                message["content"] = self._content(content, item)
+            case {"type": "message", "role": role, "content": content}:
+                self._thoughts = []
+                self.messages.append({"role": role, "content": self._content(content, item)})
+            case {"type": "function_call", "call_id": str() as call_id, "name": str() as name}:
+                self._called.add(call_id)
+                function = {"name": name, "arguments": item.get("arguments") or "{}"}
+                called = {"id": call_id, "type": "function", "function": function}
+                self._assistant().setdefault("tool_calls", []).append(called)
+            case {"type": "function_call_output", "call_id": str() as call_id}:
+                self._thoughts = []
+                self.messages.append({"role": "tool", "tool_call_id": call_id, "content": self._output(item)})
+            case _:
+                raise Rejected(
+                    f"an item of type {item.get('type')!r} needs more than it has", param="input", code="invalid_value"
+                )
+
+    def _assistant(self, has: str = "") -> Json:
+        """The assistant's message that goes on, or the next one: it begins with a thought, and says one thing."""
+        last = self.messages[-1] if self.messages else {}
+        if last.get("role") != "assistant" or self._thoughts or last.get(has) is not None:
+            last = {"role": "assistant", "content": None}
+            if self._thoughts:
+                # Both names under which servers look for it (P6).
+                last["reasoning"] = last["reasoning_content"] = "\n".join(self._thoughts)
+                self._thoughts = []
+            self.messages.append(last)
+        return last
+
+    def _output(self, item: Json) -> Any:
+        if item["call_id"] not in self._called:
+            # As OpenAI does: the model would be told the result of something it never asked for.
+            raise Rejected(
+                f"No tool call found for function call output with call_id {item['call_id']}.", param="input"
+            )
+        return self._content(item.get("output"), item)
+
+    def _content(self, content: Any, item: Json) -> Any:
+        if isinstance(content, str):
+            return content
+        if not isinstance(content, list):
+            raise Rejected(
+                f"the content of a {item['type']} must be a string or a list of parts",
+                param="input",
+                code="invalid_type",
+            )
+        parts = [self._part(part) for part in content]
+        return parts[0]["text"] if len(parts) == 1 and parts[0]["type"] == "text" else parts
+
+    def _part(self, part: Any) -> Json:
+        match part:
+            case {"type": "input_text" | "output_text" | "text", "text": str() as text}:
+                return {"type": "text", "text": text}
+            case {"type": "refusal", "refusal": str() as text}:
+                return {"type": "text", "text": text}
+            case {"type": "input_image", "image_url": str() as url}:
+                detail = {"detail": part["detail"]} if part.get("detail") else {}
+                return {"type": "image_url", "image_url": {"url": url, **detail}}
+            case {"type": "input_audio", "input_audio": dict() as audio}:
+                return {"type": "input_audio", "input_audio": audio}
+            case {"type": str() as kind}:
+                where = f"on provider {self._call.report.provider!r}"
+                hint = "; files are kept at OpenAI: give a data URL" if kind == "input_image" else ""
+                raise Rejected(
+                    f"a content part of type {kind!r} is not available {where}{hint}",
+                    param="input",
+                    code="unsupported_value",
+                )
+            case _:
+                raise Rejected("a content part is an object with a type", param="input", code="invalid_value")
+
+    def _thought(self, item: Json) -> list[str]:
+        """What a reasoning item says in plain text. What OpenAI has encrypted, OpenAI alone can read."""
+        parts = item.get("content") or item.get("summary") or []
+        texts = [part["text"] for part in parts if isinstance(part, dict) and part.get("text")]
+        if not texts and item.get("encrypted_content"):
+            self._call.report.note("left_out", "reasoning.encrypted_content")
+        return texts

@@ -1,0 +1,75 @@
+"""Budgets: what is counted, what is left out, and how the context grows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import tiktoken
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llm_adapter import Count, count_tokens, trim_messages
+
+SYSTEM = {"role": "system", "content": "s" * 40}
+CALL = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
+RESULT = {"role": "tool", "tool_call_id": "c", "content": "r" * 40}
+
+
+def user(text: str) -> dict[str, Any]:
+    return {"role": "user", "content": text}
+
+
+def test_unknown_models_are_estimated() -> None:
+    """No model name raises, and the result says what it is. P35"""
+    assert count_tokens("qwen3:8b", [user("Hello there")]) == Count(7, "estimate")
+
+
+def test_known_models_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the vocabulary at hand the count is exact. P35"""
+    made = tiktoken.Encoding(
+        "o200k_base", pat_str=".", mergeable_ranks={bytes([i]): i for i in range(256)}, special_tokens={}
+    )
+    monkeypatch.setitem(tiktoken.registry.ENCODINGS, "o200k_base", made)
+    assert count_tokens("gpt-4o-mini", [user("Hello")]) == Count(9, "exact")
+
+
+def test_images_count_by_the_piece() -> None:
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 10**6}}
+    assert count_tokens("m", [{"role": "user", "content": [image]}]).tokens < 1000
+
+
+def test_the_oldest_turns_go_whole() -> None:
+    """System and the last turn stay; a call goes with its result."""
+    messages = [
+        SYSTEM,
+        user("a" * 400),
+        CALL,
+        RESULT,
+        user("b" * 400),
+        {"role": "assistant", "content": "x"},
+        user("c"),
+    ]
+    kept, dropped = trim_messages(messages, 140)
+    assert kept == [SYSTEM, *messages[4:]]
+    assert dropped == messages[1:4]
+    assert trim_messages(messages, 1)[0] == [SYSTEM, user("c")]
+    assert trim_messages(messages, 10**6) == (messages, [])
+
+
+ROLES = st.lists(st.sampled_from(["user", "assistant", "round"]), max_size=12)
+
+
+@given(ROLES, st.integers(0, 200))
+def test_no_result_without_its_call(roles: list[str], budget: int) -> None:
+    """Whatever is cut, nothing is split, reordered or lost without being named."""
+    messages: list[Any] = [SYSTEM]
+    for role in roles:
+        messages += [CALL, RESULT] if role == "round" else [{"role": role, "content": "x" * 40}]
+    kept, dropped = trim_messages(messages, budget)
+    assert [SYSTEM, *dropped, *kept[1:]] == messages
+    assert sum(one is CALL for one in kept) == sum(one is RESULT for one in kept)

@@ -1,0 +1,314 @@
+"""llama.cpp in this process, live, with the two small models that come with the package."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import openai
+import pytest
+from colours import COLOURS, CUT, Play, colour, entered, every, first, left
+from openai.lib.streaming.chat import ChatCompletionStreamState
+from pydantic import BaseModel
+
+from llm_adapter import OpenAI, Settings, SettingsError
+from llm_adapter.providers.embedded import Embedded
+
+pytest.importorskip("xllamacpp")
+
+EMBEDDED = Settings(provider="embedded")
+GREEDY = {"model": "tiny", "temperature": 0}
+TOOLS: list[Any] = [
+    {
+        "type": "function",
+        "function": {
+            "name": "get_weather",
+            "description": "Get the current weather for a city",
+            "parameters": {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}},
+        },
+    }
+]
+
+
+def said(content: str) -> list[Any]:
+    return [{"role": "user", "content": content}]
+
+
+ENDLESS = {"ignore_eos": True}
+FRANCE = {**GREEDY, "messages": said("What is the capital of France?")}
+CITIES = {**GREEDY, "messages": said("What is the weather in Paris and Rome?"), "tools": TOOLS}
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+@pytest.fixture(params=COLOURS, ids=colour)
+def play(request: pytest.FixtureRequest) -> Play:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def own() -> Iterator[Embedded]:
+    """A provider that shares no server with the other tests."""
+    provider = Embedded()
+    yield provider
+    provider.stop()
+
+
+def live(play: Play, script: Any, **options: Any) -> Any:
+    return play(script, **{"settings": EMBEDDED, **options})
+
+
+def port(raw: Any) -> int:
+    return int(raw.http_response.request.url.port)
+
+
+def test_chat(play: Play) -> None:
+    def script(client: Any) -> Any:
+        return (yield client.chat.completions.create(**FRANCE))
+
+    completion = live(play, script)
+    assert completion.choices[0].message.content == "The capital of France is Paris."
+    assert completion.choices[0].finish_reason == "stop"
+    assert completion.usage.completion_tokens > 0
+
+
+def test_stream(play: Play) -> None:
+    def script(client: Any) -> Any:
+        return (yield every((yield client.chat.completions.create(**FRANCE, stream=True))))
+
+    chunks = live(play, script)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "The capital of France is Paris."
+    assert len(chunks) > 5
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_two_tool_calls(play: Play, stream: bool) -> None:
+    """Side by side, each with its own id and arguments (P11)."""
+
+    def script(client: Any) -> Any:
+        reply = yield client.chat.completions.create(**CITIES, stream=stream)
+        if not stream:
+            return reply
+        state = ChatCompletionStreamState()
+        for chunk in (yield every(reply)):
+            state.handle_chunk(chunk)
+        return state.get_final_completion()
+
+    choice = live(play, script).choices[0]
+    calls = choice.message.tool_calls
+    assert choice.finish_reason == "tool_calls"
+    assert [call.function.arguments for call in calls] == ['{"city": "Paris"}', '{"city": "Rome"}']
+    assert len({call.id for call in calls}) == 2
+
+
+def test_a_tools_result(play: Play) -> None:
+    def script(client: Any) -> Any:
+        messages = said("What is the weather in Paris?")
+        asked = yield client.chat.completions.create(**GREEDY, messages=messages, tools=TOOLS)
+        [call] = asked.choices[0].message.tool_calls
+        result = {"role": "tool", "tool_call_id": call.id, "content": "18 degrees and sunny"}
+        messages = [*messages, asked.choices[0].message, result]
+        return (yield client.chat.completions.create(**GREEDY, messages=messages, tools=TOOLS))
+
+    assert "18 degrees" in live(play, script).choices[0].message.content
+
+
+def test_parse(play: Play) -> None:
+    def script(client: Any) -> Any:
+        messages = said("Return JSON for a person named Ana aged 30.")
+        return (yield client.chat.completions.parse(**GREEDY, messages=messages, response_format=Person))
+
+    assert live(play, script).choices[0].message.parsed == Person(name="Ana", age=30)
+
+
+def test_stream_helper(play: Play) -> None:
+    def script(client: Any) -> Any:
+        manager = client.chat.completions.stream(**FRANCE)
+        stream = yield entered(manager)
+        yield every(stream)
+        final = yield stream.get_final_completion()
+        yield left(manager)
+        return final.choices[0].message.content
+
+    assert live(play, script) == "The capital of France is Paris."
+
+
+def cosine(one: list[float], other: list[float]) -> float:
+    return sum(a * b for a, b in zip(one, other, strict=True)) / (math.hypot(*one) * math.hypot(*other))
+
+
+def test_embeddings(play: Play) -> None:
+    """Texts about the same are close; base64, which the SDK asks for by itself, and floats are the same vectors."""
+    texts = ["The cat is an animal", "A dog is an animal too", "Rayleigh scattering of light"]
+
+    def script(client: Any) -> Any:
+        packed = yield client.embeddings.create(model="tiny-embed", input=texts)
+        floats = yield client.embeddings.create(model="tiny-embed", input=texts, encoding_format="float")
+        return [[one.embedding for one in reply.data] for reply in (packed, floats)]
+
+    packed, floats = live(play, script)
+    assert cosine(packed[0], packed[1]) > cosine(packed[0], packed[2]) + 0.2
+    for one, other in zip(packed, floats, strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
+
+
+OVERFLOWS = {
+    "chat": (lambda client: client.chat.completions.create(**GREEDY, messages=said("word " * 3000)), "messages"),
+    "stream": (
+        lambda client: client.chat.completions.create(**GREEDY, messages=said("word " * 3000), stream=True),
+        "messages",
+    ),
+    "embeddings": (lambda client: client.embeddings.create(model="tiny-embed", input="word " * 1000), "input"),
+}
+
+
+@pytest.mark.parametrize(("call", "param"), OVERFLOWS.values(), ids=OVERFLOWS)
+def test_overflow(play: Play, call: Any, param: str) -> None:
+    """A prompt that does not fit is refused by OpenAI's code, and not tried again (P1, P21)."""
+
+    def script(client: Any) -> Any:
+        with pytest.raises(openai.BadRequestError) as caught:
+            yield call(client)
+        return caught.value
+
+    error = live(play, script, max_retries=2)
+    assert (error.code, error.param) == ("context_length_exceeded", param)
+    assert error.response.request.headers["x-stainless-retry-count"] == "0"
+
+
+def test_what_is_not_translated_passes(play: Play) -> None:
+    """llama.cpp's own /v1 answers the rest."""
+
+    def script(client: Any) -> Any:
+        models = yield client.models.list()
+        reply = yield client.responses.create(model="tiny", input="What is the capital of France?", temperature=0)
+        return [model.id for model in models.data], reply.output_text
+
+    assert live(play, script) == (["tiny-chat"], "The capital of France is Paris.")
+
+
+# --- the server -----------------------------------------------------------------------------------------------------
+
+
+def test_clients_share_a_server(play: Play) -> None:
+    """Equal settings, one model in memory; another context is another server."""
+
+    def script(client: Any) -> Any:
+        small = client.copy(settings=Settings(provider="embedded", num_ctx=512))
+        with OpenAI(settings=Settings(provider="embedded")) as other:
+            theirs = port(other.chat.completions.with_raw_response.create(**FRANCE))
+        ours = port((yield client.chat.completions.with_raw_response.create(**FRANCE)))
+        another = port((yield small.chat.completions.with_raw_response.create(**FRANCE)))
+        yield small.close()
+        return ours == theirs, ours == another
+
+    assert live(play, script) == (True, False)
+
+
+def test_first_requests_at_once_start_one_server(play: Play, own: Embedded) -> None:
+    def script(client: Any) -> Any:
+        create = client.chat.completions.with_raw_response.create
+        if play.colour == "async":
+            return (yield asyncio.gather(*(create(**FRANCE) for _ in range(6))))
+        with ThreadPoolExecutor(6) as pool:
+            return list(pool.map(lambda _: create(**FRANCE), range(6)))
+
+    raws = live(play, script, settings=Settings(provider=own))
+    assert len({port(raw) for raw in raws}) == 1
+    assert {raw.parse().choices[0].message.content for raw in raws} == {"The capital of France is Paris."}
+
+
+def test_nobody_else_gets_in(play: Play) -> None:
+    """The server wants the key that only this process knows."""
+
+    def script(client: Any) -> Any:
+        return port((yield client.chat.completions.with_raw_response.create(**FRANCE)))
+
+    address = f"http://127.0.0.1:{live(play, script)}/v1/chat/completions"
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(address, b"{}", {"content-type": "application/json"}))
+    caught.value.close()
+    assert caught.value.code == 401
+
+
+def test_stopped_in_the_midst_of_a_reply(play: Play, own: Embedded) -> None:
+    """Stopping does not wait for a stream that nobody reads on; whoever does read is told."""
+
+    def script(client: Any) -> Any:
+        messages = said("Tell me a story.")
+        stream = yield client.chat.completions.create(**GREEDY, messages=messages, stream=True, extra_body=ENDLESS)
+        yield first(stream)
+        own.stop()
+        with pytest.raises((openai.APIError, CUT)):
+            yield every(stream)
+
+    live(play, script, settings=Settings(provider=own))
+
+
+def test_stopped_and_started_again(own: Embedded) -> None:
+    with OpenAI(settings=Settings(provider=own)) as client:
+        before = port(client.chat.completions.with_raw_response.create(**FRANCE))
+        own.stop()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", before)).close()
+        assert client.chat.completions.create(**FRANCE).choices[0].message.content
+
+
+PROCESS = """
+import sys
+from llm_adapter import OpenAI, Settings
+client = OpenAI(settings=Settings(provider="embedded"))
+before = "xllamacpp" in sys.modules
+stream = client.chat.completions.create(
+    model="tiny", messages=[{"role": "user", "content": "Hello"}], stream=True, extra_body={"ignore_eos": True}
+)
+next(stream)
+print(before, "xllamacpp" in sys.modules)
+"""
+
+
+def test_a_process_starts_late_and_ends_well() -> None:
+    """Nothing is loaded before the first request; a process that ends in the midst of a reply ends at once."""
+    done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False True\n", "")
+
+
+# --- what can be wrong ----------------------------------------------------------------------------------------------
+
+
+def failure(play: Play, own: Embedded, **settings: Any) -> str:
+    """The message of the one error that a first request raises."""
+
+    def script(client: Any) -> Any:
+        with pytest.raises(SettingsError) as caught:
+            yield client.chat.completions.create(**FRANCE)
+        return str(caught.value)
+
+    return str(live(play, script, settings=Settings(provider=own, **settings), max_retries=2))
+
+
+def test_no_such_file(play: Play, own: Embedded, tmp_path: Any) -> None:
+    """Says which file, by which setting, and is no connection error that is tried again."""
+    message = failure(play, own, model_path=str(tmp_path / "none.gguf"))
+    assert message.startswith(f"no GGUF file at {tmp_path / 'none.gguf'} (`model_path` from argument)")
+
+
+def test_not_a_model(play: Play, own: Embedded, tmp_path: Any) -> None:
+    (tmp_path / "text.gguf").write_text("not a model")
+    assert "could not load" in failure(play, own, model_path=str(tmp_path / "text.gguf"))
+
+
+def test_without_the_extra(play: Play, own: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xllamacpp", None)
+    assert "pip install 'llm_adapter[embedded]'" in failure(play, own)

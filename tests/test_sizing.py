@@ -1,0 +1,107 @@
+"""The context on Ollama: grown once, never shrunk; a conversation cut only where the profile says so, and told."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from conftest import DONE
+from recorded import exchanges
+
+from llm_adapter import Settings
+
+_hosts = itertools.count()  # what is known of a server lasts as long as the process: every test has its own
+
+
+class Sizes:
+    """An Ollama whose model was trained for some length, and may be loaded with some context already."""
+
+    def __init__(self, ollama: Any, trained: int = 262144, loaded: int = 0) -> None:
+        self.root = f"http://sizes-{next(_hosts)}.test:11434"
+        running = [{"model": "m:latest", "context_length": loaded}] if loaded else []
+        router = ollama._router
+        router.post(f"{self.root}/api/show").respond(
+            200, json={"model_info": {"general.architecture": "llama", "llama.context_length": trained}}
+        )
+        router.get(f"{self.root}/api/ps").respond(200, json={"models": running})
+        self.chat = router.post(f"{self.root}/api/chat").respond(200, json={"message": {"content": "x"}, **DONE})
+
+    def ask(self, run: Any, tokens: int, **settings: Any) -> int:
+        """The `num_ctx` that leaves for a prompt of so many tokens."""
+        settings = {"num_ctx": "auto", **settings}
+        chosen = Settings(provider="ollama", host=self.root, **settings)
+        messages: Any = [{"role": "user", "content": "abcd" * tokens}]
+        run(lambda client: client.chat.completions.create(model="m", messages=messages), settings=chosen)
+        sent = json.loads(self.chat.calls.last.request.content)
+        return int(sent["options"]["num_ctx"])
+
+
+def test_auto_is_sticky(run: Any, ollama: Any) -> None:
+    """It grows in powers of two and does not go back: every change loads the model anew. P1, P23"""
+    sizes = Sizes(ollama)
+    assert [sizes.ask(run, tokens) for tokens in (3000, 5000, 4000, 20000, 100)] == [8192, 8192, 8192, 32768, 32768]
+
+
+def test_auto_keeps_what_is_loaded(run: Any, ollama: Any) -> None:
+    """A model that is loaded with more is not loaded anew with less. P23"""
+    assert Sizes(ollama, loaded=32768).ask(run, 100) == 32768
+
+
+@pytest.mark.parametrize(("trained", "settings", "size"), [(16384, {}, 16384), (262144, {"num_ctx_max": 12000}, 12000)])
+def test_auto_is_capped(trained: int, settings: Any, size: int, run: Any, ollama: Any) -> None:
+    """By what the model was trained for, and by the profile."""
+    assert Sizes(ollama, trained=trained).ask(run, 50_000, **settings) == size
+
+
+def test_a_fixed_size_asks_nothing(run: Any, ollama: Any) -> None:
+    assert Sizes(ollama).ask(run, 50_000, num_ctx=4096) == 4096
+    assert ollama.count == 1
+
+
+OLD, NEW = "ollama-0.24.0", "ollama-0.32.15"
+TURNS: list[Any] = [
+    message
+    for turn in range(6)
+    for message in ({"role": "user", "content": f"{turn} " + "word " * 60}, {"role": "assistant", "content": "ok"})
+] + [{"role": "user", "content": "Hello"}]
+
+
+def small(server: str, ollama: Any, limit: int = 2) -> Any:
+    """A server that takes so many messages, and refuses more in its own words."""
+    refusal = exchanges(server, "context_overflow", "native")[0].body
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        if len(json.loads(request.content)["messages"]) > limit:
+            return httpx.Response(400, content=refusal)
+        return httpx.Response(200, json={"model": "m", "message": {"content": "x"}, **DONE})
+
+    return ollama.answer("/api/chat").mock(side_effect=reply)
+
+
+@pytest.mark.parametrize("server", [OLD, NEW])
+def test_truncate_leaves_out_the_oldest_turns(server: str, run: Any, ollama: Any) -> None:
+    """What went is on the reply; the last question always stays."""
+    ollama.answer("/api/ps", body={"models": []}, method="GET")
+    small(server, ollama)
+    settings = Settings(provider="ollama", host="http://ollama.test:11434", overflow="truncate")
+    reply = run(lambda client: client.chat.completions.create(model="m", messages=TURNS), settings=settings)
+    assert ollama.sent["messages"][-1]["content"] == "Hello"
+    assert reply.adapter.changed
+    assert all("left out" in one for one in reply.adapter.changed)
+
+
+@pytest.mark.parametrize("overflow", ["error", "truncate"])
+def test_what_cannot_fit_is_an_error_with_both_counts(overflow: Any, run: Any, ollama: Any) -> None:
+    """0.24 gives no counts: the context is asked for, the prompt estimated and marked so. P1"""
+    ollama.answer("/api/ps", body={"models": [{"model": "m:latest", "context_length": 512}]}, method="GET")
+    small(OLD, ollama, limit=0)
+    settings = Settings(provider="ollama", host="http://ollama.test:11434", overflow=overflow)
+    with pytest.raises(openai.BadRequestError, match="set `num_ctx`") as caught:
+        run(lambda client: client.chat.completions.create(model="m", messages=TURNS), settings=settings)
+    body: Any = caught.value.body
+    assert (caught.value.code, body["n_ctx"], body["estimated"]) == ("context_length_exceeded", 512, True)
+    assert body["n_prompt_tokens"] > 0
