@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llm_adapter.client import AsyncOpenAI, OpenAI
 from llm_adapter.context import Count, count_tokens, trim_messages
+from llm_adapter.fingerprints import embedding_fingerprint
 from llm_adapter.provider import (
     Address,
     Call,
@@ -42,5 +43,6 @@ __all__ = [
     "SettingsError",
     "Started",
     "count_tokens",
+    "embedding_fingerprint",
     "trim_messages",
 ]

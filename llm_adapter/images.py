@@ -137,13 +137,13 @@ def _png(raw: bytes, where: str, kind: str | None) -> bytes:
     try:
         with Image.open(io.BytesIO(raw), formats=[name for name in _CONVERTED if name in Image.OPEN]) as image:
             if image.width * image.height > MOST_PIXELS:
-                raise _refused(where, f"an image has more than {MOST_PIXELS} pixels")
+                raise Image.DecompressionBombError
             plain = image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") else image.convert("RGB")
             out = io.BytesIO()
             plain.save(out, "PNG")
             return out.getvalue()
-    except Rejected:
-        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _refused(where, f"an image has more than {MOST_PIXELS} pixels") from None
     except Exception:  # a decoder fed with anything at all raises anything at all
         raise _refused(where, "an image is of no format that can be read") from None
 

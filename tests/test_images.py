@@ -62,19 +62,19 @@ def past_the_mock(ollama: Any) -> None:
 def test_an_image(run: Any, ollama: Any) -> None:
     """What the model can do is asked first, once; the image goes along bare."""
     shown = sees(ollama, "vision")
-    for _ in range(2):
+    for count in (1, 2):
         reply = run(ask(image(f"data:image/png;base64,{B64}")))
         assert reply.choices[0].message.content == "a cat"
         assert ollama.sent["messages"] == [{"role": "user", "content": "what is it?", "images": [B64]}]
         assert ollama.request.url == f"{HOST}/api/chat"
-    assert shown.call_count == 1
+        assert (ollama.count, shown.call_count) == (count, 1)
 
 
 def test_text_alone_asks_nothing(run: Any, ollama: Any) -> None:
     """A call without images is one request."""
-    sees(ollama)
+    shown = sees(ollama)
     run(lambda client: client.chat.completions.create(model="m", messages=user()))
-    assert ollama.count == 1
+    assert (ollama.count, shown.call_count) == (1, 0)
 
 
 def test_streamed(run: Any, ollama: Any) -> None:
@@ -83,7 +83,7 @@ def test_streamed(run: Any, ollama: Any) -> None:
     ollama.answer("/api/chat", body=[{**REPLY, "done": False}, {**REPLY, "message": {"content": ""}}])
     got = run.stream(ask(image(f"data:image/png;base64,{B64}"), stream=True))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in got if chunk.choices) == "a cat"
-    assert (ollama.count, ollama.sent["stream"]) == (2, True)
+    assert (ollama.count, ollama.sent["stream"]) == (1, True)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -100,7 +100,7 @@ def test_a_model_that_cannot(part: Any, capability: str, stream: bool, run: Any,
     with pytest.raises(openai.BadRequestError, match=f"'m' cannot take .*'{capability}'; .*: seer$") as caught:
         run(ask(part, stream=stream))
     assert (caught.value.param, caught.value.code) == ("messages", "unsupported_parameter")
-    assert ollama.count == 2
+    assert ollama.request.url.path == "/api/tags"
 
 
 @pytest.mark.parametrize("server", ["ollama-0.24.0", "ollama-0.32.15"])
@@ -112,7 +112,7 @@ def test_the_recorded_model_that_cannot(server: str, run: Any, ollama: Any) -> N
     ollama.answer("/api/chat", chat.status, chat.body)
     ollama.answer("/api/show", body=show.body)
     ollama.answer("/api/tags", body=tags.body, method="GET")
-    with pytest.raises(openai.BadRequestError, match="lacks the capability 'vision'$"):
+    with pytest.raises(openai.BadRequestError, match=r"lacks the capability 'vision'$"):
         run(ask(image(f"data:image/png;base64,{chat.request['messages'][0]['images'][0]}")))
 
 
@@ -183,7 +183,7 @@ def test_a_fetched_image_when_the_model_is_known(run: Any, ollama: Any, web: Web
     ollama.answer("/api/show", body={"capabilities": ["vision"]})
     ollama.answer("/api/chat", body=[{**REPLY, "done": False}, {**REPLY, "message": {"content": ""}}])
     web.answers["/a.png"] = answer()
-    for count in (2, 3):
+    for count in (1, 2):
         run.stream(ask(image(web.url(host="127.0.0.1")), stream=True), settings=near(web))
         assert ollama.count == count
         assert ollama.request.url == f"{HOST}/api/chat"
@@ -218,7 +218,7 @@ def test_what_is_not_fetched(url: str, run: Any, ollama: Any) -> None:
     code, reason = UNFETCHED[url]
     with pytest.raises(openai.BadRequestError, match=reason) as caught:
         run(ask(image(url)))
-    assert (caught.value.param, caught.value.code, ollama.count) == ("messages", code, 1)
+    assert (caught.value.param, caught.value.code, ollama.count) == ("messages", code, 0)
 
 
 def test_refused_redirect(run: Any, ollama: Any, web: Web) -> None:
@@ -319,12 +319,10 @@ def test_kept(form: str, kind: str) -> None:
 def test_too_many_pixels() -> None:
     """A bomb is refused by its header: a few kilobytes that would fill gigabytes."""
     bomb = bytearray(picture("GIF", "P"))
-    bomb[6:10] = b"\xff\x24\xff\x24"  # 9471 x 9471
-    with pytest.raises(Rejected, match="more than 64000000 pixels"):
-        through(f"data:image/gif;base64,{base64.b64encode(bomb).decode()}")
-    bomb[6:10] = b"\xff\xff\xff\xff"
-    with pytest.raises(Rejected, match="no format|pixels"):
-        through(f"data:image/gif;base64,{base64.b64encode(bomb).decode()}")
+    for side in (9000, 9500, 65535):  # ours to see; Pillow's warning; Pillow's error
+        bomb[6:10] = side.to_bytes(2, "little") * 2
+        with pytest.raises(Rejected, match="more than 64000000 pixels"):
+            through(f"data:image/gif;base64,{base64.b64encode(bomb).decode()}")
 
 
 def test_without_pillow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,11 @@ def test_list(server: str, run: Any, ollama: Any) -> None:
 
     ollama.answer("/api/tags", body=models(server, "GET", "/api/tags").body, method="GET")
     theirs = next(one for one in exchanges(server, "models", "v1") if one.path == "/v1/models")
-    assert [one.to_dict() for one in run(lambda client: client.models.list()).data] == json.loads(theirs.body)["data"]
+    ours = run(lambda client: client.models.list()).data
+    assert [one.to_dict() | {"ollama": None} for one in ours] == [
+        one | {"ollama": None} for one in json.loads(theirs.body)["data"]
+    ]
+    assert all(len(one.ollama["digest"]) == 64 for one in ours)
 
 
 @pytest.mark.parametrize("name", ["tiny", "hf.co/someone/tiny:Q4", "gpt-4o-mini"])
@@ -119,3 +123,43 @@ def test_untranslated_endpoints_go_to_v1(run: Any, ollama: Any) -> None:
     settings = Settings(provider="ollama", host=HOST, models={"a": "b"})
     run(lambda client: client.images.generate(prompt="x", model="a"), settings=settings)
     assert ollama.sent["model"] == "b"
+
+
+def test_usage_is_never_a_silent_zero(run: Any, ollama: Any) -> None:
+    """Older servers give no count for a cached prompt: it is estimated then, and says so. P31"""
+    ollama.answer("/api/chat", body={"model": "m", "message": {"content": "Hello there"}, "done": True})
+    usage = run(
+        lambda client: client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}])
+    ).usage
+    assert usage.prompt_tokens > 0
+    assert (usage.completion_tokens, usage.estimated) == (3, True)
+    ollama.answer("/api/embed", body={"model": "e", "embeddings": [[0.5]]})
+    usage = run(lambda client: client.embeddings.create(model="e", input="Hello there")).usage
+    assert (usage.prompt_tokens, usage.estimated) == (3, True)
+
+
+def test_fingerprint(run: Any, ollama: Any) -> None:
+    """It tells models, lengths and builds apart, and nothing else. P15"""
+    from llm_adapter import embedding_fingerprint
+
+    def made(model: str, vector: list[float], digest: str = "a" * 64) -> str:
+        ollama.answer("/api/embed", body={"model": model, "embeddings": [vector], "prompt_eval_count": 1})
+        tags = {"models": [{"name": model, "model": model, "digest": digest, "modified_at": "2026-01-01T00:00:00Z"}]}
+        ollama.answer("/api/tags", body=tags, method="GET")
+        reply = run(lambda client: client.embeddings.create(model=model, input="x"))
+        return embedding_fingerprint(reply, run(lambda client: client.models.list()).data[0])
+
+    same = made("e", [0.5, 0.25])
+    assert same == made("e", [0.1, 0.2])
+    others = {made("f", [0.5, 0.25]), made("e", [0.5]), made("e", [0.5, 0.25], digest="b" * 64)}
+    assert len(others | {same}) == 4
+
+
+def test_ids_are_unique(run: Any, ollama: Any) -> None:
+    """Ollama's /v1 has 999 ids. P30"""
+    ollama.answer("/api/chat", body={"model": "m", "message": {"content": "x"}, **DONE})
+
+    def script(client: Any) -> Any:
+        return client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}])
+
+    assert len({run(script).id for _ in range(40)}) == 40

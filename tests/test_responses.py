@@ -368,6 +368,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "no item": ({"input": [5]}, r"input\[0\]", "input"),
     "empty": ({"input": []}, "`input` is required", "input"),
     "number": ({"input": 5}, "`input`", "input"),
+    "instructions": ({"instructions": ["a"]}, "`instructions`", "instructions"),
     "chat's name": ({"extra_body": {"messages": []}}, "`messages`.*`input`", "messages"),
     "n": ({"extra_body": {"n": 2}}, "`n`", "n"),
     "misspelt": ({"extra_body": {"keep_alife": "1h"}}, "`keep_alive`", "keep_alife"),
@@ -456,9 +457,11 @@ def test_silence_is_an_empty_message(play: Play) -> None:
 
 
 def test_logprobs(play: Play) -> None:
-    logs = [{"token": "Hi", "logprob": -0.5, "top_logprobs": [{"token": "Hi", "logprob": -0.5}]}]
-    response = answered(play, {"content": "Hi"}, {"logprobs": logs}, include=["message.output_text.logprobs"])
-    [log] = response.output[0].content[0].logprobs
+    logs: list[Any] = [{"token": "Hi", "logprob": -0.5, "top_logprobs": [{"token": "Hi", "logprob": -0.5}]}]
+    native = {"content": "Hi", "thinking": "hm"}
+    logs.insert(0, {"token": "hm", "logprob": -1.0})  # Ollama gives those of the thinking, too
+    response = answered(play, native, {"logprobs": logs}, include=["message.output_text.logprobs"])
+    [log] = response.output[1].content[0].logprobs
     assert (log.token, log.logprob, log.top_logprobs[0].token) == ("Hi", -0.5, "Hi")
 
 

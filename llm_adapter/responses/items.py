@@ -80,6 +80,8 @@ def _message(item: Json, where: str, param: str) -> Json:
 def messages(call: Call, instructions: Any, history: list[Json]) -> list[Json]:
     """The chat messages of a whole history. Raises `Rejected`."""
     told = _Messages(call)
+    if not isinstance(instructions, str | None):
+        raise Rejected("`instructions` must be a string", param="instructions", code="invalid_type")
     if instructions is not None:
         told.messages.append({"role": "system", "content": instructions})
     for item in history:

@@ -94,7 +94,7 @@ def response(call: Call, first: int, chat: Json) -> Json:
     calls = message.get("tool_calls") or []
     text = message.get("content") or ""
     if text or silent(bool(calls), reason):
-        output.append(message_item(new("message"), text, logprobs(choice.get("logprobs"))))
+        output.append(message_item(new("message"), text, _of_text(logprobs(choice.get("logprobs")), text)))
     for one in calls:
         function = one["function"]
         output.append(call_item(new("function_call"), one["id"], function["name"], function["arguments"]))
@@ -124,6 +124,15 @@ def call_item(name: str, call_id: str, function: str, arguments: str) -> Json:
 
 def logprobs(given: Any) -> list[Json]:
     return list((given or {}).get("content") or [])
+
+
+def _of_text(logs: list[Json], text: str) -> list[Json]:
+    """The logprobs of a message's text: Ollama gives those of the thinking, too, before them."""
+    place, rest = len(logs), text
+    while place and rest and rest.endswith(logs[place - 1]["token"]):
+        place -= 1
+        rest = rest.removesuffix(logs[place]["token"])
+    return logs if rest else logs[place:]
 
 
 def usage(chat: Json | None) -> Json | None:

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
+from llm_adapter.context import estimate
 from llm_adapter.errors import checked
 from llm_adapter.flows import Steps, together
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
@@ -42,14 +43,16 @@ def response(call: Call, natives: list[Json]) -> Json:
     vectors = [vector for native in natives for vector in native["embeddings"]]
     _measured(call, vectors)
     encode = _base64 if call.body.get("encoding_format") == "base64" else list
-    count = sum(native.get("prompt_eval_count") or 0 for native in natives)
+    counts = [native.get("prompt_eval_count") for native in natives]
+    estimated = None in counts  # never a silent zero (P31)
+    count = sum(map(estimate, _texts(call))) if estimated else sum(filter(None, counts))
     return {
         "object": "list",
         "model": natives[0].get("model") or call.body.get("model"),
         "data": [
             {"object": "embedding", "index": place, "embedding": encode(vector)} for place, vector in enumerate(vectors)
         ],
-        "usage": {"prompt_tokens": count, "total_tokens": count},
+        "usage": {"prompt_tokens": count, "total_tokens": count, **({"estimated": True} if estimated else {})},
         "ollama": wire.timings(*natives),
     }
 
@@ -110,6 +113,11 @@ def _input(call: Call) -> str | list[str]:
             raise Rejected(
                 "`input` must be a string or a list of strings, and not empty", param="input", code="invalid_value"
             )
+
+
+def _texts(call: Call) -> list[str]:
+    given = _input(call)
+    return [given] if isinstance(given, str) else given
 
 
 def _base64(vector: Sequence[float]) -> str:

@@ -38,8 +38,14 @@ def _name(call: Call) -> str:
     return call.settings.model(unquote(call.path.removeprefix("/models/")))
 
 
+# What OpenAI's model has no field for: `model.ollama["digest"]` tells one build of a model from another.
+_MORE = ("digest", "size", "details", "capabilities", "remote_model", "remote_host")
+
+
 def _model(name: str, native: Json) -> Json:
-    return {"id": name, "object": "model", "created": _unix(native.get("modified_at")), "owned_by": _owner(name)}
+    model = {"id": name, "object": "model", "created": _unix(native.get("modified_at")), "owned_by": _owner(name)}
+    more = {key: native[key] for key in _MORE if native.get(key)}
+    return {**model, "ollama": more} if more else model
 
 
 def _owner(name: str) -> str:
