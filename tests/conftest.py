@@ -13,7 +13,7 @@ import respx
 from respx.mocks import HTTPCoreMocker
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
-from llm_adapter.providers.ollama import capabilities
+from llm_adapter.providers.ollama import capabilities, sizing
 
 # respx patches httpx's transport; the SDK has run on httpx2 since 3.0 (openai-sdk.md §5). P7
 HTTPCoreMocker.add_targets(*[target.replace("httpcore.", "httpcore2.") for target in HTTPCoreMocker.targets])
@@ -111,5 +111,6 @@ class Server:
 @pytest.fixture
 def ollama() -> Iterator[Server]:
     capabilities.forget()
+    sizing.forget()
     with respx.mock(assert_all_called=False) as router:
         yield Server(router, HOST)

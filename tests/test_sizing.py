@@ -12,7 +12,7 @@ import pytest
 from conftest import DONE
 from recorded import exchanges
 
-from llm_adapter import Settings
+from llm_adapter import AdapterWarning, Settings
 
 _hosts = itertools.count()  # what is known of a server lasts as long as the process: every test has its own
 
@@ -60,6 +60,14 @@ def test_auto_is_capped(trained: int, settings: Any, size: int, run: Any, ollama
 def test_a_fixed_size_asks_nothing(run: Any, ollama: Any) -> None:
     assert Sizes(ollama).ask(run, 50_000, num_ctx=4096) == 4096
     assert ollama.count == 1
+
+
+def test_a_changed_size_is_said(run: Any, ollama: Any) -> None:
+    """Two sizes for one model are two loads for every pair of calls. P23"""
+    sizes = Sizes(ollama)
+    assert sizes.ask(run, 10, num_ctx=4096) == 4096
+    with pytest.warns(AdapterWarning, match="changes from 4096 to 8192"):
+        sizes.ask(run, 10, num_ctx=8192)
 
 
 OLD, NEW = "ollama-0.24.0", "ollama-0.32.15"

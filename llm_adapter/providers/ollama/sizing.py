@@ -7,6 +7,7 @@ two and never shrinks: per server and model, within this process, and never belo
 from __future__ import annotations
 
 import threading
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from llm_adapter.context import count_tokens, trim_messages
 from llm_adapter.flows import Steps
 from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.capabilities import known
+from llm_adapter.rows import AdapterWarning
 
 SMALLEST = 8192  # tokens: below it, the second question would load the model anew
 REPLY = 1024  # tokens kept free for a reply of which no length is asked for
@@ -24,11 +26,12 @@ _lock = threading.Lock()
 
 def sized(call: Call, text: Any) -> Steps[Call]:
     """The call with the `num_ctx` that "auto" means for it. text: messages, or a prompt."""
-    if call.settings.num_ctx != "auto":
-        return call
-    if call.body.get("num_ctx") is not None or "num_ctx" in (call.body.get("options") or {}):
-        return _with(call, None)  # the call names its own
     key = (call.settings.base_url or "", str(call.body.get("model")))
+    options = call.body.get("options")
+    own = call.body.get("num_ctx") or (options.get("num_ctx") if isinstance(options, dict) else None)
+    if own is not None or call.settings.num_ctx != "auto":
+        _pin(key, own or call.settings.num_ctx or call.settings.options.get("num_ctx"))
+        return call if call.settings.num_ctx != "auto" else _with(call, None)
     model = yield from known(call)
     loaded = _sizes.get(key) or (yield from _loaded(call, key[1]))
     limit = min(filter(None, (model.context_length, call.settings.num_ctx_max)), default=None)
@@ -36,6 +39,23 @@ def sized(call: Call, text: Any) -> Steps[Call]:
         size = max(_sizes.get(key, 0), loaded, _power(_needed(call, text)))
         _sizes[key] = size if limit is None else min(size, max(limit, loaded))
         return _with(call, _sizes[key])
+
+
+def _pin(key: tuple[str, str], size: Any) -> None:
+    """Remember what a model is loaded with, and say when a call changes it: that costs a load, each way (P23)."""
+    with _lock:
+        before = _sizes.get(key, size)
+        if size is not None:
+            _sizes[key] = size
+    if size is not None and before != size:
+        told = f"`num_ctx` of {key[1]!r} changes from {before} to {size}: Ollama loads the model anew for it"
+        warnings.warn(told, AdapterWarning, stacklevel=2)
+
+
+def forget() -> None:
+    """Forget every model's size: for tests, whose servers come and go under one name."""
+    with _lock:
+        _sizes.clear()
 
 
 def _with(call: Call, num_ctx: int | None) -> Call:
@@ -75,9 +95,8 @@ def counted(call: Call, refusal: Rejected) -> Steps[Rejected]:
     error = refusal.error
     if "n_ctx" in error:
         return refusal
-    options = {**call.settings.options, **(call.body.get("options") or {})}
-    context = call.body.get("num_ctx") or options.get("num_ctx") or call.settings.num_ctx
-    if not isinstance(context, int):
+    context = _sizes.get((call.settings.base_url or "", str(call.body.get("model"))))
+    if context is None:
         context = yield from _loaded(call, str(call.body.get("model")))
     prompt = count_tokens("", call.body.get("messages") or [], call.body.get("tools")).tokens
     error |= {"n_prompt_tokens": prompt, "n_ctx": context or None, "estimated": True}
