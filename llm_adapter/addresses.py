@@ -21,6 +21,7 @@ _NOT_PUBLIC = tuple(
         "168.63.129.16/32",  # Azure's wire server: looks public, and is each virtual machine's own
         "64:ff9b:1::/48",  # RFC 8215, NAT64 of a local network
         "2001::/23",  # RFC 2928: Teredo, benchmarks, ORCHID
+        "2002::/16",  # RFC 7526: 6to4, an IPv4 address in it; global up to Python 3.12 and not after
         "3fff::/20",  # RFC 9637, documentation
         "5f00::/16",  # RFC 9602, segment routing
         "fec0::/10",  # RFC 3879, site-local
@@ -41,8 +42,6 @@ def _public(address: _Address) -> bool:
         if address in _NAT64:
             return _public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
         if address.ipv4_mapped is not None or address.scope_id is not None:
-            return False
-        if address.sixtofour is not None and not _public(address.sixtofour):
             return False
     unlike = address.is_multicast or address.is_reserved or address.is_unspecified or address.is_loopback
     return address.is_global and not unlike and not any(address in network for network in _NOT_PUBLIC)

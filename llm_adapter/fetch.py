@@ -210,6 +210,7 @@ def target(url: str, hosts: Collection[str] = (), ports: Collection[int] = (80, 
     try:
         parts = urlsplit(url)
         port, host = parts.port, (parts.hostname or "").encode("idna").decode("ascii").lower().rstrip(".")
+        path = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
     except (ValueError, UnicodeError):
         raise FetchError("it is not a valid URL") from None
     if parts.scheme not in _PORTS:
@@ -224,7 +225,6 @@ def target(url: str, hosts: Collection[str] = (), ports: Collection[int] = (80, 
     named = f"{host}:{port}" in names or f"[{host}]:{port}" in names or (usual and host in names)
     if not usual and not named:
         raise FetchError(f"port {port} is not a web server's; `image_hosts` in the profile can name the host with it")
-    path = quote(parts.path or "/", safe=_SAFE) + (f"?{quote(parts.query, safe=_SAFE)}" if parts.query else "")
     return Target(parts.scheme, host, port, path, named)
 
 

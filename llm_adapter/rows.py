@@ -101,6 +101,23 @@ def translate(rows: Rows, call: Call, native: Json, *, provider: str) -> None:
             unsupported(call, name, f"`{name}` is not available on provider {provider!r}: {row.note}")
 
 
+def count(value: Any, native: Json, call: Call) -> None:
+    """A row's `apply` for `n` and `best_of`: what is made of them, the endpoint's code does. Raises `Rejected`."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 128:
+        raise Rejected("`n` and `best_of` must be whole numbers from 1 to 128", param="n", code="invalid_value")
+    if value > 1:
+        call.report.note("emulated", "n" if call.body.get("n") == value else "best_of")
+
+
+def agreed_length(call: Call) -> None:
+    """Raises `Rejected` where the two names of one limit are given with two values."""
+    both = (call.body.get("max_tokens"), call.body.get("max_completion_tokens"))
+    if None not in both and both[0] != both[1]:
+        raise Rejected(
+            "`max_tokens` and `max_completion_tokens` are given and differ: give one of them", param="max_tokens"
+        )
+
+
 def unsupported(call: Call, name: str, message: str) -> None:
     """Apply the settings' policy to something that cannot be done. Raises `Rejected` when it is "error"."""
     call.report.note("left_out", name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 import time
@@ -9,6 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from web import PNG, Web, answer, web
 
 from llm_adapter.addresses import is_public
@@ -23,7 +26,6 @@ PUBLIC = [
     "203.0.114.1",
     "172.32.0.1",
     "2606:4700::1111",
-    "2002:808:808::1",  # 6to4 of 8.8.8.8
     "64:ff9b::808:808",  # NAT64 of 8.8.8.8: how a network with IPv6 alone reaches it
 ]
 NOT_PUBLIC = [
@@ -60,6 +62,7 @@ NOT_PUBLIC = [
     "2001::1",  # Teredo
     "2001:db8::1",
     "2002:7f00:1::1",  # 6to4 of 127.0.0.1
+    "2002:808:808::1",  # and of 8.8.8.8: nobody's web server is there
     "2002:a00:1::1",
     "3fff::1",
     "5f00::1",
@@ -127,6 +130,18 @@ def test_a_url_in_its_parts() -> None:
     assert goal == ("https", "xn--bcher-kva.test", 443, "/%C3%A4%20b?q=%C3%BC&r=%20", False)
     assert target("http://a.test?x=1").path == "/?x=1"
     assert target("http://a.test/b\r\nX-Evil: 1").path == "/bX-Evil:%201"
+
+
+@given(st.text() | st.text().map("http://".__add__) | st.from_regex(r"https?://[^/]*/\S*"))
+def test_any_text_is_a_target_or_an_error(url: str) -> None:
+    """Nothing that a message can hold gets further than its error; what does is safe to write into a request."""
+    try:
+        goal = target(url)
+    except FetchError:
+        assert shown(url)
+        return
+    assert re.fullmatch(r"/?[!-~]*", goal.path)
+    assert re.fullmatch(r"[a-z0-9._:-]+", goal.host)
 
 
 @pytest.mark.parametrize(

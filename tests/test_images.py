@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import sys
+import threading
+import time
 from typing import Any
 
 import httpx2
@@ -198,6 +201,27 @@ def test_several_fetched_images(run: Any, ollama: Any, web: Web) -> None:
     run(ask(*(image(web.url(f"/{place}", "127.0.0.1")) for place in range(6))), settings=near(web))
     got = [base64.b64decode(one)[-1] for one in ollama.sent["messages"][0]["images"]]
     assert got == list(range(6))
+
+
+def test_a_fetch_can_be_given_up(ollama: Any, web: Web) -> None:
+    """A cancelled call does not wait for the slow server of an image."""
+    from llm_adapter import AsyncOpenAI
+
+    sees(ollama, "vision")
+    over = threading.Event()
+    web.answers["/a.png"] = lambda handler: over.wait(5)
+
+    async def main() -> None:
+        async with AsyncOpenAI(settings=near(web), max_retries=0) as client:
+            await asyncio.wait_for(ask(image(web.url(host="127.0.0.1")))(client), 0.2)
+
+    started = time.monotonic()
+    try:
+        with pytest.raises(asyncio.TimeoutError):
+            asyncio.run(main())
+        assert time.monotonic() - started < 3
+    finally:
+        over.set()
 
 
 UNFETCHED = {

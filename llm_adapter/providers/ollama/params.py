@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from llm_adapter.provider import Call, Json, Rejected
-from llm_adapter.rows import Row, Rows, emulated, field, honoured, ignored, only, option, refused
+from llm_adapter.rows import Row, Rows, agreed_length, count, emulated, field, honoured, ignored, only, option, refused
 
 _OPTIONS = "ollama/api/types.go Options, v0.24.0"
 _LABEL = "only labels the request at OpenAI; the reply is the same"
@@ -34,11 +34,7 @@ def _stop(value: Any, native: Json, call: Call) -> None:
 
 
 def _max_tokens(value: Any, native: Json, call: Call) -> None:
-    both = (call.body.get("max_tokens"), call.body.get("max_completion_tokens"))
-    if None not in both and both[0] != both[1]:
-        raise Rejected(
-            "`max_tokens` and `max_completion_tokens` are given and differ: give one of them", param="max_tokens"
-        )
+    agreed_length(call)
     native.setdefault("options", {})["num_predict"] = value
 
 
@@ -50,13 +46,6 @@ def _think(value: Any, native: Json, call: Call) -> None:
             code="invalid_value",
         )
     native["think"] = EFFORTS[value]
-
-
-def _count(value: Any, native: Json, call: Call) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 128:
-        raise Rejected("`n` and `best_of` must be whole numbers from 1 to 128", param="n", code="invalid_value")
-    if value > 1:
-        call.report.note("emulated", "n" if call.body.get("n") == value else "best_of")
 
 
 def _options(value: Any, native: Json, call: Call) -> None:
@@ -141,7 +130,7 @@ CHAT: Rows = {
         source="api/types.go ChatRequest has no such field",
     ),
     "parallel_tool_calls": emulated("false keeps the first call", source="api/types.go ChatRequest has no such field"),
-    "n": emulated("as many requests, side by side; a seed is counted up", _count),
+    "n": emulated("as many requests, side by side; a seed is counted up", count),
     "audio": refused("Ollama gives no audio"),
     "modalities": only(["text"], "Ollama gives text only"),
     "function_call": emulated("the form before `tools`, as `tool_choice`"),
@@ -172,9 +161,9 @@ COMPLETIONS: Rows = {
     "max_tokens": option("num_predict", source=_OPTIONS),
     "suffix": honoured("`suffix`; the model's infill template is applied", _suffix),
     "logprobs": honoured("`logprobs` and `top_logprobs`, in the completions form", _completion_logprobs),
-    "best_of": emulated("as many requests, ranked by their mean log probability; not streamed", _count),
+    "best_of": emulated("as many requests, ranked by their mean log probability; not streamed", count),
     "echo": emulated("the prompt is put before the text; without logprobs of it"),
-    "n": emulated("as many requests, side by side; a seed is counted up", _count),
+    "n": emulated("as many requests, side by side; a seed is counted up", count),
     "user": ignored(_LABEL),
     **NATIVE,
     "think": field("think"),
