@@ -18,7 +18,7 @@ _HERE = Path(__file__).resolve().parent
 # Nothing of the caller's may decide: no configuration of ours, no keys and hosts that the SDK would read, no proxies.
 _DROPPED = ("LLM_ADAPTER_", "OPENAI_", "AZURE_", "AWS_", "OLLAMA_", "PYTEST_")
 _RESOURCES = "tests/api_resources"
-_NATIVE = {"LLM_ADAPTER_PROVIDER": "ollama", "CONFORMANCE_PLATFORM_HEADERS": "1"}
+_NATIVE = {"LLM_ADAPTER_PROVIDER": "ollama"}
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,12 @@ Only the public names are swapped: a test that takes `openai._client.OpenAI` jud
 
 from __future__ import annotations
 
-import os
 import sys
 
 import openai
 import pytest
 
 import llm_adapter
-from llm_adapter.client import _Adapter
 
 # `Client` and `AsyncClient` are the SDK's second names for the same classes.
 NAMES = {
@@ -24,10 +22,6 @@ NAMES = {
 
 for _name, _ours in NAMES.items():
     setattr(openai, _name, _ours)
-
-if os.environ.get("CONFORMANCE_PLATFORM_HEADERS"):
-    # Hosts that are not OpenAI's get no X-Stainless headers from us; the tests read one from every raw response.
-    del _Adapter.platform_headers
 
 
 def pytest_report_header() -> str:
