@@ -1,23 +1,17 @@
-"""Requests to one server and their responses, sent on its terms: each in its place, with the timeouts of its phase.
-
-httpx has one read timeout for all of a request. Its transports read it from `extensions["timeout"]`, HTTP/2 for every
-read, HTTP/1.1 once for the headers and once for the body (httpcore2 _sync/http11.py, 2.16): there the connection's
-`network_stream` is made to look again. Where a transport has none, as mocks, one timeout stays for the whole body.
-"""
+"""Requests to one server and their responses, sent on its terms: each in its place, with the timeouts of its phase."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from functools import lru_cache
-from time import monotonic
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
 
 from llm_adapter.limits import Place, limiter
+from llm_adapter.pacing import Pace, watched
 from llm_adapter.waiting import Terms, explicit
 
 
@@ -36,13 +30,14 @@ class Way:
         self.place: Place | None = None
         self.reserved = False  # the place is taken already, together with others
         self.patience: float | None = None  # how long to wait for a place
+        # The read timeouts of a stream: for its first piece, and for each of the others.
+        self._body: tuple[float | None, float | None] | None = None
         sdk = request.extensions.get("timeout")
-        self._sdk = None if explicit(sdk) else sdk
-        if self._sdk is None:
+        if explicit(sdk):
             self.patience = sdk and sdk.get("pool")  # httpx's own word for waiting one's turn
         elif terms.timed:
-            # Not in place: the requests of one call share the dictionary.
-            request.extensions["timeout"] = terms.timeouts(self._sdk, stream=stream)
+            request.extensions["timeout"] = terms.timeouts(sdk, stream=stream)
+            self._body = (terms.first_token or sdk["read"], terms.idle or sdk["read"]) if stream else None
 
     @property
     def counted(self) -> bool:
@@ -56,26 +51,17 @@ class Way:
 
     def crowded(self) -> Exception:
         """What httpx raises when there is no connection to be had in time."""
-        error = family(self.request).PoolTimeout("no place at the server: see `max_concurrency`", request=self.request)
-        return error  # type: ignore[no-any-return]
+        timeout: type[Exception] = family(self.request).PoolTimeout
+        return timeout("no place at the server in time: see `max_concurrency`")
 
     def opened(self, response: Any) -> Any:
-        """The response, knowing its place. What is open still has a body to come."""
+        """The response. One that is still open has a body to come, which keeps the place."""
         if response.is_closed:
             self.over()
-            return response
-        paced = self._sdk is not None and self.terms.paced and self.stream
-        if paced or self.place is not None:
-            if paced:
-                timeouts = self.request.extensions["timeout"]
-                timeouts["read"] = self.terms.first_token or self._sdk["read"]
-            response.stream = _watched_class(family(response))(response, self, paced)
+        elif self.place is not None or self._body is not None:
+            pace = None if self._body is None else Pace(self.request, response, *self._body)
+            response.stream = watched(family(response))(response.stream, self.place, pace)
         return response
-
-    def going(self) -> None:
-        """The first piece of the body is there."""
-        if self._sdk is not None:
-            self.request.extensions["timeout"]["read"] = self.terms.idle or self._sdk["read"]
 
     def over(self) -> None:
         if self.place is not None:
@@ -106,7 +92,7 @@ def sent(
     if terms is None and len(requests) == 1:
         return [send(requests[0], stream=streams[0], **kwargs)]
     ways, shared = _ways(requests, streams, terms or Terms())
-    wait = not _in_event_loop()
+    wait = not in_event_loop()
 
     def one(way: Way) -> Any:
         if way.place is not None and not way.reserved and not way.place.take(way.patience, wait=wait):
@@ -122,7 +108,7 @@ def sent(
     if shared is not None and not shared.take(ways[0].patience, wait=wait):
         raise ways[0].crowded()
     with concurrent.futures.ThreadPoolExecutor(len(ways)) as pool:
-        futures = [pool.submit(one, way) for way in ways]
+        futures = [pool.submit(one, way) for way in ways]  # each lets go of its own share
     if any(future.exception() for future in futures):
         for future in futures:
             if future.exception() is None:
@@ -186,95 +172,10 @@ async def _together(actions: Sequence[tuple[Callable[[Way], Awaitable[Any]], Way
     return [responses[place] for place in range(len(actions))]
 
 
-def _in_event_loop() -> bool:
+def in_event_loop() -> bool:
+    """Whether this thread runs one: who is waited for may be in it."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return False
     return True
-
-
-@lru_cache(maxsize=4)
-def _watched_class(http: Any) -> Any:
-    return type("Watched", (_Watched, http.SyncByteStream, http.AsyncByteStream), {})
-
-
-class _Watched:
-    """A native body that gives its place back when it is closed, and says when it is read and when it is not."""
-
-    def __init__(self, response: Any, way: Way, paced: bool) -> None:
-        self._stream = response.stream
-        self._way = way
-        self._network = response.extensions.get("network_stream") if paced else None
-        if self._network is not None and response.extensions.get("http_version") == b"HTTP/2":
-            self._network = None  # shared with other requests, and reads its timeout every time
-        if self._network is not None:
-            self._pace(self._network)
-        self._rests()
-
-    def _pace(self, network: Any) -> None:
-        read, extensions = network.read, self._way.request.extensions
-
-        def paced(max_bytes: int, timeout: float | None = None) -> Any:
-            return read(max_bytes, timeout=extensions["timeout"]["read"])
-
-        network.read = paced
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            self._works()
-            for data in self._stream:
-                self._way.going()
-                self._rests()
-                yield data
-                self._works()
-        finally:
-            self._rests()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            self._works()
-            async for data in self._stream:
-                self._way.going()
-                self._rests()
-                yield data
-                self._works()
-        finally:
-            self._rests()
-
-    def _works(self) -> None:
-        if self._way.place is not None:
-            self._way.place.unread_since = None
-
-    def _rests(self) -> None:
-        if self._way.place is not None:
-            self._way.place.unread_since = monotonic()
-
-    @property
-    def elapsed(self) -> Any:
-        """Where httpx2 looks for a response's `elapsed`."""
-        return self._stream.elapsed
-
-    def close(self) -> None:
-        self._unpaced()
-        try:
-            self._stream.close()
-        finally:
-            self._left()
-
-    async def aclose(self) -> None:
-        self._unpaced()
-        try:
-            await self._stream.aclose()
-        finally:
-            self._left()
-
-    def _unpaced(self) -> None:
-        # Before it is closed: then the connection is the next request's.
-        network, self._network = self._network, None
-        if network is not None:
-            del network.read
-
-    def _left(self) -> None:
-        way, self._way = self._way, Way(self._way.request, False, Terms())
-        way.over()

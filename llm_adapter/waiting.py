@@ -8,9 +8,9 @@ each read, which is already generous to a cold model; shorter defaults would fai
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import openai
 
@@ -24,12 +24,11 @@ LOCAL_CONCURRENCY = 4
 # The work was not begun, or another attempt finds the server up again. A 500 fails again, and behind a 504 the
 # work goes on: repeated, they only make a busy server busier (P21).
 _REPEATABLE = frozenset({408, 409, 425, 429, 502, 503})
-# Quick ones, and one that is long but no work for the model: they do not stand in line behind generations.
-_UNCOUNTED = ("/api/show", "/api/pull")
+# Quick ones, and some that are long but no work for the model: they do not stand in line behind generations.
+_UNCOUNTED = re.compile(r"/api/(show|pull|push|create|copy|blobs/[^/]*)$")
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """The terms of one destination. Timeouts are in seconds; None leaves the SDK's."""
 
     connect: float | None = None
@@ -43,14 +42,9 @@ class Terms:
     def timed(self) -> bool:
         return (self.connect, self.load, self.first_token, self.idle) != (None, None, None, None)
 
-    @property
-    def paced(self) -> bool:
-        """Whether a stream's body has timeouts of its own."""
-        return self.first_token is not None or self.idle is not None
-
     def counts(self, method: str, path: str) -> bool:
         """Whether a request needs one of the places at its server."""
-        return self.limit is not None and method == "POST" and not path.endswith(_UNCOUNTED)
+        return self.limit is not None and method == "POST" and not _UNCOUNTED.search(path)
 
     def timeouts(self, sdk: Mapping[str, float | None], *, stream: bool) -> dict[str, float | None]:
         """httpx's timeouts until the response begins. sdk: the SDK's own."""
@@ -75,7 +69,7 @@ def terms(settings: Settings) -> Terms | None:
 
 def explicit(timeouts: Any) -> bool:
     """Whether a request's timeouts are the caller's own: from a call, a client, or an HTTP client."""
-    return timeouts != _sdk_timeouts
+    return bool(timeouts != _sdk_timeouts)
 
 
 def repeatable(status: int) -> bool:

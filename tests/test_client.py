@@ -476,7 +476,7 @@ def test_an_errors_details(play: Play, ollama: Server) -> None:
 
     failure = play(script)
     assert (failure.code, failure.param, failure.type) == ("model_not_found", "model", "not_found_error")
-    assert failure.body["message"] == "model 'nope' not found"
+    assert failure.body["message"].startswith("model 'nope' not found; ")
 
 
 def test_a_refusal_leaves_no_request(play: Play, ollama: Server) -> None:

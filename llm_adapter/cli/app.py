@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from functools import partial
+from typing import Any, NoReturn
 
 import openai
 import pydantic
 import typer
 
-from llm_adapter.cli.config import config
+from llm_adapter.cli import config, models
+from llm_adapter.cli.chat import chat
 from llm_adapter.cli.demo import demo
+from llm_adapter.cli.doctor import doctor
+from llm_adapter.cli.embed import embed
+from llm_adapter.cli.explain import explain
 from llm_adapter.cli.failures import explained
+from llm_adapter.cli.screen import console, say
+from llm_adapter.cli.verify import verify
+from llm_adapter.rows import AdapterWarning
 
 app = typer.Typer(
     help="OpenAI call sites on OpenAI, any /v1 server, native Ollama or an embedded llama.cpp.",
@@ -18,14 +28,40 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(demo)
-app.command()(config)
+app.command()(chat)
+app.command()(embed)
+app.add_typer(models.app, name="models")
+app.command()(explain)
+app.command()(doctor)
+app.command()(verify)
+app.add_typer(config.app, name="config")
 
 
-def run() -> None:
+def run(arguments: list[str] | None = None) -> None:
     """Run the command that the arguments name. A user's mistake gets one line, not a traceback."""
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.showwarning = partial(_warned, warnings.showwarning)
+            app(arguments)
     except openai.OpenAIError as error:
-        sys.exit(f"llm-adapter: {explained(error)}")
+        _fail(explained(error))
     except pydantic.ValidationError as error:  # from .parse(): the reply is not what the call asked for
-        sys.exit(f"llm-adapter: the model's reply does not fit {error.title}: try a larger model")
+        _fail(f"the model's reply does not fit {error.title}: try a larger model")
+    except Exception as error:
+        # A stream that is cut raises the HTTP library's own error, before the SDK's version 3.
+        if type(error).__module__.partition(".")[0] not in ("httpx", "httpcore"):
+            raise
+        _fail(f"the connection was lost: {str(error) or type(error).__name__}")
+
+
+def _fail(text: str) -> NoReturn:
+    say(console(stderr=True), f"llm-adapter: {text}")
+    sys.exit(1)
+
+
+def _warned(otherwise: Any, message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """One line for a warning of ours, without the place in our code that it comes from."""
+    if issubclass(category, AdapterWarning):
+        say(console(stderr=True), f"llm-adapter: warning: {message}")
+    else:
+        otherwise(message, category, *where)

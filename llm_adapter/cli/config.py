@@ -5,23 +5,31 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from pydantic import SecretStr
-from rich.console import Console
-from rich.table import Table
 
+from llm_adapter.cli.init import init
+from llm_adapter.cli.options import AsJson, Profile
+from llm_adapter.cli.screen import console, print_json, print_verbose
 from llm_adapter.connection import NO_KEY, completed, connect
 from llm_adapter.provider import Started
 from llm_adapter.settings import Settings, SettingsError
 
+app = typer.Typer()
+app.command()(init)
 
-def config(
-    profile: Annotated[str | None, typer.Option(help="A profile of your configuration.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+
+@app.callback(invoke_without_command=True)
+def main(context: typer.Context, profile: Profile = None, as_json: AsJson = False) -> None:
     """Show the settings in effect and where each came from. Keys are masked."""
+    if context.invoked_subcommand is None:
+        config(profile, as_json)
+
+
+def config(profile: str | None = None, as_json: bool = False) -> None:
+    """The settings in effect, and where each came from."""
     settings = completed(Settings.load(profile=profile), os.environ)
     address, key = _destination(settings, os.environ)
     fields = {
@@ -29,11 +37,12 @@ def config(
         for name in type(settings).model_fields
     }
     if as_json:
-        print(json.dumps({"address": address, "key": key, "settings": fields}, indent=2))
+        print_json({"address": address, "key": key, "settings": fields})
         return
-    console = Console(soft_wrap=True, highlight=False, markup=False)  # "[profiles.local]" would pass for markup
-    console.print(f"address  {address}\nkey      {key}")
-    console.print(_table(fields), soft_wrap=False)
+    screen = console()
+    screen.print(f"address  {address}\nkey      {key}\n")
+    rows = [(name, _text(field["value"]), field["from"]) for name, field in fields.items()]
+    print_verbose(screen, ("setting", "value", "from"), rows, lambda row: "dim" if row[2] == "default" else "")
 
 
 def _destination(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str]:
@@ -58,12 +67,5 @@ def _shown(value: Any) -> Any:
     return str(value) if isinstance(value, SecretStr) else value
 
 
-def _table(fields: Mapping[str, Mapping[str, Any]]) -> Table:
-    table = Table("setting", "value", "from", box=None, pad_edge=False, header_style="bold")
-    for column in table.columns[1:]:
-        column.overflow = "fold"
-    for name, field in fields.items():
-        value = field["value"]
-        text = "-" if value is None else value if isinstance(value, str) else json.dumps(value)
-        table.add_row(name, text, field["from"], style="dim" if field["from"] == "default" else None)
-    return table
+def _text(value: Any) -> str:
+    return "-" if value is None else value if isinstance(value, str) else json.dumps(value)

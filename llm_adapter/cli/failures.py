@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import openai
 
+# Where a call site's name of a model goes: the models' own commands are given the server's names.
+_CALLS = ("/chat", "/generate", "/embed", "/completions", "/embeddings", "/responses")
+_HERE = ("unsupported", "local_only")  # codes of refusals that are ours, or read as if they were
 _WHERE = "`llm-adapter config` shows the address and where it comes from"
 
 
@@ -18,10 +21,14 @@ def _text(error: openai.OpenAIError) -> str:
             return f"no answer in time from {_address(error)}: is the server loading a model? {_WHERE}"
         case openai.APIConnectionError():
             return f"no connection to {_address(error)} ({_cause(error)}): is the server running? {_WHERE}"
+        case openai.APIStatusError() if str(error.code).startswith(_HERE):
+            return f"refused: {_message(error)}"
         case openai.APIStatusError():
-            return f"{_address(error)} answered {error.status_code}: {_message(error)}{_advice(error)}"
+            return f"{_address(error)} answered {error.status_code}: {_message(error).rstrip('.')}{_advice(error)}"
         case openai.APIError():
             return f"{_address(error)}: {_message(error)}"
+        case _ if str(error).startswith("Missing credentials"):  # the SDK's own, when nothing is configured
+            return f"{error} --profile NAME goes elsewhere; `llm-adapter config init` writes a file of profiles"
         case _:
             return str(error)
 
@@ -47,6 +54,6 @@ def _message(error: openai.APIError) -> str:
 def _advice(error: openai.APIStatusError) -> str:
     if error.status_code in (401, 403):
         return "; `llm-adapter config` shows which key is used"
-    if error.status_code == 404:
+    if error.status_code == 404 and error.request.url.path.endswith(_CALLS):
         return '; `models = { "*" = "a model that the server has" }` in the profile maps the names of call sites'
     return ""

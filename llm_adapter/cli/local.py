@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 import openai
@@ -19,7 +19,15 @@ _EMBEDDING_NAMES = ("embed", "minilm", "bge")
 
 
 def ollama(environ: Mapping[str, str]) -> Settings | None:
-    """Settings for the Ollama at OLLAMA_HOST, or at its usual port, with the models it has; None when none runs."""
+    """Settings for the Ollama that runs here, with the models it has; None when none runs."""
+    if (found := running(environ)) is None:
+        return None
+    settings, names = found
+    return settings.model_copy(update={"models": aliases(names)})
+
+
+def running(environ: Mapping[str, str]) -> tuple[Settings, list[str]] | None:
+    """The Ollama at OLLAMA_HOST, or at its usual port, and the names of its models, newest first."""
     try:
         named = completed(Settings(provider="ollama"), environ).host
         root = named or DEFAULT_ROOT
@@ -27,10 +35,9 @@ def ollama(environ: Mapping[str, str]) -> Settings | None:
             return None
         settings = Settings(provider="ollama", host=root)
         with OpenAI(settings=settings, timeout=_SECONDS, max_retries=0) as client:
-            models = _aliases([model.id for model in client.models.list()])
+            return settings, [model.id for model in client.models.list()]
     except openai.OpenAIError:
         return None
-    return settings.model_copy(update={"models": models})
 
 
 def command(settings: Settings) -> str:
@@ -41,7 +48,7 @@ def command(settings: Settings) -> str:
     )
 
 
-def _aliases(names: list[str]) -> dict[str, str]:
+def aliases(names: Sequence[str]) -> dict[str, str]:
     """The call site's names on the server's models: the newest that chats, the newest that embeds."""
     embedding = [name for name in names if any(part in name for part in _EMBEDDING_NAMES)]
     chat = [name for name in names if name not in embedding]

@@ -1,0 +1,49 @@
+"""`llm-adapter chat`: one question, or a conversation at a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from llm_adapter.cli.choice import chat_model
+from llm_adapter.cli.conversation import Conversation
+from llm_adapter.cli.options import AsJson, AskedModel, Profile
+from llm_adapter.cli.reply import spoken
+from llm_adapter.cli.screen import console
+from llm_adapter.client import OpenAI
+
+
+def chat(
+    message: Annotated[
+        list[str] | None, typer.Argument(help="What to say. What is piped in is put below it; without either, a talk.")
+    ] = None,
+    model: AskedModel = None,
+    system: Annotated[str | None, typer.Option(help="The system message.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="The model's own by default.")] = None,
+    profile: Profile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Chat with a model: one message, or a conversation at a terminal. Reads what is piped in."""
+    words = " ".join(message or ())
+    piped = "" if sys.stdin is None or sys.stdin.isatty() else _piped()
+    text = "\n\n".join(part for part in (words, piped) if part)
+    talk = not text and sys.stdin is not None and sys.stdin.isatty()
+    if not (text or talk) or (talk and as_json):
+        raise typer.BadParameter("a message is needed, as an argument or piped in", param_hint="MESSAGE")
+    options: dict[str, Any] = {} if temperature is None else {"temperature": temperature}
+    with OpenAI(profile=profile) as client:
+        asked = model or chat_model(client)
+        conversation = Conversation(client, asked, system, options)
+        if talk:
+            conversation.run()
+        elif as_json:
+            print(client.chat.completions.create(**conversation.request(text)).to_json())
+        else:
+            spoken(client, conversation.request(text), console())
+
+
+def _piped() -> str:
+    """Standard input, whatever its encoding; a terminal's own would raise on bytes that it does not know."""
+    return sys.stdin.buffer.read().decode("utf-8", "replace").strip()

@@ -1,0 +1,123 @@
+"""`llm-adapter doctor`: fourteen checks, each with one line that mends it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
+from llm_adapter import doctor as checks
+from llm_adapter.cli.options import AsJson, Profile
+from llm_adapter.cli.screen import NARROW, console, harmless, print_json
+from llm_adapter.doctor.deep import SECONDS
+from llm_adapter.doctor.facts import Finding
+from llm_adapter.doctor.gather import Names
+from llm_adapter.doctor.probes import Row, Tell, silent
+
+ChatModel = Annotated[
+    str | None,
+    typer.Option("--model", "-m", help="The chat model to look at, by the call sites' name or the server's."),
+]
+EmbeddingModel = Annotated[str | None, typer.Option("--embedding-model", help="The same for embeddings.")]
+Context = Annotated[
+    int | None, typer.Option(min=1, help="The chat model's context in tokens, if its server is silent.")
+]
+Timeout = Annotated[float, typer.Option(min=1, help="Seconds for one live call; the first one loads the model.")]
+
+STYLES = {
+    **{"OK": "green", "WARN": "yellow", "FAIL": "bold red"},
+    **{"pass": "green", "ignored": "yellow", "fail": "bold red", "skipped": "dim"},
+}
+
+
+def doctor(
+    profile: Profile = None,
+    as_json: AsJson = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Try eight live calls too, for a few hundred tokens.")] = False,
+    model: ChatModel = None,
+    embedding_model: EmbeddingModel = None,
+    context: Context = None,
+    fingerprint: Annotated[
+        str | None, typer.Option(help="The embedding fingerprint that your index was built with.")
+    ] = None,
+    timeout: Timeout = SECONDS,
+) -> None:
+    """Check a profile's address, server, key, models and libraries. Exits with 0, 1 for warnings, 2 for failures."""
+    names = Names(model, embedding_model, fingerprint, context)
+    with watched() as tell:
+        found = checks.diagnosed(profile, names, live=deep, timeout=timeout, tell=tell)
+    if as_json:
+        print_json(found.json())
+    else:
+        _show(console(), found)
+    raise typer.Exit(found.exit_code)
+
+
+@contextmanager
+def watched() -> Iterator[Tell]:
+    """What tells a person at a terminal which call is under way; nothing of it stays."""
+    screen = console(stderr=True)
+    if not screen.is_terminal:
+        yield silent
+        return
+    with screen.status("") as status:
+        yield lambda name: status.update(f"{name} ...")
+
+
+def _show(screen: Console, found: checks.Diagnosis) -> None:
+    judged = {name: one for name, one in found.findings.items() if one.known}
+    for name, finding in judged.items():
+        _finding(screen, name, finding)
+    if len({row.line for row in found.rows or []}) > 1:
+        show_rows(screen, found.rows or [], indent=5)
+    if unknown := [name for name in found.findings if name not in judged]:
+        line(screen, "?", "dim", "not checked", ", ".join(unknown), 13)
+    counts = {status: sum(one.status == status for one in judged.values()) for status in ("FAIL", "WARN")}
+    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    screen.print(f"\n{told or 'all is well'}", style="bold")
+
+
+def _finding(screen: Console, name: str, finding: Finding) -> None:
+    line(screen, finding.status, STYLES[finding.status], name, finding.line, 13)
+    if finding.fix:
+        line(screen, "", "", "", f"fix: {finding.fix}", 13, "bold" if finding.status == "FAIL" else "")
+
+
+def show_rows(screen: Console, rows: list[Row], indent: int = 0) -> None:
+    """The probes' rows, below one another."""
+    for row in rows:
+        seconds = f" ({row.seconds:.1f} s)" if row.seconds >= 1 else ""
+        line(screen, row.outcome, STYLES[row.outcome], row.name, row.line + seconds, 17, indent=indent, width=7)
+
+
+def line(
+    screen: Console,
+    mark: str,
+    style: str,
+    name: str,
+    text: str,
+    column: int,
+    of: str = "",
+    indent: int = 0,
+    width: int = 4,
+) -> None:
+    """A mark, a name and a text; a narrow terminal has the text below the name, and anything else in one line."""
+    head = Text.assemble(" " * indent, (f"{mark:{width}}", style), " ", f"{name:{column}}")
+    body = Text(harmless(text), of, overflow="fold")
+    left = len(head) + 1
+    if not screen.is_terminal:
+        screen.print(Text.assemble(head, " ", body))
+    elif screen.width < NARROW:
+        if mark or name:
+            screen.print(Text(head.plain.rstrip(), style))
+        if text:
+            screen.print(Padding(body, (0, 0, 0, indent + 5), expand=False), soft_wrap=False)
+    else:
+        for number, part in enumerate(body.wrap(screen, max(20, screen.width - left))):
+            part.rstrip()
+            screen.print(Text.assemble(head if number == 0 else " " * len(head), " ", part))

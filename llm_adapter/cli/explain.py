@@ -1,0 +1,112 @@
+"""`llm-adapter explain`: the native request that a call would become, and what becomes of each parameter."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from llm_adapter import routing
+from llm_adapter.cli.choice import CHAT
+from llm_adapter.cli.explanation import PATHS, Explanation, explanation
+from llm_adapter.cli.options import AsJson, Profile
+from llm_adapter.cli.screen import console, harmless, print_json, print_verbose, say
+from llm_adapter.provider import Json
+from llm_adapter.responses.params import RESPONSES
+
+_LONG = 200  # characters of a text that are shown: an image takes a million
+_STYLES = {"honoured": "green", "emulated": "cyan", "refused": "red", "left out": "yellow", "ignored": "dim"}
+
+
+def explain(
+    request: Annotated[
+        Path | None,
+        typer.Argument(help="A file with a call's arguments as JSON; - is standard input.", metavar="REQUEST.json"),
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="The call's model.")] = None,
+    message: Annotated[str | None, typer.Option(help="What the user says, instead of a file.")] = None,
+    path: Annotated[
+        str | None, typer.Option(help=f"The endpoint, {', '.join(PATHS)}; by default the arguments tell.")
+    ] = None,
+    profile: Profile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what would be sent for a call, and what becomes of each parameter. Nothing is sent."""
+    if (request is None) == (message is None):
+        raise typer.BadParameter("give either a file or --message", param_hint="REQUEST.json")
+    said: Json = {"model": CHAT, "messages": [{"role": "user", "content": message}]}
+    body = said if request is None else _read(request)
+    if isinstance(body.get("body"), dict) and isinstance(body.get("url"), str):  # a line of OpenAI's Batch API
+        path, body = path or body["url"], body["body"]
+    if model is not None:
+        body["model"] = model
+    told = explanation(routing.resolve(profile, None, {}), _path(path, body), body)
+    if as_json:
+        print_json(told.json())
+    else:
+        _print(console(), told)
+    if told.refusal is not None:
+        raise typer.Exit(1)
+
+
+def _read(file: Path) -> Json:
+    name = "standard input" if str(file) == "-" else str(file)
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        body = json.loads(data)
+    except OSError as error:
+        raise typer.BadParameter(f"{name}: {error.strerror}", param_hint="REQUEST.json") from None
+    except ValueError as error:
+        raise typer.BadParameter(f"{name} is not JSON: {error}", param_hint="REQUEST.json") from None
+    if not isinstance(body, dict):
+        raise typer.BadParameter(f"{name} holds no object of arguments", param_hint="REQUEST.json")
+    return body
+
+
+def _path(given: str | None, body: Json) -> str:
+    """The endpoint that is named, or that takes these arguments."""
+    if given is not None:
+        path = "/" + given.strip("/").removeprefix("v1/")
+        if path not in PATHS:
+            raise typer.BadParameter(f"{given!r} is none of {', '.join(PATHS)}", param_hint="--path")
+        return path
+    if "messages" in body:
+        return "/chat/completions"
+    if isinstance(body.get("prompt"), (str, list)):
+        return "/completions"
+    own = body.keys() & (RESPONSES.keys() - {"model", "input", "user"})
+    items = isinstance(body.get("input"), list) and any(isinstance(item, dict) for item in body["input"])
+    return "/responses" if own or items else "/embeddings"
+
+
+def _print(screen: Console, told: Explanation) -> None:
+    call, connection = told.call, told.connection
+    place = "in this process" if connection.started is not None else f"at {connection.effective.base_url}"
+    screen.print(f"POST {call.path} on provider {connection.provider.name}, {place}", style="bold")
+    if call.report.requested_model != call.body.get("model"):
+        screen.print(f"{call.report.requested_model} is {call.body.get('model')} there")
+    screen.print()
+    rows = [(one.name, one.verdict, one.note) for one in told.verdicts()]
+    print_verbose(screen, ("parameter", "verdict", "how, or why not"), rows, lambda row: _STYLES.get(row[1], ""))
+    for warning in told.warnings:
+        say(screen, f"\nwarning: {warning}", "yellow")
+    for question in told.questions:
+        say(screen, f"\nAsked before, and not now: {question}", "dim")
+    if told.refusal is not None:
+        say(screen, f"\nRefused with {told.refusal.status}, nothing is sent: {told.refusal}", "red")
+    for request in told.requests:
+        screen.print(f"\n{request.method} {told.url(request)}{' (streamed)' if request.stream else ''}", style="bold")
+        screen.print(harmless(json.dumps(_brief(request.body), indent=2, ensure_ascii=False)))
+
+
+def _brief(value: Any) -> Any:
+    """The same with long texts cut."""
+    if isinstance(value, str) and len(value) > _LONG:
+        return f"{value[:_LONG]}… ({len(value)} characters)"
+    if isinstance(value, dict):
+        return {name: _brief(item) for name, item in value.items()}
+    return [_brief(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,18 @@
+"""`llm-adapter models`: what a server has, and what it is to get, load and let go of."""
+
+from __future__ import annotations
+
+import typer
+
+from llm_adapter.cli.models.cp import cp
+from llm_adapter.cli.models.create import create
+from llm_adapter.cli.models.load import load, unload
+from llm_adapter.cli.models.ls import ls
+from llm_adapter.cli.models.ps import ps
+from llm_adapter.cli.models.pull import pull, push
+from llm_adapter.cli.models.rm import rm
+from llm_adapter.cli.models.show import show
+
+app = typer.Typer(help="List, get, make and load models.", no_args_is_help=True)
+for command in (ls, ps, show, pull, push, create, cp, rm, load, unload):
+    app.command()(command)

@@ -1,0 +1,108 @@
+"""What goes to the terminal: colours and widths where it is one, plain and whole text where it is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+NARROW = 60  # columns, below which what is beside one another goes below one another
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+# A model's text is a stranger's: its escape sequences would move the cursor and rewrite what is on the screen.
+_CONTROLS = dict.fromkeys(code for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Where text is printed as it is: no markup, no highlighting, no line broken but by the terminal.
+
+    NO_COLOR means plain text: rich alone would still print bold and dim.
+    """
+    colours: Any = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(stderr=stderr, color_system=colours, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def harmless(text: str) -> str:
+    """The text without control characters, new lines and tabs apart."""
+    return text.translate(_CONTROLS)
+
+
+def print_table(screen: Console, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns, the most important first: a terminal gets as many as fit it, anything else all of them."""
+    cells = [titles, *([harmless(cell) for cell in row] for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    room = screen.width if screen.is_terminal else sys.maxsize
+    shown = max(1, sum(sum(widths[: place + 1]) + 2 * place <= room for place in range(len(widths))))
+    for number, row in enumerate(cells):
+        padded = [cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths[:shown], strict=False)]
+        screen.print("  ".join(padded).rstrip(), style=None if number else "bold")
+
+
+def print_verbose(
+    screen: Console, titles: Sequence[str], rows: Sequence[Sequence[str]], style: Callable[[Sequence[str]], str]
+) -> None:
+    """A name, a short and a long text each: a terminal wraps the last, or has it below the others if it is narrow.
+
+    style: of a row's short text.
+    """
+    if not screen.is_terminal:
+        print_table(screen, titles, rows)
+    elif screen.width < NARROW:
+        for name, short, text in rows:
+            screen.print(Text.assemble(name, " ", (harmless(short), style((name, short, text)))), soft_wrap=False)
+            if text:
+                screen.print(Padding(Text(harmless(text), overflow="fold"), (0, 0, 0, 2)), soft_wrap=False)
+    else:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column(titles[0], no_wrap=True)
+        for title in titles[1:]:
+            table.add_column(title, overflow="fold")
+        for name, short, text in rows:
+            table.add_row(name, Text(harmless(short), style((name, short, text))), Text(harmless(text)))
+        screen.print(table, soft_wrap=False)
+
+
+def say(screen: Console, text: str, style: str | None = None) -> None:
+    """A sentence: a terminal gets it with its words whole."""
+    screen.print(Text(harmless(text), style or "", overflow="fold"), soft_wrap=not screen.is_terminal)
+
+
+def shortened(text: str, width: int) -> str:
+    """One line of at most so many columns."""
+    line = harmless(" ".join(text.split()))
+    if cell_len(line) <= width:
+        return line
+    while cell_len(line) > max(width - 1, 0):
+        line = line[:-1]
+    return f"{line}…"
+
+
+def size(count: float | None) -> str:
+    """Bytes, in decimal units as Ollama and file managers give them."""
+    if count is None:
+        return ""
+    for unit in _UNITS:
+        if count < 999.5 or unit == _UNITS[-1]:
+            break
+        count /= 1000
+    return f"{count:.1f} {unit}" if count < 9.95 and unit != "B" else f"{count:.0f} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """In its largest unit: "3 days"."""
+    for name, length in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        number = int(seconds // length)
+        if number or name == "second":
+            break
+    return f"{number} {name}{'' if number == 1 else 's'}"

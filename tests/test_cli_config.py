@@ -1,0 +1,106 @@
+"""`config init`, the shell's completion, and what all commands share."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from commands import Command, Ollama, command, server
+from test_cli import COMMAND, REFUSED
+
+from llm_adapter import Settings
+
+__all__ = ["command", "server"]
+PROFILES = ("local", "cloud", "embedded")
+
+
+@pytest.fixture(autouse=True)
+def no_ollama(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", REFUSED)
+
+
+def test_init(command: Command) -> None:
+    """The file changes nothing until a profile is chosen, and each of its profiles can be used."""
+    result = command("config", "init")
+    assert (result.code, result.err) == (0, "")
+    assert str(Path.cwd() / "llm_adapter.toml") in result.out
+    assert not Settings.load({}).configured
+    assert [Settings.load({}, profile=name).provider for name in PROFILES] == ["ollama", "openai", "embedded"]
+    assert command("config", "--profile", "local", "--json").json["address"] == "http://localhost:11434/v1"
+
+
+def test_init_chooses_a_profile(command: Command) -> None:
+    assert "is none of local, cloud, embedded" in " ".join(
+        command.mistake("config", "init", "--profile", "x", code=2).split()
+    )
+    command("config", "init", "--profile", "embedded")
+    assert Settings.load({}).provider == "embedded"
+
+
+def test_its_comments_can_be_taken_away(command: Command) -> None:
+    """Every line that looks like a setting is one."""
+    command("config", "init")
+    path = Path("llm_adapter.toml")
+    lines = path.read_text("utf-8").splitlines()
+    path.write_text("\n".join(line.removeprefix("# ") if _setting(line) else line for line in lines), "utf-8")
+    local, cluster = Settings.load({}, profile="local"), Settings.load({}, profile="cluster")
+    assert (local.num_ctx, local.models["gpt-4o-mini"]) == (8192, "qwen3:8b")
+    assert cluster.base_url == "https://llm.internal/v1"
+    assert Settings.load({}).provider == "ollama"
+
+
+def _setting(line: str) -> bool:
+    return line.startswith("# [") or line.partition(" = ")[0].removeprefix("# ").isidentifier()
+
+
+def test_a_running_ollama_is_suggested(command: Command, server: Ollama, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In comments only, whatever its models are called."""
+    names = ("nomic-embed-text", "qwen3:8b", 'evil\nprovider = "openai"')
+    server.answers["/api/tags"] = {"models": [{"name": name, "model": name} for name in names]}
+    monkeypatch.delenv("LLM_ADAPTER_PROVIDER")
+    monkeypatch.delenv("LLM_ADAPTER_HOST")
+    monkeypatch.setenv("OLLAMA_HOST", server.url)
+    assert command("config", "init", "--json").json["ollama"] == server.url
+    settings = Settings.load({}, profile="local")
+    assert (settings.provider, settings.host, settings.models) == ("ollama", server.url, {})
+    suggestion = '# models = { "gpt-4o-mini" = "qwen3:8b", "text-embedding-3-small" = "nomic-embed-text" }'
+    assert suggestion in Path("llm_adapter.toml").read_text("utf-8").splitlines()
+
+
+def test_a_file_is_not_overwritten(command: Command) -> None:
+    path = Path("llm_adapter.toml")
+    path.write_text("[profiles.mine]\n", "utf-8")
+    assert "is there already: --yes overwrites it" in command.mistake("config", "init")
+    assert path.read_text("utf-8") == "[profiles.mine]\n"
+    assert command("config", "init", "--yes").code == 0
+    assert "[profiles.local]" in path.read_text("utf-8")
+
+
+def completed(words: str) -> Any:
+    """What bash is offered for the last of these words."""
+    count = str(len(words.split(" ")) - 1)
+    asked = {"_LLM_ADAPTER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": count}
+    result = subprocess.run([COMMAND], env={**os.environ, **asked}, capture_output=True, text=True)
+    assert result.stderr == ""
+    return result.stdout.split()
+
+
+def test_completion() -> None:
+    """Profiles come from the files; one that cannot be read offers nothing and says nothing."""
+    Path("llm_adapter.toml").write_text("[profiles.local]\n[profiles.lab]\n[profiles.cloud]\n", "utf-8")
+    assert completed("llm-adapter models ls --profile l") == ["local", "lab"]
+    assert "pull" in completed("llm-adapter models p")
+    Path("llm_adapter.toml").write_text("[profiles", "utf-8")
+    assert completed("llm-adapter chat --profile l") == []
+
+
+COMMANDS = ("demo", "chat", "embed", "explain", "config", *(f"models {name}" for name in ("ls", "pull", "rm", "ps")))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_and_wrong_options(name: str, command: Command) -> None:
+    assert command(*name.split(), "--help").out.count("--profile") == 1
+    assert "No such option" in command.mistake(*name.split(), "--nonsense", code=2)
