@@ -9,10 +9,10 @@ Source: openai-python src/openai/_base_client.py and _client.py, v3.52.0; tests/
 
 from __future__ import annotations
 
-import concurrent.futures
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio.to_thread
@@ -25,6 +25,7 @@ from llm_adapter import routing
 from llm_adapter.connection import NO_KEY, Connection, bound, without_ambient
 from llm_adapter.extras import with_attributes
 from llm_adapter.proxies import http_client
+from llm_adapter.sending import asent, sent
 from llm_adapter.settings import Settings
 from llm_adapter.transport import EXTENSION, RoundTrip
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from openai._models import FinalRequestOptions
     from typing_extensions import Self, Unpack
 
+    from llm_adapter.management import AsyncModels, Models
     from llm_adapter.options import AsyncClientOptions, AsyncCopyOptions, ClientOptions, CopyOptions
 
 ResponseT = TypeVar("ResponseT")
@@ -97,8 +99,9 @@ class _Adapter:
         return self._connection.settings
 
     def platform_headers(self) -> dict[str, str]:
-        # They tell OpenAI about the machine; no other server asked for them.
-        return {} if self._connection.foreign else cast("dict[str, str]", super().platform_headers())  # type: ignore[misc]
+        headers = cast("dict[str, str]", super().platform_headers())  # type: ignore[misc]
+        # All but the language tell OpenAI about the machine; no other server asked for that.
+        return {"X-Stainless-Lang": headers["X-Stainless-Lang"]} if self._connection.foreign else headers
 
     def _build_request(self, options: FinalRequestOptions, *, retries_taken: int = 0) -> httpx2.Request:
         options, trip = routing.translated(self._connection, options, (self._custom_headers, self._custom_query))  # type: ignore[attr-defined]
@@ -107,6 +110,8 @@ class _Adapter:
             del request.headers["authorization"]
         if trip is not None:
             request.extensions[EXTENSION] = trip
+            trip.attempts = retries_taken + 1
+            trip.last = retries_taken >= options.get_max_retries(self.max_retries)  # type: ignore[attr-defined]
         return cast("httpx2.Request", request)
 
     def _process_response_data(self, *, data: object, cast_to: type[ResponseT], response: httpx2.Response) -> ResponseT:
@@ -177,44 +182,35 @@ class OpenAI(_Adapter, openai.OpenAI):
 
     with_options = copy
 
+    @cached_property
+    def models(self) -> Models:
+        """OpenAI's three calls, and those of the `ollama` package, in its idiom: see `management`."""
+        from llm_adapter.management import Models
+
+        return Models(self)
+
     def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
         trip: RoundTrip | None = request.extensions.get(EXTENSION)
         if trip is None:
             return super()._send_request(request, stream=stream, **kwargs)
-        if trip.startup is not None:
-            trip.move(request, trip.startup())
-        responses: Sequence[Any] = ()
-        while (errand := trip.errand) or (requests := trip.requests(self._client, request)):
-            if errand:
-                errand()
-                continue
-            for earlier in responses:
-                earlier.close()
-            if trip.untouched:
-                response = super()._send_request(requests[0], stream=stream, **kwargs)
-                if not trip.explained(response):
-                    return response
-                responses = [response]
-            else:
-                responses = self._send_all(requests, trip.streams, **kwargs)
-            for response in trip.unread(responses):
-                response.read()
-            trip.resume(responses)
-        return cast("httpx2.Response", trip.response(request, responses, stream=stream))
-
-    def _send_all(self, requests: Sequence[Any], streams: Sequence[bool], **kwargs: Any) -> Sequence[Any]:
-        send = super()._send_request
-        if len(requests) == 1:
-            return [send(requests[0], stream=streams[0], **kwargs)]
-        with concurrent.futures.ThreadPoolExecutor(len(requests)) as pool:
-            futures = [
-                pool.submit(send, one, stream=stream, **kwargs) for one, stream in zip(requests, streams, strict=True)
-            ]
-        if any(future.exception() for future in futures):
-            for future in futures:
-                if future.exception() is None:
-                    future.result().close()
-        return [future.result() for future in futures]
+        with trip:
+            if trip.startup is not None:
+                trip.move(request, trip.startup())
+            responses: Sequence[Any] = ()
+            while (errand := trip.errand) or (requests := trip.requests(self._client, request)):
+                if errand:
+                    errand()
+                    continue
+                for earlier in responses:
+                    earlier.close()
+                untouched, streams = trip.untouched, trip.streams(stream)
+                responses = sent(super()._send_request, requests, streams, trip.terms, **kwargs)
+                if untouched and not trip.explained(responses[0]):
+                    return cast("httpx2.Response", trip.settled(responses[0]))
+                for response in trip.unread(responses):
+                    response.read()
+                trip.resume(responses)
+            return cast("httpx2.Response", trip.response(request, responses, stream=stream))
 
 
 class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
@@ -244,50 +240,31 @@ class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
 
     with_options = copy
 
+    @cached_property
+    def models(self) -> AsyncModels:
+        from llm_adapter.management import AsyncModels
+
+        return AsyncModels(self)
+
     async def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
         trip: RoundTrip | None = request.extensions.get(EXTENSION)
         if trip is None:
             return await super()._send_request(request, stream=stream, **kwargs)
-        if trip.startup is not None:
-            trip.move(request, await anyio.to_thread.run_sync(trip.startup))
-        responses: Sequence[Any] = ()
-        while (errand := trip.errand) or (requests := trip.requests(self._client, request)):
-            if errand:
-                await anyio.to_thread.run_sync(errand, abandon_on_cancel=True)
-                continue
-            for earlier in responses:
-                await earlier.aclose()
-            if trip.untouched:
-                response = await super()._send_request(requests[0], stream=stream, **kwargs)
-                if not trip.explained(response):
-                    return response
-                responses = [response]
-            else:
-                responses = await self._send_all(requests, trip.streams, **kwargs)
-            for response in trip.unread(responses):
-                await response.aread()
-            trip.resume(responses)
-        return cast("httpx2.Response", trip.response(request, responses, stream=stream))
-
-    async def _send_all(self, requests: Sequence[Any], streams: Sequence[bool], **kwargs: Any) -> Sequence[Any]:
-        send = super()._send_request
-        if len(requests) == 1:
-            return [await send(requests[0], stream=streams[0], **kwargs)]
-        responses: dict[int, Any] = {}
-        failures: list[Exception] = []
-
-        async def one(place: int) -> None:
-            try:
-                responses[place] = await send(requests[place], stream=streams[place], **kwargs)
-            except Exception as error:  # out of its group: the SDK knows HTTP's errors, not groups of them
-                failures.append(error)
-                group.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as group:
-            for place in range(len(requests)):
-                group.start_soon(one, place)
-        if failures:
-            for response in responses.values():
-                await response.aclose()
-            raise failures[0]
-        return [responses[place] for place in range(len(requests))]
+        with trip:
+            if trip.startup is not None:
+                trip.move(request, await anyio.to_thread.run_sync(trip.startup))
+            responses: Sequence[Any] = ()
+            while (errand := trip.errand) or (requests := trip.requests(self._client, request)):
+                if errand:
+                    await anyio.to_thread.run_sync(errand, abandon_on_cancel=True)
+                    continue
+                for earlier in responses:
+                    await earlier.aclose()
+                untouched, streams = trip.untouched, trip.streams(stream)
+                responses = await asent(super()._send_request, requests, streams, trip.terms, **kwargs)
+                if untouched and not trip.explained(responses[0]):
+                    return cast("httpx2.Response", trip.settled(responses[0]))
+                for response in trip.unread(responses):
+                    await response.aread()
+                trip.resume(responses)
+            return cast("httpx2.Response", trip.response(request, responses, stream=stream))

@@ -19,10 +19,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llm_adapter.dialects import guessed
-from llm_adapter.hosts import is_ollama_cloud, is_openai, ollama_root, same_origin
+from llm_adapter.hosts import hostname, is_ollama_cloud, is_openai, is_private, ollama_root, same_origin
 from llm_adapter.provider import Provider, Started
 from llm_adapter.providers import PROVIDERS
 from llm_adapter.settings import Settings, SettingsError
+from llm_adapter.waiting import Terms, terms
 
 # The SDK insists on a credential. This one stands for "none": the client takes the header off again.
 NO_KEY = "llm-adapter-no-key"
@@ -30,8 +31,12 @@ _OPENAI = "https://api.openai.com/v1"
 _BUILT_IN = ("ollama", "embedded")  # never OpenAI's own servers: no key of OpenAI's is for them
 _AMBIENT = {"organization": "OPENAI_ORG_ID", "project": "OPENAI_PROJECT_ID", "admin_api_key": "OPENAI_ADMIN_KEY"}
 _SECRET = re.compile("auth|key|token|secret|cookie|credential|passw", re.IGNORECASE)
+_PRIVATE = "names are not looked up, give it as a private address, or a name without a dot or below .internal or .local"
 # What a prefix or a profile that leads elsewhere leaves behind: all that is about one destination.
-_OF_A_HOST = ("host", "base_url", "dialect", "api_key", "api_key_env")
+_OF_A_HOST = (
+    *("host", "base_url", "dialect", "api_key", "api_key_env", "max_concurrency"),
+    *("connect_timeout", "load_timeout", "first_token_timeout", "idle_timeout"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Connection:
     foreign: bool = False  # the host is not the SDK's own: nothing that is meant for OpenAI goes there
     routed: bool = False  # a model's prefix led here from another destination
     started: Started | None = None  # the provider, if its server starts with the first request
+    terms: Terms | None = None  # of waiting, and of how much at once; None: the SDK's own
     siblings: dict[str, Connection] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -81,14 +87,20 @@ def connect(
     provider = provider_of(settings)
     named = _spoken(settings, base_url) if base_url else provider.base_url(completed(settings, environ))
     url = named or _sdk_url(environ)
+    if settings.local_only and not is_private(url):
+        raise SettingsError(f"`local_only` is set, and {hostname(url)} is not known to be a private host: {_PRIVATE}")
     foreign = _is_foreign(settings, url, environ)
     if foreign and not base_url and api_key == environ.get("OPENAI_API_KEY"):
         api_key = None
     key = _key(settings, environ, url, foreign, api_key) if settings.configured else api_key
-    effective = settings.model_copy(update={"base_url": url, "dialect": _dialect(settings, url)})
+    changes: dict[str, Any] = {"base_url": url, "dialect": _dialect(settings, url)}
+    if settings.local_only:
+        changes["image_urls"] = "refuse"  # their hosts are messages' own choice
+    effective = settings.model_copy(update=changes)
     # Asked once, not for every call: isinstance() with a protocol is slow before Python 3.12.
     started = provider if isinstance(provider, Started) else None
-    return Connection(provider, settings, effective, url if named else None, key, foreign, started=started)
+    shown = url if named else None
+    return Connection(provider, settings, effective, shown, key, foreign, started=started, terms=terms(settings))
 
 
 def sibling(connection: Connection, name: str) -> Connection:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llm_adapter.provider import Call, Json, Rejected
-from llm_adapter.rows import Row, Rows, agreed_length, count, emulated, honoured, ignored, only, refused
+from llm_adapter.rows import Row, Rows, agreed_length, count, countable, emulated, honoured, ignored, only, refused
 
 _OLLAMA = "ollama openai/openai.go ChatCompletionRequest, v0.24.0: the field is not there"
 _LLAMACPP = "llama.cpp tools/server/server-common.cpp, 2026-10: read by nothing"
@@ -114,7 +114,8 @@ _OLLAMA_ROWS: dict[str, Rows] = {
         "top_p": honoured("passed on; without it, Ollama's /v1 puts 1.0 in the place of the model's own"),
         "logit_bias": refused("Ollama's sampler has no per-token bias", source=_OLLAMA, harmless=lambda bias: not bias),
         "reasoning_effort": honoured(
-            "passed on; minimal is sent as low, xhigh as max", _effort({**_SAME, "minimal": "low", "xhigh": "max", "max": "max"})
+            "passed on; minimal is sent as low, xhigh as max",
+            _effort({**_SAME, "minimal": "low", "xhigh": "max", "max": "max"}),
         ),
         "tools": honoured("passed on; what Ollama would drop of a schema is inlined, or told in descriptions"),
         "tool_choice": emulated(
@@ -147,21 +148,25 @@ _LLAMACPP_ROWS: dict[str, Rows] = {
         "logprobs": emulated("brought into the completions form"),
     },
     "/embeddings": {
-        "dimensions": honoured("the model's own length comes, whatever is asked; another is an error", source=_LLAMACPP),
+        "dimensions": honoured(
+            "the model's own length comes, whatever is asked; another is an error", source=_LLAMACPP
+        ),
     },
 }
 _VLLM_ROWS: dict[str, Rows] = {
     "/chat/completions": {
-        "tool_choice": honoured("passed on; none withholds the tools, allowed ones alone are offered"),
+        "tool_choice": honoured("passed on; of `allowed_tools`, those alone are offered; a demanded call is checked"),
         "parallel_tool_calls": PASSED,
-        "n": honoured("passed on; side by side where replies are checked"),
-        **_rows(("audio", "web_search_options", "verbosity", "moderation"), refused("vLLM leaves it out", source=_VLLM)),
+        "n": honoured("passed on; side by side where replies are checked", countable),
+        **_rows(
+            ("audio", "web_search_options", "verbosity", "moderation"), refused("vLLM leaves it out", source=_VLLM)
+        ),
     },
     "/completions": {
         "prompt": PASSED,
         "suffix": refused("vLLM has no infill", source="vllm entrypoints/openai/completion/serving.py"),
         "echo": PASSED,
-        "n": PASSED,
+        "n": honoured(PASSED.note, countable),
     },
     "/embeddings": {},
 }

@@ -1,4 +1,4 @@
-"""Dialects of /v1: what a server that is not OpenAI wants said differently, as rows.
+"""Dialects of /v1: what a server that is not OpenAI wants said differently. Its parameters are in `dialect_rows`.
 
 Sources: the recordings of ollama 0.24.0 and 0.32.15; llama.cpp tools/server/server-common.cpp and server-schema.cpp
 (006639c3); vllm entrypoints/openai/chat_completion/protocol.py (002032ee); lmstudio-ai/docs openai-compat.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from llm_adapter.dialect_rows import ROWS
 from llm_adapter.hosts import is_loopback, is_openai
-from llm_adapter.provider import Json, Rejected
-from llm_adapter.rows import AdapterWarning
+from llm_adapter.provider import Call, Json
+from llm_adapter.rows import AdapterWarning, Rows, unsupported
 
 # What only Ollama's native API understands; `extra_body` is where a call site puts them.
 OLLAMA_ONLY = frozenset(
@@ -42,45 +43,83 @@ class Dialect:
     """How one kind of server wants its requests, and what its replies need."""
 
     name: str
-    rename: Mapping[str, str] = field(default_factory=dict)  # OpenAI's parameter to this server's
-    roles: Mapping[str, str] = field(default_factory=dict)  # OpenAI's role to this server's
     understands: frozenset[str] = frozenset()  # of the provider-only parameters
-    chooses: bool = True  # `tool_choice` may name a tool; "none" is no invitation to call one
     repaired: bool = True  # replies need both spellings of reasoning, sound tool calls, and an end
+    # Which `tool_choice` it knows: a named function too, "auto" and "required" alone, or nothing at all.
+    choices: Literal["named", "words", "nothing"] = "words"
+    counts: bool = False  # it knows `n`, lists of prompts and `echo`, and counts their tokens
+    grammar: bool = True  # llama.cpp's, which holds no pattern that is not anchored
+    objects: bool = True  # it knows `response_format` json_object
+    whole: bool = True  # it takes content in parts, and shows a model the whole of a tool's schema
+    ids: bool = False  # it takes token ids, as those of its model
+    images: bool = True  # it fetches images that are given by their address
 
-    def body(self, body: Json) -> Json:
-        """The request's body as this server wants it; the same object when nothing changes."""
+    @property
+    def where(self) -> str:
+        """What a call goes to, for messages."""
+        return f"dialect {self.name!r}"
+
+    @property
+    def rows(self) -> Mapping[str, Rows]:
+        """The rows of every path, which the requests are held against; none where nothing is changed."""
+        return ROWS.get(self.name, {})
+
+    def body(self, call: Call) -> Json:
+        """The request's body as this server wants it; the same object when nothing changes. Raises `Rejected`."""
+        body = call.body
         stripped = (OLLAMA_ONLY | SAMPLERS).intersection(body) - self.understands
-        renamed = {name: self.rename[name] for name in self.rename if name in body}
         if stripped:
             _warn(self.name, stripped)
-        if stripped or renamed:
-            body = {renamed.get(name, name): value for name, value in body.items() if name not in stripped}
+            for name in sorted(stripped):
+                call.report.note("left_out", name)
+            body = {name: value for name, value in body.items() if name not in stripped}
+        rows = self.rows.get(call.path)
+        if rows is None:
+            return body
+        body = _by_rows(rows, call, body, self.where)
         messages = body.get("messages")
-        if self.roles and isinstance(messages, list) and any(_role(message) in self.roles for message in messages):
-            body = {**body, "messages": [self._message(message) for message in messages]}
-        return body if self.chooses else _chosen(body)
-
-    def _message(self, message: Any) -> Any:
-        role = self.roles.get(_role(message))
-        return message if role is None else {**message, "role": role}
+        if isinstance(messages, list) and any(_role(message) == "developer" for message in messages):
+            body = {**body, "messages": [_system(message) for message in messages]}
+        return body
 
 
-_LOCAL = {"rename": {"max_completion_tokens": "max_tokens"}, "roles": {"developer": "system"}}
+def _by_rows(rows: Rows, call: Call, body: Json, where: str) -> Json:
+    """The body by its rows. What has none is the server's own, and goes on as it is."""
+    changed = dict(body)
+    for name, value in body.items():
+        row = rows.get(name)
+        if row is None or value is None:
+            continue
+        if row.apply is not None:
+            row.apply(value, changed, call)
+        elif row.verdict == "ignored":
+            call.report.note("ignored", name)
+        elif row.verdict == "refused" and not row.harmless(value):
+            unsupported(call, name, f"`{name}` is not available on {where}: {row.note}")
+            del changed[name]
+    return body if changed == body else changed
+
+
+def _system(message: Any) -> Any:
+    """Most templates know no developer (P8)."""
+    return {**message, "role": "system"} if _role(message) == "developer" else message
+
+
+_LLAMACPP_KNOWS = frozenset({"top_k", "min_p", "typical_p", "repeat_last_n", "repeat_penalty"})
+# A server that is none of the known ones: nothing is changed for it, and its replies are mended all the same.
+OTHER = Dialect("other", understands=OLLAMA_ONLY | SAMPLERS)
 
 DIALECTS = {
     dialect.name: dialect
     for dialect in (
         Dialect("openai", repaired=False),
-        Dialect("ollama", **_LOCAL),  # type: ignore[arg-type]
+        Dialect("ollama", choices="nothing", whole=False, images=False),
+        Dialect("llamacpp", understands=_LLAMACPP_KNOWS, ids=True),
         Dialect(
-            "llamacpp",
-            chooses=False,
-            understands=frozenset({"top_k", "min_p", "typical_p", "repeat_last_n", "repeat_penalty"}),
-            **_LOCAL,  # type: ignore[arg-type]
+            "vllm", understands=frozenset({"top_k", "min_p"}), choices="named", counts=True, grammar=False, ids=True
         ),
-        Dialect("vllm", roles={"developer": "system"}, understands=frozenset({"top_k", "min_p"})),
-        Dialect("lmstudio", understands=frozenset({"top_k", "repeat_penalty"}), **_LOCAL),  # type: ignore[arg-type]
+        Dialect("lmstudio", understands=frozenset({"top_k", "repeat_penalty"}), objects=False, images=False),
+        OTHER,
     )
 }
 
@@ -103,10 +142,10 @@ def guessed(url: str) -> str | None:
 
 
 def recognised(models: Any) -> str:
-    """The dialect of a server by its reply to GET /v1/models; "openai" when it says nothing."""
+    """The dialect of a server by its reply to GET /v1/models; "other" when it says nothing that is known."""
     data = models.get("data") if isinstance(models, dict) else None
     owners = [model.get("owned_by") for model in data or [] if isinstance(model, dict)]
-    return next((_OWNERS[owner] for owner in owners if owner in _OWNERS), "openai")
+    return next((_OWNERS[owner] for owner in owners if owner in _OWNERS), OTHER.name)
 
 
 _warned: set[tuple[str, frozenset[str]]] = set()
@@ -120,44 +159,6 @@ def _warn(dialect: str, names: frozenset[str]) -> None:
         warnings.warn(
             f"left out on a {dialect} /v1 server, which does not know it: {listed}", AdapterWarning, stacklevel=2
         )
-
-
-_OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
-
-
-def _chosen(body: Json) -> Json:
-    """The body for a server that knows the choices "auto" and "required" alone. Raises `Rejected`.
-
-    llama.cpp reads an object as "auto", and at "none" shows the model its tools, whose call then comes as text.
-    Source: measured on llama.cpp of 2026-10; common/chat.cpp common_chat_tool_choice_parse_oaicompat.
-    """
-    match body.get("tool_choice"):
-        case "none":
-            return {name: value for name, value in body.items() if name not in _OF_TOOLS}
-        case {"type": "function", "function": {"name": str() as name}}:
-            return {**_offered(body, [name]), "tool_choice": "required", "parallel_tool_calls": False}
-        case {"type": "allowed_tools", "allowed_tools": {"mode": str() as mode, "tools": list() as allowed}}:
-            return {**_offered(body, [_tool_name(tool) for tool in allowed]), "tool_choice": mode}
-        case {}:
-            raise Rejected(
-                "`tool_choice` must name a function, or functions", param="tool_choice", code="invalid_value"
-            )
-    return body
-
-
-def _offered(body: Json, names: list[Any]) -> Json:
-    """The body with the named tools alone."""
-    tools = {_tool_name(tool): tool for tool in body.get("tools") or ()}
-    if missing := [name for name in names if name not in tools]:
-        raise Rejected(
-            f"`tool_choice` names {missing[0]!r}, which is not among `tools`", param="tool_choice", code="invalid_value"
-        )
-    return {**body, "tools": [tools[name] for name in names]}
-
-
-def _tool_name(tool: Any) -> Any:
-    function = tool.get("function") if isinstance(tool, dict) else None
-    return function.get("name") if isinstance(function, dict) else None
 
 
 def _role(message: Any) -> Any:

@@ -43,6 +43,12 @@ MEANINGS = (
     Meaning("missing unit in duration", "invalid_value", "keep_alive"),
     Meaning("model is required", "missing_required_parameter", "model"),
 )
+# Source: ollama server/sched.go ErrMaxQueue, v0.24.0. P22
+_BUSY = "maximum pending requests exceeded"
+_LESS_BUSY = (
+    "; a lower `max_concurrency` sends it fewer at once, "
+    "OLLAMA_NUM_PARALLEL and OLLAMA_MAX_QUEUE on the server let it take more"
+)
 _KINDS = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -72,6 +78,8 @@ def rejected(status: int, message: str, details: Json) -> Rejected:
     elif status == 404 and code is None and "not found" in message and "model" in message:
         code, param = "model_not_found", "model"
     kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "api_error")
+    if _BUSY in message:
+        message += _LESS_BUSY
     return Rejected(message, param=param, code=code, status=status, kind=kind, **kept)
 
 

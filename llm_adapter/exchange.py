@@ -1,18 +1,31 @@
 """One translated call, pure: native requests out, native replies in, the OpenAI reply at the end.
 
 The client drives it: while there are `pending` requests, send them and `resume` with the replies; where there is
-something to `fetch`, do that instead; then `answer` holds the reply. Nothing here waits, sends or reads the clock.
+something to `fetch` or to `wait` for, do that instead; then `answer` holds the reply. Nothing here waits, sends or
+reads the clock.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from pydantic_core import to_json
 
-from llm_adapter.provider import Call, Endpoint, Events, Fetch, NativeReply, NativeRequest, Rejected, Replay, Reply
+from llm_adapter.provider import (
+    Call,
+    Endpoint,
+    Events,
+    Fetch,
+    NativeReply,
+    NativeRequest,
+    Rejected,
+    Replay,
+    Reply,
+    Wait,
+)
 
 
 class Exchange:
@@ -22,6 +35,7 @@ class Exchange:
         self.call = call
         self.pending: tuple[NativeRequest, ...] = ()
         self.fetch: Fetch | None = None
+        self.wait: Wait | None = None
         self.answer: Reply | Rejected | None = None
         self._many = False
         self._flow = endpoint(call)
@@ -45,8 +59,13 @@ class Exchange:
         """Say that what is to `fetch` cannot be had."""
         self._advance(partial(self._flow.throw, refusal))
 
+    def close(self) -> None:
+        """End the endpoint where it is: what it holds for others is let go, though an error's traceback lives on."""
+        with suppress(ValueError):  # a thread that was abandoned is in it: what it holds goes when it goes
+            self._flow.close()
+
     def _advance(self, step_on: Callable[[], Any]) -> None:
-        self.pending, self.fetch = (), None
+        self.pending, self.fetch, self.wait = (), None, None
         try:
             step = step_on()
         except StopIteration as stop:
@@ -57,6 +76,8 @@ class Exchange:
             self._many = not isinstance(step, NativeRequest)
             if isinstance(step, Fetch):
                 self.fetch = step
+            elif isinstance(step, Wait):
+                self.wait = step
             else:
                 self.pending = tuple(step) if self._many else (step,)
 

@@ -40,7 +40,8 @@ def with_attributes(reply: Any) -> Any:
     extra: dict[str, Any] | None = getattr(reply, "__pydantic_extra__", None)
     if extra:
         for name, kind in _EXTRAS.items():
-            if type(extra.get(name)) is dict:
+            # A model's `ollama` holds its digest and details, and stays a dictionary.
+            if type(extra.get(name)) is dict and not kind.model_fields.keys().isdisjoint(extra[name]):
                 extra[name] = _object(kind, extra[name])
     return reply
 

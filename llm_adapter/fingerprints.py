@@ -20,5 +20,10 @@ def embedding_fingerprint(reply: Any, model: Any = None) -> str:
     length = len(vector) if isinstance(vector, list) else len(vector) * 3 // 16  # base64 of float32
     extra = getattr(model, "model_extra", None) or {}
     build = (extra.get("ollama") or {}).get("digest") or (str(model.created) if model is not None else "")
+    return fingerprint(reply.model, length, build)
+
+
+def fingerprint(model: str, length: int, build: str = "") -> str:
+    """The name of a space. build: what tells one build of the model from another; empty is any."""
     short = hashlib.sha256(build.encode()).hexdigest()[:12] if build else "any"
-    return f"{reply.model}:{length}:{short}"
+    return f"{model}:{length}:{short}"

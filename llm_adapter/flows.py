@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from llm_adapter.provider import NativeReply, NativeRequest
+from llm_adapter.provider import Events, NativeReply, NativeRequest
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[NativeRequest, NativeReply, T]  # one request at a time, and a result
@@ -26,3 +26,19 @@ def together(flows: Sequence[Steps[T]]) -> Generator[Sequence[NativeRequest], An
         got = (yield list(waiting.values())) if waiting else []
         replies = dict(zip(list(waiting), got, strict=True))
     return [results[place] for place in range(len(flows))]
+
+
+class Several:
+    """Several streams of one reply, fed one after the other."""
+
+    def __init__(self, parts: Sequence[Events]) -> None:
+        self._parts = list(parts)
+
+    def feed(self, data: bytes) -> bytes:
+        return self._parts[0].feed(data)
+
+    def turn(self) -> bytes:
+        return self._parts.pop(0).finish()
+
+    def finish(self) -> bytes:
+        return self._parts[0].finish()

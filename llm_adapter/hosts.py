@@ -78,6 +78,12 @@ def is_local(authority: str) -> bool:
     return address.is_private or address.is_unspecified
 
 
+def is_private(url: str) -> bool:
+    """The same of a URL's host."""
+    host = hostname(url)
+    return bool(host) and is_local(_bracketed(host))
+
+
 def is_openai(url: str) -> bool:
     """Whether the host belongs to OpenAI."""
     host = hostname(url)

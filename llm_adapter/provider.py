@@ -12,6 +12,7 @@ the OpenAI reply: a dictionary, or `Events` for a stream. Whoever drives it does
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
@@ -81,6 +82,7 @@ class NativeRequest:
     stream: bool = False  # a success is read as it comes; an error is always read whole
     untouched: bool = False  # the response goes to the SDK as it came, and the endpoint is not resumed
     explained: bool = False  # of an untouched one: an error does resume the endpoint, to say what it means
+    told: bool = False  # its lines are progress, shown while they come; it may take any time, and is read whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,13 @@ class Fetch:
 
     urls: tuple[str, ...]
     hosts: tuple[str, ...] = ()  # those that may be private ones; all others have to be on the public internet
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Another call, in any thread or task, has to come to its end first. The endpoint may be resumed before it has."""
+
+    over: threading.Event
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +148,7 @@ class Turning(Protocol):
 
 
 Reply: TypeAlias = "Json | Events | Replay"
-Flow: TypeAlias = Generator["NativeRequest | Fetch | Sequence[NativeRequest]", Any, Reply]
+Flow: TypeAlias = Generator["NativeRequest | Fetch | Wait | Sequence[NativeRequest]", Any, Reply]
 Endpoint: TypeAlias = Callable[[Call], Flow]
 
 

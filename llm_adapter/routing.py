@@ -57,32 +57,41 @@ def translated(
     """
     path = urlsplit(options.url).path
     if options.content is not None or not options.url.startswith("/"):
-        return _started(connection, options)
+        return _carried(connection, options)
     body = _body(options)
     asked = body.get("model")
     origin, given = connection, body
     connection, body = _destination(origin, given)
     if origin.plain and connection is origin and body is given and (body is options.json_data or origin.unknown):
-        return options, None
+        return _carried(connection, options)
     if connection.routed:
         options = _routed(connection, options, defaults, refreshed=callable(origin.api_key))
     endpoint = connection.provider.endpoint(options.method.upper(), path)
+    if endpoint is None and connection.effective.local_only and connection.provider.name == "ollama":
+        from llm_adapter.providers.ollama.local import carried
+
+        endpoint = carried
     if endpoint is None:
-        return _started(connection, _rewritten(connection, options, NativeRequest(options.method, None, body)))
+        return _carried(connection, _rewritten(connection, options, NativeRequest(options.method, None, body)))
     report = Report(connection.provider.name, asked)
     origin_of_ids = uuid.uuid4().hex, int(time.time())
     call = Call(options.method.upper(), path, body, connection.effective, *origin_of_ids, report, options.params)
     exchange = Exchange(call, endpoint)
     first = exchange.pending[0] if exchange.pending else NativeRequest(options.method, None, body)
     options = _rewritten(connection, options, first)
-    if exchange.untouched and not exchange.explained and connection.started is None:
+    if exchange.untouched and not exchange.explained and not _escorted(connection):
         return options, None
     return options, _round_trip(connection, exchange, path)
 
 
-def _started(connection: Connection, options: FinalRequestOptions) -> tuple[FinalRequestOptions, RoundTrip | None]:
-    """A call that is not translated; its server may still have to be started."""
-    if connection.started is None:
+def _escorted(connection: Connection) -> bool:
+    """Whether a call needs a round trip though it is not translated: to start its server, or for a place there."""
+    return connection.started is not None or connection.terms is not None
+
+
+def _carried(connection: Connection, options: FinalRequestOptions) -> tuple[FinalRequestOptions, RoundTrip | None]:
+    """A call that is not translated."""
+    if not _escorted(connection):
         return options, None
     return options, _round_trip(connection, None, urlsplit(options.url).path)
 

@@ -103,10 +103,15 @@ def translate(rows: Rows, call: Call, native: Json, *, provider: str) -> None:
 
 def count(value: Any, native: Json, call: Call) -> None:
     """A row's `apply` for `n` and `best_of`: what is made of them, the endpoint's code does. Raises `Rejected`."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 128:
-        raise Rejected("`n` and `best_of` must be whole numbers from 1 to 128", param="n", code="invalid_value")
+    countable(value, native, call)
     if value > 1:
         call.report.note("emulated", "n" if call.body.get("n") == value else "best_of")
+
+
+def countable(value: Any, native: Json, call: Call) -> None:
+    """The same for a server that counts itself. Raises `Rejected`."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 128:
+        raise Rejected("`n` and `best_of` must be whole numbers from 1 to 128", param="n", code="invalid_value")
 
 
 def agreed_length(call: Call) -> None:

@@ -75,6 +75,18 @@ class Settings(BaseModel):
     expected_dimensions: int | None = Field(
         None, gt=0, description="what embeddings must have, when a call does not say: an index is built for one length"
     )
+    pull: Literal["never", "missing"] | Callable[[str], bool] = Field(
+        "never",
+        description="what becomes of a missing model: an error with the nearest names, or it is pulled first (Ollama); "
+        "in code, a function of its name that decides",
+    )
+    preload: tuple[str, ...] = Field(
+        default_factory=tuple,
+        description="models to load before the first call, or by `client.models.preload()` (Ollama)",
+    )
+    local_only: bool = Field(
+        False, description="refuse public hosts, and models that Ollama runs elsewhere, before anything is sent"
+    )
     shift: bool | None = Field(None, description="let Ollama drop old tokens while it generates; a load-time option")
     unsupported: Literal["error", "warn", "ignore"] = Field(
         "error", description="what becomes of a parameter that the provider cannot honour"
@@ -104,6 +116,30 @@ class Settings(BaseModel):
     )
     trust_env: bool | None = Field(
         None, description="use the environment's proxies; by default for every host but loopback"
+    )
+    connect_timeout: float | None = Field(
+        None, gt=0, description="seconds until a connection is there; the SDK's own 5 by default"
+    )
+    load_timeout: float | None = Field(
+        None,
+        gt=0,
+        description="seconds until a response begins, which on Ollama takes loading the model, and for a reply that is "
+        "not streamed all of it; the SDK's own 600 by default",
+    )
+    first_token_timeout: float | None = Field(
+        None,
+        gt=0,
+        description="seconds from there to the first piece of a stream, or from the request where `load_timeout` is "
+        "not set",
+    )
+    idle_timeout: float | None = Field(
+        None, gt=0, description="seconds between two pieces of a stream; the SDK's own 600 by default"
+    )
+    max_concurrency: int | None = Field(
+        None,
+        ge=0,
+        description="requests under way at one server at once, of all clients of the process; 0 for any number; by "
+        "default 4 for Ollama and embedded, and any number for others",
     )
     model_path: str | None = Field(None, description="a GGUF file for provider `embedded`; none: the two small models")
     embedding_model_path: str | None = Field(None, description="a GGUF file for embeddings (embedded)")

@@ -69,6 +69,11 @@ def load(
     return settings.located({name: field.source for name, field in merged.items()})
 
 
+def profiles(environ: Mapping[str, str]) -> list[str]:
+    """The names of all profiles that the files define. Raises `SettingsError`."""
+    return list(dict.fromkeys(name for file in _files(environ) for name in file.profiles))
+
+
 def _layer(content: Mapping[str, Any], source: str) -> _Layer:
     return {name: _Sourced(value, source) for name, value in content.items()}
 

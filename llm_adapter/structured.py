@@ -7,7 +7,7 @@ A reply that breaks the schema is sent back once, with what is wrong; then it is
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import from_json
@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.schema import enforced, faults
 
+ANY_OBJECT: Json = {"type": "object"}
 _FENCE = re.compile(r"^\s*```(?:json)?\s*(.*?)\s*```\s*$", re.DOTALL)
 
 
@@ -23,11 +24,17 @@ class Wanted:
     """The form that a reply must have."""
 
     schema: Json
+    described: Json = field(default_factory=lambda: {"name": "reply"})  # what else the caller said of it
 
     @property
     def format(self) -> Any:
         """Ollama's `format`."""
-        return "json" if self.schema == {"type": "object"} else enforced(self.schema)
+        return "json" if self.schema == ANY_OBJECT else enforced(self.schema)
+
+    @property
+    def response_format(self) -> Json:
+        """OpenAI's, without what a grammar cannot hold."""
+        return {"type": "json_schema", "json_schema": {**self.described, "schema": enforced(self.schema)}}
 
     def faults(self, text: str) -> list[str]:
         """What is wrong with a reply, or nothing."""
@@ -38,15 +45,20 @@ class Wanted:
         return faults(self.schema, value)
 
 
-def wanted(call: Call) -> Wanted | None:
-    """The form that `response_format` asks for, or None for text. Raises `Rejected`."""
+def wanted(call: Call, *, others: bool = False) -> Wanted | None:
+    """The form that `response_format` asks for, or None for text. Raises `Rejected`.
+
+    others: whether the server has forms of its own, which it judges itself.
+    """
     match call.body.get("response_format"):
         case None | {"type": "text"}:
             return None
         case {"type": "json_object"}:
-            return Wanted({"type": "object"})
-        case {"type": "json_schema", "json_schema": {"schema": dict() as schema}}:
-            return Wanted(schema)
+            return Wanted(ANY_OBJECT)
+        case {"type": "json_schema", "json_schema": {"schema": dict() as schema} as given}:
+            return Wanted(schema, {name: value for name, value in given.items() if name != "schema"})
+        case {"type": str() as kind} if others and kind not in ("json_object", "json_schema"):
+            return None
         case _:
             raise Rejected(
                 "`response_format` must be text, json_object, or json_schema with a schema",
@@ -62,10 +74,15 @@ def unfenced(text: str) -> str:
 
 
 def correction(message: Json, found: list[str]) -> list[Json]:
-    """The turn that asks for a reply once more: what was said, and what is wrong with it."""
+    """The turns that ask for a reply once more: what was said, and what is wrong with it.
+
+    A call of a tool is answered by its result: templates know no other way to go on.
+    """
     said = {key: message[key] for key in ("content", "tool_calls") if message.get(key)}
     problem = f"That reply cannot be used: {'; '.join(found)}. Reply again, with the corrected JSON and nothing else."
-    return [{"role": "assistant", "content": "", **said}, {"role": "user", "content": problem}]
+    calls = message.get("tool_calls") or ()
+    results = [{"role": "tool", "tool_call_id": one["id"], "content": problem} for one in calls]
+    return [{"role": "assistant", "content": "", **said}, *(results or [{"role": "user", "content": problem}])]
 
 
 def broken(text: str, found: list[str], what: str, code: str) -> Rejected:

@@ -11,6 +11,11 @@ from typing import Any
 from llm_adapter.provider import Call, Rejected
 
 
+def of_ids(given: Any) -> bool:
+    """Whether an input is token ids: one list of them, or several."""
+    return isinstance(given, list) and bool(given) and isinstance(given[0], (int, list))
+
+
 def decoded(tokens: list[Any], call: Call, param: str) -> list[str]:
     """The texts of one list of ids, or of several. Raises `Rejected`."""
     several = tokens if isinstance(tokens[0], list) else [tokens]

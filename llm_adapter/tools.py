@@ -1,7 +1,7 @@
-"""Tools: what a call offers and demands, what Ollama is told, what came back.
+"""Tools: what a call offers and demands, what a server is told, what came back.
 
-Ollama has no `tool_choice` (P2). `none` withholds the tools. `required` and a named function constrain the reply, by
-`format`, to one call of an allowed tool; a server that cannot constrain is asked once more, and then it is an error.
+Ollama has no `tool_choice` (P2). `none` withholds the tools. `required` and a named function constrain the reply to
+one call of an allowed tool; a server that cannot constrain is asked once more, and then it is an error.
 Source: ollama/api/types.go ChatRequest, Tool, v0.24.0; the recordings tools_*.
 """
 
@@ -41,7 +41,12 @@ class Plan:
         return {one["name"]: inlined(one.get("parameters") or {"type": "object"}) for one in self.functions}
 
     @property
-    def native(self) -> list[Json]:
+    def tools(self) -> list[Json]:
+        """The tools as OpenAI describes them."""
+        return [{"type": "function", "function": one} for one in self.functions]
+
+    @property
+    def folded(self) -> list[Json]:
         """The tools in the keywords that Ollama shows a model."""
         return [{"type": "function", "function": self._shown(one)} for one in self.functions]
 
@@ -73,13 +78,22 @@ class Plan:
         return calls[0] if len(calls) == 1 else {"anyOf": calls}
 
     def faults(self, tool_call: Json, *, strict_only: bool = False) -> list[str]:
-        """What is wrong with a native tool call: an unknown tool, or arguments that break its schema."""
-        name, arguments = tool_call["function"].get("name"), tool_call["function"].get("arguments") or {}
+        """What is wrong with a tool call: an unknown tool, or arguments that break its schema."""
+        name, arguments = tool_call["function"].get("name"), tool_call["function"].get("arguments")
         if name not in self.parameters:
             return [f"no tool {name!r} is allowed, but {', '.join(self.parameters)}"]
         if strict_only and not self._strict(name):
             return []
-        return [f"{name}: {fault}" for fault in faults(self.parameters[name], arguments)]
+        try:
+            value = from_json(arguments or "{}")
+        except ValueError as error:
+            return [f"{name}: the arguments are not JSON: {error}"]
+        return [f"{name}: {fault}" for fault in faults(self.parameters[name], value)]
+
+    @property
+    def strict(self) -> bool:
+        """Whether a call of one of the functions is held to its schema."""
+        return any(one.get("strict") for one in self.functions)
 
     def _strict(self, name: str) -> bool:
         return any(one["name"] == name and one.get("strict") for one in self.functions)
@@ -88,13 +102,16 @@ class Plan:
 NO_TOOLS = Plan()
 
 
-def plan(call: Call) -> Plan:
-    """What a call's `tools`, `tool_choice` and `parallel_tool_calls` say, or their older forms. Raises `Rejected`."""
+def plan(call: Call, where: str) -> Plan:
+    """What a call's `tools`, `tool_choice` and `parallel_tool_calls` say, or their older forms. Raises `Rejected`.
+
+    where: what the call goes to, for the message: "provider 'ollama'".
+    """
     body = call.body
     if body.get("tools") is None and body.get("functions") is not None:
         offered, choice, legacy = _list(body["functions"], "functions"), _older(body.get("function_call")), True
     else:
-        offered, choice, legacy = _functions(body.get("tools") or []), body.get("tool_choice"), False
+        offered, choice, legacy = _functions(body.get("tools") or [], where), body.get("tool_choice"), False
     parallel = body.get("parallel_tool_calls") is not False and not legacy
     return _chosen(Plan(tuple(offered), parallel=parallel, legacy=legacy), choice)
 
@@ -129,10 +146,11 @@ def _only(given: Plan, names: list[str], *, forced: bool = False, named: bool = 
         raise Rejected(
             f"`tool_choice` names {missing}, which `tools` does not hold", param="tool_choice", code="invalid_value"
         )
-    return Plan(kept, forced, named, given.parallel, given.legacy)
+    # A function that the caller names is called once.
+    return Plan(kept, forced, named, given.parallel and not named, given.legacy)
 
 
-def _functions(tools: Any) -> list[Json]:
+def _functions(tools: Any, where: str) -> list[Json]:
     functions = []
     for place, tool in enumerate(_list(tools, "tools")):
         match tool:
@@ -140,7 +158,7 @@ def _functions(tools: Any) -> list[Json]:
                 functions.append(function)
             case {"type": kind}:
                 raise Rejected(
-                    f"tools[{place}]: a tool of type {kind!r} is not available on provider 'ollama', or has no name",
+                    f"tools[{place}]: a tool of type {kind!r} is not available on {where}, or has no name",
                     param="tools",
                     code="unsupported_value",
                 )
@@ -164,22 +182,25 @@ def _older(function_call: Any) -> Any:
 
 
 def forced_call(content: str) -> Json | None:
-    """The native tool call that a constrained reply holds, or None."""
+    """The tool call that a constrained reply holds, or None. It has no id."""
     try:
-        return _native(from_json(content.strip()))
+        return _call(from_json(content.strip()))
     except ValueError:
         return None
 
 
 def recovered(content: str, names: Any) -> list[Json]:
-    """The tool calls that a reply's text is, if it is nothing else and names offered tools only (P10); or none."""
+    """The tool calls that a reply's text is, if it is nothing else and names offered tools only (P10); or none.
+
+    They have no ids.
+    """
     text = content.strip()
     fenced = _FENCE.match(text)
     text = _TAG.sub("\n", fenced[1] if fenced else text).strip()
     if not text.startswith(("{", "[")):
         return []
     try:
-        calls = [_native(one) for one in _values(text)]
+        calls = [_call(one) for one in _values(text)]
     except ValueError:
         return []
     found = [one for one in calls if one is not None and one["function"]["name"] in names]
@@ -195,14 +216,15 @@ def _values(text: str) -> Iterator[Any]:
         place += len(text) - place - len(text[place:].lstrip(" \n\r\t,;"))
 
 
-def _native(value: Any) -> Json | None:
+def _call(value: Any) -> Json | None:
     match value:
         case {"name": str() as name, "arguments": dict() as arguments} | {
             "name": str() as name,
             "parameters": dict() as arguments,
         }:
-            return {"function": {"name": name, "arguments": arguments}} if len(value) == 2 else None
+            text = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+            return {"type": "function", "function": {"name": name, "arguments": text}} if len(value) == 2 else None
         case {"type": "function", "function": dict() as function} if len(value) == 2:
-            return _native(function)
+            return _call(function)
         case _:
             return None

@@ -6,23 +6,34 @@ request that it answers. Bodies are read with `iter_bytes`, for mocked responses
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from functools import lru_cache, partial
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from time import monotonic
 from typing import Any
 
+import openai
 from pydantic_core import to_json
 
+from llm_adapter.bodies import streamed, timed
 from llm_adapter.connection import Connection
 from llm_adapter.exchange import Exchange
-from llm_adapter.provider import Address, Events, Fetch, NativeReply, NativeRequest, Rejected, Replay, Turning
+from llm_adapter.provider import Address, Fetch, NativeReply, NativeRequest, Rejected, Replay, Wait
+from llm_adapter.sending import family, in_event_loop
+from llm_adapter.waiting import Terms, repeatable
 
 EXTENSION = "llm_adapter"  # the request's extension that carries its round trip: it survives redirects and event hooks
+NOT_AGAIN = "x-should-retry", "false"  # the SDK obeys it (openai-python _base_client.py _should_retry, v3.52.0)
 _OF_THE_BODY = ("content-length", "content-encoding", "transfer-encoding", "content-type")
+
+_log = logging.getLogger("llm_adapter")
 
 
 class RoundTrip:
-    """One call under way. `exchange` is None for a call that only needs its server to be started."""
+    """One call under way. `exchange` is None for a call that is not translated.
+
+    As a context it is what happens between the SDK's retries: see `__exit__`.
+    """
 
     def __init__(self, connection: Connection, exchange: Exchange | None, path: str) -> None:
         self._connection = connection
@@ -31,6 +42,39 @@ class RoundTrip:
         # The first request of all is the one that the SDK built, unless something is fetched before.
         self._begun = exchange is not None and exchange.fetch is not None
         self._address: Address | None = None  # of the server that was started for it
+        self._timeouts: Any = None  # the SDK's, for every request
+        self._left = False
+        self.attempts = 1  # this one counted
+        self.last = False  # whether the SDK gives up after this attempt
+        self._since = monotonic()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        """The SDK would repeat a read timeout, while the server still works on the first attempt (P21)."""
+        self._left = True
+        if self._exchange is not None:
+            self._exchange.close()
+        if error is None:
+            return
+        self._tell(type(error).__name__)
+        if self.last and type(error).__name__ == "ConnectError":
+            self._explain(error)
+        # By name: it is of either HTTP library.
+        if self.terms is not None and self.terms.gentle and type(error).__name__ == "ReadTimeout":
+            raise openai.APITimeoutError(request=error.request) from error  # type: ignore[attr-defined]
+
+    def _explain(self, error: Any) -> None:
+        """Say more than the SDK's "Connection error." of a server that cannot be reached."""
+        from llm_adapter import reach
+
+        if message := reach.explanation(self._connection.effective, str(error), self.attempts):
+            raise openai.APIConnectionError(message=message, request=error.request) from error
+
+    @property
+    def terms(self) -> Terms | None:
+        return self._connection.terms
 
     @property
     def startup(self) -> Callable[[], Address] | None:
@@ -57,9 +101,18 @@ class RoundTrip:
     def errand(self) -> Callable[[], None] | None:
         """What has to be fetched from elsewhere before the next requests, outside the event loop: it blocks."""
         exchange = self._exchange
-        if exchange is None or exchange.fetch is None:
+        if exchange is None:
             return None
-        return partial(_fetched, exchange, exchange.fetch)
+        if exchange.wait is not None:
+            return partial(self._wait, exchange, exchange.wait)
+        return None if exchange.fetch is None else partial(_fetched, exchange, exchange.fetch)
+
+    def _wait(self, exchange: Exchange, wait: Wait) -> None:
+        # Who is waited for may be a task of the loop that this thread runs.
+        while not self._left and not in_event_loop() and not wait.over.wait(0.2):
+            pass
+        if not self._left:
+            exchange.resume(())
 
     def explained(self, response: Any) -> bool:
         """Whether an untouched response has to go to the endpoint after all: it is an error."""
@@ -67,6 +120,7 @@ class RoundTrip:
 
     def requests(self, client: Any, first: Any) -> list[Any]:
         """The HTTP requests to send next, side by side; none when the reply is complete."""
+        self._timeouts = self._timeouts or first.extensions.get("timeout")
         if self._exchange is None:
             return [first]
         natives = self._exchange.pending
@@ -81,6 +135,8 @@ class RoundTrip:
         if native.body is not None:
             headers.append(("content-type", "application/json"))
         extensions = {key: value for key, value in first.extensions.items() if key != EXTENSION}
+        # What tells of its progress takes the time that it takes.
+        extensions["timeout"] = {**(self._timeouts or {}), "read": None} if native.told else self._timeouts
         request = client.build_request(
             native.method,
             self._connection.url(native.path if native.path is not None else self._path.lstrip("/")),
@@ -93,17 +149,34 @@ class RoundTrip:
             self.move(request, self._address)
         return request
 
-    @property
-    def streams(self) -> list[bool]:
+    def streams(self, asked: bool) -> list[bool]:
         """Which of the requests to send next are answered by a stream; the others are read as they are sent."""
-        assert self._exchange is not None
+        if self._exchange is None or self._exchange.untouched:
+            return [asked]
         return [native.stream for native in self._exchange.pending]
+
+    def settled(self, response: Any) -> Any:
+        """An untouched response, with a word to the SDK where it is not to ask again."""
+        if response.status_code >= 400 and self._final(response.status_code, [response]):
+            response.headers.setdefault(*NOT_AGAIN)
+        return response
+
+    def _final(self, status: int, natives: Sequence[Any]) -> bool:
+        """Whether the SDK is not to repeat what was answered so: the server failed at it, or we refuse its reply."""
+        if self.terms is None or not self.terms.gentle or status < 500:
+            return False
+        return not repeatable(status) or all(native.status_code != status for native in natives)
 
     def unread(self, responses: Sequence[Any]) -> list[Any]:
         """The responses whose body is wanted whole: errors, and everything that is not a stream."""
         assert self._exchange is not None
-        pairs = zip(self._exchange.pending, responses, strict=True)
-        return [response for native, response in pairs if not native.stream or response.status_code >= 400]
+        pairs = list(zip(self._exchange.pending, responses, strict=True))
+        for native, response in pairs:
+            if native.told and response.status_code < 400:
+                from llm_adapter.telling import telling
+
+                telling(response, str((native.body or {}).get("model")))
+        return [one for native, one in pairs if not native.stream or native.told or one.status_code >= 400]
 
     def resume(self, responses: Sequence[Any]) -> None:
         assert self._exchange is not None
@@ -124,20 +197,34 @@ class RoundTrip:
             content, events = content.data, True
         else:
             events = not isinstance(content, bytes)
-        family = sys.modules[type(request).__module__.partition(".")[0]]
+        http = family(request)
         headers = [] if not natives else _kept(natives[-1].headers)
         headers.append(("content-type", "text/event-stream" if events else "application/json"))
         headers.append(("x-llm-adapter", self._exchange.call.report.header()))
+        if self._final(status, natives):
+            headers.append(NOT_AGAIN)
+        self._tell(status)
         extensions = dict(natives[-1].extensions) if natives else {}
         extensions.pop("network_stream", None)
         # Where one of several failed, the others' streams are still open: the body closes them.
         if isinstance(content, bytes) and not stream and all(native.is_closed for native in natives):
-            response = family.Response(status, headers=headers, request=request, extensions=extensions, content=content)
-            _time(response, natives)
+            response = http.Response(status, headers=headers, request=request, extensions=extensions, content=content)
+            timed(response, natives)
             return response
-        body = _body_class(family)(content, natives)
-        body.answer = family.Response(status, headers=headers, request=request, extensions=extensions, stream=body)
+        body = streamed(http)(content, natives)
+        body.answer = http.Response(status, headers=headers, request=request, extensions=extensions, stream=body)
         return body.answer
+
+    def _tell(self, outcome: int | str) -> None:
+        """One line for the log of a translated call: names and numbers, never what was said or by whom."""
+        if self._exchange is None or not _log.isEnabledFor(logging.DEBUG):
+            return
+        call = self._exchange.call
+        _log.debug(
+            "%s %s: %s after %.3f s; %s; model=%r%s",
+            *(call.method, call.path, outcome, monotonic() - self._since),
+            *(call.report.header(), call.body.get("model"), "; streamed" if call.stream else ""),
+        )
 
 
 def _fetched(exchange: Exchange, fetch: Fetch) -> None:
@@ -153,80 +240,3 @@ def _fetched(exchange: Exchange, fetch: Fetch) -> None:
 
 def _kept(headers: Any) -> list[tuple[str, str]]:
     return [(key, value) for key, value in headers.multi_items() if key.lower() not in _OF_THE_BODY]
-
-
-def _time(response: Any, natives: Sequence[Any]) -> None:
-    """`.elapsed` is the native response's, which is known once that is closed; a mocked one has none."""
-    try:
-        response.elapsed = natives[-1].elapsed
-    except (IndexError, RuntimeError):
-        pass
-
-
-@lru_cache(maxsize=4)
-def _body_class(family: Any) -> Any:
-    return type("Body", (_Body, family.SyncByteStream, family.AsyncByteStream), {})
-
-
-class _Body:
-    """A streamed body for both colours, as httpx's own ByteStream is; made a stream of one HTTP family above."""
-
-    answer: Any = None  # the response that this is the body of
-    # Kept, for the SDK reads on after [DONE] with a second iterator: a body read to its end keeps the connection.
-    _source: Any = None
-
-    def __init__(self, content: bytes | Events, natives: Sequence[Any]) -> None:
-        self._content = content
-        self._natives = natives
-
-    def __iter__(self) -> Iterator[bytes]:
-        self._source = self._source or self._translated()
-        for data in self._source:  # noqa: UP028 - closing this iterator must leave the source open
-            yield data
-
-    def _translated(self) -> Iterator[bytes]:
-        if isinstance(self._content, bytes):
-            yield self._content
-            return
-        for native in self._streams:
-            yield self._turn(native)
-            for data in native.iter_bytes():
-                if out := self._content.feed(data):
-                    yield out
-        yield self._content.finish()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._source = self._source or self._atranslated()
-        async for data in self._source:
-            yield data
-
-    async def _atranslated(self) -> AsyncIterator[bytes]:
-        if isinstance(self._content, bytes):
-            yield self._content
-            return
-        for native in self._streams:
-            yield self._turn(native)
-            async for data in native.aiter_bytes():
-                if out := self._content.feed(data):
-                    yield out
-        yield self._content.finish()
-
-    @property
-    def _streams(self) -> Sequence[Any]:
-        return self._natives if isinstance(self._content, Turning) else self._natives[-1:]
-
-    def _turn(self, native: Any) -> bytes:
-        """What ends the stream before this one, where there is one."""
-        if isinstance(self._content, Turning) and native is not self._natives[0]:
-            return self._content.turn()
-        return b""
-
-    def close(self) -> None:
-        for native in self._natives:
-            native.close()
-        _time(self.answer, self._natives)
-
-    async def aclose(self) -> None:
-        for native in self._natives:
-            await native.aclose()
-        _time(self.answer, self._natives)

@@ -13,7 +13,7 @@ import respx
 from respx.mocks import HTTPCoreMocker
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
-from llm_adapter.providers.ollama import capabilities, sizing
+from llm_adapter.providers.ollama import capabilities, sizing, warming
 
 # respx patches httpx's transport; the SDK has run on httpx2 since 3.0 (openai-sdk.md §5). P7
 HTTPCoreMocker.add_targets(*[target.replace("httpcore.", "httpcore2.") for target in HTTPCoreMocker.targets])
@@ -78,11 +78,13 @@ class Server:
         self._router = router
         self._root = root
         self.answer("/api/ps", body={"models": []}, method="GET")
+        self.answer("/api/tags", body={"models": []}, method="GET")
 
     @property
     def _calls(self) -> list[Any]:
         """What was asked, but for what is asked beside a call."""
-        return [one.request for one in self._router.calls if one.request.url.path not in ("/api/ps", "/api/show")]
+        aside = ("/api/ps", "/api/show", "/api/tags")
+        return [one.request for one in self._router.calls if one.request.url.path not in aside]
 
     def answer(
         self, path: str, status: int = 200, body: Any = None, *, method: str = "POST", **headers: str
@@ -112,5 +114,6 @@ class Server:
 def ollama() -> Iterator[Server]:
     capabilities.forget()
     sizing.forget()
+    warming.forget()
     with respx.mock(assert_all_called=False) as router:
         yield Server(router, HOST)

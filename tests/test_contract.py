@@ -152,8 +152,8 @@ def below(*names: str) -> list[str]:
     return [module for module in MODULES if module in roots or module.startswith(tuple(f"{root}." for root in roots))]
 
 
-TOOLS = below("cli", "testing", "migrate")
-CLIENT = below("client", "management")
+TOOLS = below("cli", "doctor", "migrate", "testing", "verify")
+CLIENT = below("client", "management", "managing", "transfers", "bridge")
 REQUESTS = below("routing", "transport", "connection", "proxies", "options", "extras")
 PROVIDERS = below("providers")
 # Everything else serves the providers and the settings: exchange, provider, rows, repair, errors, dialects, hosts ...
@@ -195,8 +195,9 @@ WORLD = {
     "anyio",
 }
 PURE = [
-    *below("exchange", "provider", "rows", "repair", "errors", "dialects", "flows", "schema", "hosts"),
-    *below("providers.openai", "providers.ollama"),
+    *below("exchange", "provider", "rows", "repair", "errors", "dialects", "flows", "schema", "hosts", "pulling"),
+    *below("checks", "deltas", "dialect_rows", "reasoning", "structured", "texts", "tokens", "tools", "vectors"),
+    *below("providers.openai", "providers.ollama", "providers.v1"),
     *(module for module in below("responses") if module != "llm_adapter.responses.store"),
 ]
 

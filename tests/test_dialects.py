@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 import respx
-from colours import COLOURS, Play, colour
+from colours import COLOURS, Play, colour, every
 from conftest import HI, Server
 
 from llm_adapter import AdapterWarning, Settings, dialects
-from llm_adapter.dialects import DIALECTS, guessed, recognised
+from llm_adapter.dialects import DIALECTS, OTHER, guessed, recognised
 
 CHAT = "/chat/completions"
 ASK = {"model": "m", "messages": HI}
@@ -76,10 +75,11 @@ SENT = {
     "vllm": {"max_completion_tokens": 5, "messages": SYSTEM},
     "lmstudio": {"max_tokens": 5, "messages": SYSTEM},
 }
+CALLED = [{"id": "c", "type": "function", "function": {"name": "b", "arguments": "{}"}}]
 
 
 def test_every_dialect_is_in_the_table() -> None:
-    assert SENT.keys() == DIALECTS.keys()
+    assert {*SENT, OTHER.name} == DIALECTS.keys()
 
 
 @pytest.mark.parametrize(("dialect", "sent"), SENT.items(), ids=SENT)
@@ -103,9 +103,12 @@ UNDERSTOOD = {
 def test_stripped(play: Play, server: Server, root: str, dialect: Any, understood: set[str]) -> None:
     """What only Ollama knows is left out where it would be refused, and the warning names all of it (P36)."""
     settings = Settings(base_url=root, dialect=dialect)
+    if dialect == "ollama":  # said to the native API (P4)
+        understood = {"keep_alive"}
+        server._router.post(root.replace("/v1", "/api/generate")).respond(json={"done": True})
     with pytest.warns(AdapterWarning) as warned:
         play(create(extra_body=EXTRAS), settings=settings)
-    assert server.sent.keys() == {"model", "messages"} | understood
+    assert server.sent.keys() == {"model", "messages"} | understood - {"keep_alive"}
     assert {name for name in EXTRAS if f"`{name}`" in str(warned[0].message)} == EXTRAS.keys() - understood
 
 
@@ -145,6 +148,7 @@ CHOICES = {
 @pytest.mark.parametrize(("choice", "sent"), CHOICES.values(), ids=CHOICES)
 def test_tool_choice_on_llamacpp(play: Play, server: Server, root: str, choice: Any, sent: dict[str, Any]) -> None:
     """llama.cpp reads a named tool as "auto": it is offered alone instead (P2)."""
+    server.answer(CHAT, body={**REPLY, "choices": [{**REPLY["choices"][0], "message": {"tool_calls": CALLED}}]})
     play(create(tools=TOOLS, tool_choice=choice), settings=Settings(base_url=root, dialect="llamacpp"))
     assert server.sent == {**ASK, **sent}
 
@@ -206,8 +210,8 @@ def test_recognised_by_its_models(play: Play, server: Server, root: str, owner: 
     "models", [{"data": None}, {"data": []}, {"data": ["m"]}, owned("someone"), owned(None), [], 7]
 )
 def test_a_server_that_does_not_say(models: Any) -> None:
-    """Anything unknown is left to itself: OpenAI's own words, nothing repaired."""
-    assert recognised(models) == "openai"
+    """Anything unknown is left to itself: what the caller wrote goes out."""
+    assert recognised(models) == "other"
 
 
 @pytest.mark.parametrize("owner", ["vllm", "someone"])
@@ -228,17 +232,30 @@ def test_a_server_without_a_list(play: Play, server: Server, root: str, status: 
     assert server.sent == {"model": "m", **ASKED}
 
 
-def test_an_unrecognised_reply_is_not_touched(play: Play, server: Server, root: str) -> None:
-    """What an unknown server answers reaches the caller byte for byte, also behind the first look at its models."""
+def test_an_unknown_server_is_asked_what_the_caller_wrote(play: Play, server: Server, root: str) -> None:
+    """Nobody knows what it knows: nothing is left out, renamed or refused, for this server or that (P36)."""
     server.answer("/models", body=owned("someone"), method="GET")
-    odd = json.dumps({**REPLY, "odd": 1}, indent=3)
+    play(create(**ASKED, extra_body=EXTRAS, verbosity="low"), settings=Settings(base_url=root))
+    assert server.sent == {"model": "m", **ASKED, **EXTRAS, "verbosity": "low"}
+
+
+def test_an_unknown_servers_replies_are_mended(play: Play, server: Server, root: str) -> None:
+    """Both spellings of reasoning are there (P6), and an end that is none is an error (P5)."""
+    server.answer("/models", body=owned("someone"), method="GET")
+    message = {"role": "assistant", "content": "", "reasoning_content": "Hmm"}
+    odd = {**REPLY, "odd": 1, "choices": [{**REPLY["choices"][0], "message": message}]}
     server.answer(CHAT, body=odd, **{"x-served-by": "box-1"})
 
     def script(client: Any) -> Any:
         raw = yield client.chat.completions.with_raw_response.create(**ASK)
-        return raw.text if isinstance(raw.text, str) else raw.text(), raw.headers["x-served-by"]
+        reply = raw.parse()
+        assert (reply.odd, reply.choices[0].message.reasoning, raw.headers["x-served-by"]) == (1, "Hmm", "box-1")
+        server.answer(CHAT, body='data: {"choices": []}\n\n')
+        stream = yield client.chat.completions.create(**ASK, stream=True)
+        with pytest.raises(openai.APIError, match="ended before"):
+            yield every(stream)
 
-    assert play(script, settings=Settings(base_url=root)) == (odd, "box-1")
+    play(script, settings=Settings(base_url=root))
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------

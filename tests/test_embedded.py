@@ -312,3 +312,114 @@ def test_not_a_model(play: Play, own: Embedded, tmp_path: Any) -> None:
 def test_without_the_extra(play: Play, own: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     assert "pip install 'llm_adapter[embedded]'" in failure(play, own)
+
+
+# --- what llama.cpp leaves out is given all the same ------------------------------------------------------------------
+
+WEATHER_OR_TIME = [*TOOLS, {"type": "function", "function": {"name": "get_time", "parameters": {"type": "object"}}}]
+TIME: Any = {"type": "function", "function": {"name": "get_time"}}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("choice", "name"), [("required", "get_weather"), (TIME, "get_time")], ids=["required", "named"]
+)
+def test_a_demanded_call(choice: Any, name: str, stream: bool, play: Play) -> None:
+    """llama.cpp reads a named function as "auto", and calls one that it must call until the budget is gone. P2"""
+    asked = {**GREEDY, "messages": said("What is the weather in Paris?"), "tools": WEATHER_OR_TIME}
+
+    def script(client: Any) -> Any:
+        reply = yield client.chat.completions.create(**asked, tool_choice=choice, max_tokens=60, stream=stream)
+        if not stream:
+            return reply
+        state = ChatCompletionStreamState()
+        for chunk in (yield every(reply)):
+            state.handle_chunk(chunk)
+        return state.get_final_completion()
+
+    choice_made = live(play, script).choices[0]
+    assert [call.function.name for call in choice_made.message.tool_calls] == [name]
+    assert choice_made.finish_reason == ("tool_calls" if choice == "required" else "stop")
+
+
+def test_more_choices_than_slots(play: Play) -> None:
+    """llama.cpp refuses an `n` above its slots, four of them: asked one by one, the others wait."""
+
+    def script(client: Any) -> Any:
+        reply = yield client.chat.completions.create(**FRANCE, n=6, seed=1)
+        stream = yield client.chat.completions.create(
+            **FRANCE, n=6, seed=1, stream=True, stream_options={"include_usage": True}
+        )
+        return reply, (yield every(stream))
+
+    reply, chunks = live(play, script)
+    assert [one.message.content for one in reply.choices] == ["The capital of France is Paris."] * 6
+    one = reply.usage.completion_tokens // 6
+    assert reply.usage.total_tokens == reply.usage.prompt_tokens + 6 * one
+    state = ChatCompletionStreamState()
+    for chunk in chunks:
+        state.handle_chunk(chunk)
+    whole = state.get_final_completion()
+    assert [one.message.content for one in whole.choices] == ["The capital of France is Paris."] * 6
+    assert whole.usage.total_tokens == reply.usage.total_tokens
+    assert (reply.adapter.emulated, chunks[-1].adapter.emulated) == (["n"], ["n"])
+
+
+def test_several_texts(play: Play) -> None:
+    """llama.cpp counts the tokens of the first prompt alone, and leaves `echo` and `best_of` out."""
+    asked = {**GREEDY, "max_tokens": 3, "echo": True}
+
+    def script(client: Any) -> Any:
+        both = yield client.completions.create(**asked, prompt=["a", "b"])
+        first_alone = yield client.completions.create(**asked, prompt="a")
+        second_alone = yield client.completions.create(**asked, prompt="b")
+        stream = yield client.completions.create(
+            **asked, prompt=["a", "b"], stream=True, stream_options={"include_usage": True}
+        )
+        best = yield client.completions.create(**GREEDY, max_tokens=3, prompt="a", best_of=2, logprobs=1)
+        return both, [first_alone, second_alone], (yield every(stream)), best
+
+    both, single, chunks, best = live(play, script)
+    assert [one.text for one in both.choices] == [one.choices[0].text for one in single]
+    assert both.usage.total_tokens == sum(one.usage.total_tokens for one in single)
+    texts = ["".join(c.text for chunk in chunks for c in chunk.choices if c.index == place) for place in (0, 1)]
+    assert texts == [one.text for one in both.choices]
+    assert [chunk.usage.total_tokens for chunk in chunks if chunk.usage] == [both.usage.total_tokens]
+    assert (len(best.choices[0].logprobs.tokens), best.usage.completion_tokens) == (3, 6)
+
+
+def test_dimensions_of_another_length(play: Play) -> None:
+    """llama.cpp ignores `dimensions` (P15)."""
+
+    def script(client: Any) -> Any:
+        with pytest.raises(openai.BadRequestError, match="96 dimensions, not 8"):
+            yield client.embeddings.create(model="tiny-embed", input="x", dimensions=8)
+        return (yield client.embeddings.create(model="tiny-embed", input="x", dimensions=96))
+
+    assert len(live(play, script).data[0].embedding) == 96
+
+
+def test_refused_by_name(play: Play) -> None:
+    """llama.cpp answers 200 to all of these, and does nothing."""
+
+    def script(client: Any) -> Any:
+        for name, value in {"verbosity": "low", "web_search_options": {}, "moderation": {}}.items():
+            with pytest.raises(openai.BadRequestError, match=f"`{name}`"):
+                yield client.chat.completions.create(**FRANCE, **{name: value})
+        with pytest.raises(openai.BadRequestError, match="`suffix`"):
+            yield client.completions.create(**GREEDY, prompt="a", suffix="b")
+
+    live(play, script)
+
+
+def test_an_image_on_this_machine_is_not_fetched(play: Play) -> None:
+    """llama.cpp would fetch it, from this process: an address of a private network is refused before. P20"""
+    part = {"type": "image_url", "image_url": {"url": "http://127.0.0.1:9/x.png"}}
+
+    def script(client: Any) -> Any:
+        with pytest.raises(openai.BadRequestError) as caught:
+            yield client.chat.completions.create(**GREEDY, messages=[{"role": "user", "content": [part]}])
+        return caught.value
+
+    error = live(play, script)
+    assert (error.param, error.code) == ("messages", "image_fetch_failed")

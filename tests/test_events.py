@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from recorded import call
 
 from llm_adapter.providers.ollama import chat, completions
+from llm_adapter.texts import Texts
 
 # Every character that Python's splitlines cuts at, beside ordinary ones: a reply may hold them all.
 TEXT = st.text(
@@ -49,7 +50,7 @@ def test_text_survives(parts: list[tuple[str, str]], places: list[int], escaped:
 def test_any_bytes_end_in_done_or_in_an_error(data: bytes, places: list[int]) -> None:
     """Whatever a server sends, the stream ends in [DONE] or raises. P5"""
     prompted = call("/completions", {"model": "m", "prompt": "x", "stream": True})
-    for decoder in (chat.Events(CALL), completions.events(prompted, completions.Asked.of(prompted))):
+    for decoder in (chat.Events(CALL), completions.events(prompted, Texts.of(prompted, ""))):
         got = events(b"".join(map(decoder.feed, cut(data, places))) + decoder.finish())
         assert got[-1] == b"[DONE]" or "error" in got[-1]
 

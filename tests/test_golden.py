@@ -15,7 +15,8 @@ from openai.types.chat import ChatCompletion
 from recorded import Case, Exchange, call, natives, pairs
 
 from llm_adapter import AdapterWarning
-from llm_adapter.providers.ollama import chat, completions, embeddings
+from llm_adapter.providers.ollama import chat, embeddings
+from llm_adapter.texts import logprobs
 
 PLAIN = [
     "chat",
@@ -213,7 +214,7 @@ def test_completion_offsets() -> None:
         "response": "ab",
         "logprobs": [{"token": "a", "logprob": -1.0}, {"token": "b", "logprob": -2.0}],
     }
-    logs = completions.logprobs(native, 3)
+    logs = logprobs(native["logprobs"], 3)
     assert logs == {
         "tokens": ["a", "b"],
         "token_logprobs": [-1.0, -2.0],

@@ -161,11 +161,12 @@ def test_the_models_of_two_servers() -> None:
 
     capabilities.forget()
     body = b'{"capabilities": ["vision"], "model_info": %s}' % str(info).replace("'", '"').encode()
-    assert known("http://a", NativeReply(200, {}, body)) == (model := capabilities.Model(frozenset({"vision"}), 8192))
+    model = capabilities.Model(frozenset({"vision"}), 8192, told=True)
+    assert known("http://a", NativeReply(200, {}, body)) == model
     assert known("http://a") == model
     assert known("http://b", NativeReply(500)) == capabilities.UNKNOWN
     capabilities.forget("m:latest")
-    assert known("http://a", NativeReply(200, {}, b"{}")) == capabilities.UNKNOWN
+    assert known("http://a", NativeReply(200, {}, b"{}")) == capabilities.Model(told=True)
 
 
 def test_a_fetched_image(run: Any, ollama: Any, web: Web) -> None:

@@ -40,6 +40,7 @@ def test_retrieve(name: str, run: Any, ollama: Any) -> None:
     assert ollama.sent == {"model": real}
     assert (model.id, model.created > 1_700_000_000) == (real, True)
     assert model.owned_by == ("someone" if "/" in name else "library")
+    assert model.ollama["capabilities"] == ["completion", "tools", "thinking"]
 
 
 def test_delete(run: Any, ollama: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import httpx2
@@ -191,13 +192,7 @@ CHOICES: dict[str, tuple[Any, Any]] = {
     ),
     "allowed": (
         {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "get_weather"}]},
-        {
-            "type": "allowed_tools",
-            "allowed_tools": {
-                "mode": "auto",
-                "tools": [{"type": "function", "function": {"name": "get_weather"}}],
-            },
-        },
+        "auto",  # those alone are offered: vLLM does not know the form
     ),
 }
 
@@ -208,7 +203,8 @@ def test_tool_choice(ours: Any, chats: Any, play: Play) -> None:
     server = V1()
 
     def script(client: Any) -> Any:
-        yield client.responses.create(model="m", input="Hello", tools=[WEATHER], tool_choice=ours)
+        with suppress(openai.UnprocessableEntityError):  # it answers with text: a demanded call that did not come
+            yield client.responses.create(model="m", input="Hello", tools=[WEATHER], tool_choice=ours)
 
     on(play, server, script, **VLLM)
     assert server.asked[-1]["tool_choice"] == chats

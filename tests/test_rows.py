@@ -12,6 +12,7 @@ from openai.types.chat import completion_create_params as chat_create_params
 from recorded import exchanges
 
 from llm_adapter import AdapterWarning, Settings
+from llm_adapter.dialect_rows import ROWS
 from llm_adapter.providers.ollama.params import CHAT, COMPLETIONS, EMBEDDINGS
 from llm_adapter.rows import Rows
 
@@ -27,6 +28,18 @@ def test_every_parameter_of_the_sdk_has_a_row(rows: Rows, params: Any) -> None:
     """A new SDK with a new parameter turns this red, instead of the parameter being dropped."""
     missing = set(get_type_hints(params)) - set(rows)
     assert not missing
+
+
+PATHS = {"chat": "/chat/completions", "completions": "/completions", "embeddings": "/embeddings"}
+
+
+@pytest.mark.parametrize("dialect", ROWS)
+@pytest.mark.parametrize("table", TABLES)
+def test_every_parameter_has_a_row_for_every_server(dialect: str, table: str) -> None:
+    """The same on /v1: no server's table lacks a parameter, and none has one that OpenAI does not."""
+    rows = ROWS[dialect][PATHS[table]]
+    assert set(get_type_hints(TABLES[table][1])) == set(rows)
+    assert all(row.note for row in rows.values())
 
 
 @pytest.mark.parametrize("rows", [table for table, _ in TABLES.values()], ids=TABLES)

@@ -6,13 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from recorded import call
 
 from llm_adapter import Rejected
+from llm_adapter.checks import Asked
 from llm_adapter.dialects import DIALECTS
+from llm_adapter.providers.v1 import chat
 from llm_adapter.repair import Repair, repaired
 
 A, B = ({"type": "function", "function": {"name": name, "parameters": {}}} for name in "ab")
-LLAMACPP = DIALECTS["llamacpp"]
 
 
 def named(name: str) -> Any:
@@ -23,8 +25,16 @@ def allowed(mode: str, *names: str) -> Any:
     return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [named(name) for name in names]}}
 
 
+def sent(dialect: str, body: Any) -> Any:
+    """The request of one call."""
+    server = DIALECTS[dialect]
+    asked = Asked.of(call("/chat/completions", body), server.where, constrained=server.choices == "nothing")
+    return chat.request(asked, server)
+
+
+@pytest.mark.parametrize("dialect", ["llamacpp", "lmstudio"])
 @pytest.mark.parametrize(
-    ("choice", "sent"),
+    ("choice", "wanted"),
     [
         (named("b"), {"tools": [B], "tool_choice": "required", "parallel_tool_calls": False}),
         (allowed("auto", "b"), {"tools": [B], "tool_choice": "auto"}),
@@ -35,22 +45,34 @@ def allowed(mode: str, *names: str) -> Any:
     ],
     ids=str,
 )
-def test_request(choice: Any, sent: Any) -> None:
+def test_request(choice: Any, wanted: Any, dialect: str) -> None:
     given = {"model": "m", "tools": [A, B], "tool_choice": choice}
-    assert LLAMACPP.body(given) == {"model": "m", **sent}
+    assert sent(dialect, given) == {"model": "m", **wanted}
     assert given["tools"] == [A, B]
 
 
+@pytest.mark.parametrize("dialect", ["ollama", "llamacpp", "vllm", "lmstudio"])
 @pytest.mark.parametrize("choice", [named("c"), allowed("auto", "a", "c"), {"type": "custom"}], ids=str)
-def test_refused(choice: Any) -> None:
+def test_refused(choice: Any, dialect: str) -> None:
     with pytest.raises(Rejected) as refusal:
-        LLAMACPP.body({"tools": [A, B], "tool_choice": choice})
+        sent(dialect, {"tools": [A, B], "tool_choice": choice})
     assert refusal.value.error["param"] == "tool_choice"
 
 
-def test_servers_that_know_names_get_them() -> None:
-    given = {"tools": [A, B], "tool_choice": named("b")}
-    assert DIALECTS["vllm"].body(given) is given
+@pytest.mark.parametrize("choice", [named("b"), "none", "required", "auto"], ids=str)
+def test_servers_that_know_names_get_them(choice: Any) -> None:
+    given = {"tools": [A, B], "tool_choice": choice}
+    assert sent("vllm", given) is given
+
+
+@pytest.mark.parametrize("choice", ["required", named("b")], ids=str)
+def test_ollama_is_held_to_a_form(choice: Any) -> None:
+    """Ollama's /v1 reads no `tool_choice` at all: the reply is constrained, as it is natively. P2"""
+    body = sent("ollama", {"messages": [], "tools": [A, B], "tool_choice": choice, "stream": True})
+    schema = body["response_format"]["json_schema"]["schema"]
+    names = [one["properties"]["name"]["enum"][0] for one in schema.get("anyOf", [schema])]
+    assert names == (["a", "b"] if choice == "required" else ["b"])
+    assert (body["reasoning_effort"], body["stream"], "tool_choice" in body) == ("none", False, False)
 
 
 @pytest.mark.parametrize(("single", "names"), [(False, ["a", "b"]), (True, ["a"])])
@@ -65,8 +87,8 @@ def test_stream(single: bool, names: list[str]) -> None:
     """Ollama gives every call the index 0: a call is known by its id."""
     repair, ids = Repair("0", single), []
     for name in "ab":
-        call = {"index": 0, "id": name, "function": {"name": name, "arguments": "{}"}}
-        line = b"data: " + json.dumps({"choices": [{"delta": {"tool_calls": [call]}}]}).encode()
+        one = {"index": 0, "id": name, "function": {"name": name, "arguments": "{}"}}
+        line = b"data: " + json.dumps({"choices": [{"delta": {"tool_calls": [one]}}]}).encode()
         event = json.loads(repair.feed(line + b"\n\n").partition(b":")[2])
-        ids += [one["id"] for one in event["choices"][0]["delta"]["tool_calls"]]
+        ids += [made["id"] for made in event["choices"][0]["delta"]["tool_calls"]]
     assert ids == names

@@ -15,7 +15,7 @@ from recorded import call, exchanges
 
 from llm_adapter import Settings
 from llm_adapter.providers.ollama.chat import request
-from llm_adapter.providers.ollama.tools import recovered
+from llm_adapter.tools import recovered
 
 ASKED: list[Any] = [{"role": "user", "content": "What is the weather in Paris?"}]
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

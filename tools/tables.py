@@ -9,9 +9,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from llm_adapter.dialect_rows import PASSED, ROWS
+from llm_adapter.dialects import DIALECTS, OLLAMA_ONLY, SAMPLERS
 from llm_adapter.providers.ollama.params import CHAT, COMPLETIONS, EMBEDDINGS, NATIVE
 from llm_adapter.responses.params import RESPONSES
-from llm_adapter.rows import Rows
+from llm_adapter.rows import Row, Rows
 from llm_adapter.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -19,18 +21,63 @@ DOCUMENTS = (ROOT / "README.md", ROOT / "migration_guide.md")
 _MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
+_WORDS = {"honoured": "yes", "emulated": "emulated", "ignored": "ignored", "refused": "refused"}
+_OPENAI, _OLLAMA = "OpenAI", "Ollama"
+SERVERS = {"ollama": "Ollama `/v1`", "llamacpp": "llama.cpp", "vllm": "vLLM", "lmstudio": "LM Studio"}
+_OWN = ("think", "format", "raw", "system", "template", "images", "context")  # Ollama's, for some endpoints
+
+
 def parameters(rows: Rows) -> str:
-    """One line a parameter of OpenAI's; those that only Ollama has come after."""
-    lines = ["| parameter | on Ollama | how, or why not |", "|---|---|---|"]
-    own = [
-        name
-        for name in rows
-        if name in NATIVE or name in ("think", "format", "raw", "system", "template", "images", "context")
+    """One line a parameter."""
+    lines = ["| parameter | elsewhere than at OpenAI | how, or why not |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| `{name}` | {_WORDS[row.verdict]} | {row.note} |" for name, row in rows.items())])
+
+
+def compared(path: str, native: Rows) -> str:
+    """One line a parameter of OpenAI's, one column a server; then how, or why not, where there is more to say."""
+    extra = [name for name in native if name in NATIVE or name in _OWN]
+    names = [name for name in native if name not in extra]
+    columns = [_OPENAI, _OLLAMA, *SERVERS.values()]
+    lines = [f"| parameter | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for name in names:
+        verdicts = [_WORDS[row.verdict] for row in _of(name, path, native).values()]
+        lines.append(f"| `{name}` | {' | '.join(['yes', *verdicts])} |")
+    lines += [
+        f"| `{name}` (`extra_body`) | {' | '.join([_sent(name, 'openai'), 'yes', *_all_sent(name)])} |"
+        for name in extra
     ]
-    for name in [*(name for name in rows if name not in own), *own]:
-        row = rows[name]
-        lines.append(f"| `{name}`{' (`extra_body`)' if name in own else ''} | {row.verdict} | {row.note} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_notes(names, path, native)])
+
+
+def _of(name: str, path: str, native: Rows) -> dict[str, Row]:
+    """A parameter's row by server."""
+    return {_OLLAMA: native[name], **{title: ROWS[dialect][path][name] for dialect, title in SERVERS.items()}}
+
+
+def _sent(name: str, dialect: str) -> str:
+    """What becomes of a provider-only parameter that is sent elsewhere."""
+    if name in DIALECTS[dialect].understands:
+        return "yes"
+    return "left out" if name in OLLAMA_ONLY | SAMPLERS else "sent on"
+
+
+def _all_sent(name: str) -> list[str]:
+    return [_sent(name, dialect) for dialect in SERVERS]
+
+
+def _notes(names: list[str], path: str, native: Rows) -> list[str]:
+    """One line for all parameters of which the same is said."""
+    told: dict[str, list[str]] = {}
+    for name in names:
+        servers: dict[str, list[str]] = {}
+        for title, row in _of(name, path, native).items():
+            if row.note != PASSED.note:
+                servers.setdefault(row.note, []).append(title)
+        for_all = len(servers) == 1 and len(next(iter(servers.values()))) == 1 + len(SERVERS)
+        said = ". ".join(note if for_all else f"{', '.join(titles)}: {note}" for note, titles in servers.items())
+        if said:
+            told.setdefault(said, []).append(name)
+    return [f"- {', '.join(f'`{name}`' for name in about)} - {said}." for said, about in told.items()]
 
 
 def settings() -> str:
@@ -43,9 +90,9 @@ def settings() -> str:
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "chat": lambda: parameters(CHAT),
-    "completions": lambda: parameters(COMPLETIONS),
-    "embeddings": lambda: parameters(EMBEDDINGS),
+    "chat": lambda: compared("/chat/completions", CHAT),
+    "completions": lambda: compared("/completions", COMPLETIONS),
+    "embeddings": lambda: compared("/embeddings", EMBEDDINGS),
     "responses": lambda: parameters(RESPONSES),
     "settings": settings,
 }

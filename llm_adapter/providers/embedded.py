@@ -13,6 +13,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Hashable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,12 +21,15 @@ from urllib.parse import urlsplit
 from llm_adapter import responses
 from llm_adapter.dialects import DIALECTS
 from llm_adapter.provider import Address, Call, Endpoint, Flow, NativeRequest
-from llm_adapter.providers.openai import _ENDPOINTS, spoken
+from llm_adapter.providers.v1 import PATHS, spoken
 from llm_adapter.settings import Settings, SettingsError
 
 MODELS = Path(__file__).parent.parent / "models"
 CHAT_MODEL = MODELS / "tiny-chat.gguf"
 EMBEDDING_MODEL = MODELS / "tiny-embed.gguf"
+
+# Its server would fetch images from anywhere, and it runs in this process: they are fetched and checked here.
+_DIALECT = replace(DIALECTS["llamacpp"], images=False)
 
 
 class Embedded:
@@ -41,10 +45,12 @@ class Embedded:
         # The port is known when the server is up; each request is pointed at it then.
         return "http://127.0.0.1/v1"
 
-    def endpoint(self, method: str, path: str) -> Endpoint:
+    def endpoint(self, method: str, path: str) -> Endpoint | None:
+        if path.startswith("/api/"):
+            return None
         if responses.serves(path):
             return responses.endpoint(method, path, _spoken) or _as_it_comes
-        return _spoken if method == "POST" and path in _ENDPOINTS else _as_it_comes
+        return _spoken if method == "POST" and path in PATHS else _as_it_comes
 
     def start(self, settings: Settings, path: str) -> Address:
         """The address of the server for `path`. Raises `SettingsError` when the extra or the file is missing."""
@@ -82,7 +88,7 @@ def _hang_up(port: int | None) -> None:
 
 
 def _spoken(call: Call) -> Flow:
-    return (yield from spoken(call, DIALECTS["llamacpp"]))
+    return (yield from spoken(call, _DIALECT))
 
 
 def _as_it_comes(call: Call) -> Flow:

@@ -23,11 +23,14 @@ class Ollama:
 
     def endpoint(self, method: str, path: str) -> Endpoint | None:
         # Imported with the first call that comes here: applications on other providers do not pay for it.
+        from llm_adapter.providers.ollama import management
         from llm_adapter.providers.ollama.endpoints import ENDPOINTS, MODEL
         from llm_adapter.providers.ollama.unavailable import unavailable
 
         if path.startswith("/models/"):
             return MODEL.get(method)
+        if path.startswith("/api/"):
+            return management.endpoint(method, path)
         if responses.serves(path):
             return responses.endpoint(method, path, ENDPOINTS["POST", "/chat/completions"])
         return ENDPOINTS.get((method, path)) or unavailable(method, path)

@@ -21,6 +21,9 @@ class Model:
 
     capabilities: frozenset[str] | None = None  # of completion, tools, insert, vision, embedding, thinking, audio
     context_length: int | None = None  # what it was trained for, in tokens
+    remote_host: str | None = None  # where a call for it goes on to, from the server
+    told: bool = False  # by the server; a model that is missing is not
+    missing: bool = False
 
     def lacks(self, capability: str) -> bool:
         """Whether it is certain that the model cannot do this."""
@@ -57,8 +60,8 @@ def required(call: Call, capability: str, what: str, param: str) -> Steps[None]:
     if not model.lacks(capability):
         return
     reply: NativeReply = yield NativeRequest("GET", "/api/tags")
-    able = _able(reply, capability)
-    hint = f"; installed models that can: {', '.join(able[:5])}" if able else ""
+    names = able(reply, capability)
+    hint = f"; installed models that can: {', '.join(names[:5])}" if names else ""
     raise Rejected(
         f"model {_key(call)[1]!r} cannot take {what}: it lacks the capability {capability!r}{hint}",
         param=param,
@@ -96,14 +99,21 @@ def _model(reply: NativeReply) -> Model:
     return Model(
         frozenset(map(str, capabilities)) if isinstance(capabilities, list) else None,
         length if isinstance(length, int) and length > 0 else None,
+        str(shown.get("remote_host") or shown.get("remote_model") or "") or None,
+        told=reply.status == 200,
+        missing=reply.status == 404 and not _absent(reply),
     )
 
 
-def _able(reply: NativeReply, capability: str) -> list[str]:
-    """The installed models that can; servers before 0.30 do not tell it here."""
+def listed(reply: NativeReply) -> list[Json]:
+    """The installed models of a reply to GET /api/tags; none where there is something else."""
     models: Any = _object(reply).get("models")
-    listed = [one for one in models or () if isinstance(one, dict)] if isinstance(models, list) else []
-    return [str(one.get("name")) for one in listed if capability in (one.get("capabilities") or ())]
+    return [one for one in models if isinstance(one, dict)] if isinstance(models, list) else []
+
+
+def able(reply: NativeReply, capability: str) -> list[str]:
+    """The installed models that can; servers before 0.30 do not tell it here."""
+    return [str(one.get("name")) for one in listed(reply) if capability in (one.get("capabilities") or ())]
 
 
 def _object(reply: NativeReply) -> Json:

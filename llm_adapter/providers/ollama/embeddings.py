@@ -18,6 +18,7 @@ from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, R
 from llm_adapter.providers.ollama import wire
 from llm_adapter.providers.ollama.params import EMBEDDINGS
 from llm_adapter.tokens import decoded
+from llm_adapter.vectors import measured
 
 BATCH = 512  # inputs a request: one of Ollama's embeds them one after the other, and holds the whole reply in memory
 
@@ -41,7 +42,7 @@ def request(call: Call, inputs: str | list[str] | None = None) -> Json:
 def response(call: Call, natives: list[Json]) -> Json:
     """The list of embeddings; base64 is little-endian float32, as OpenAI sends it."""
     vectors = [vector for native in natives for vector in native["embeddings"]]
-    _measured(call, vectors)
+    measured(call, [len(vector) for vector in vectors])
     encode = _base64 if call.body.get("encoding_format") == "base64" else list
     counts = [native.get("prompt_eval_count") for native in natives]
     estimated = None in counts  # never a silent zero (P31)
@@ -82,20 +83,6 @@ def _too_long(call: Call, inputs: list[str]) -> Steps[int]:
         reply = yield NativeRequest("POST", "/api/embed", request(call, inputs[start:middle]))
         start, end = (start, middle) if reply.status >= 400 else (middle, end)
     return start
-
-
-def _measured(call: Call, vectors: list[Any]) -> None:
-    """Ollama ignores `dimensions` beyond the model's own; an index built on a guess is found out much later."""
-    asked, expected = call.body.get("dimensions"), call.settings.expected_dimensions
-    for wanted, param in ((asked, "dimensions"), (None if asked else expected, "model")):
-        if wanted is not None and any(len(vector) != wanted for vector in vectors):
-            got = len(vectors[0])
-            raise Rejected(
-                f"the model gives embeddings of {got} dimensions, not {wanted}: use another model, or build the index "
-                f"anew with {got}",
-                param=param,
-                code="embedding_dimensions_mismatch",
-            )
 
 
 def _input(call: Call) -> str | list[str]:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from llm_adapter.provider import Endpoint
 from llm_adapter.providers.ollama import chat, completions, embeddings, media, models
+from llm_adapter.providers.ollama.local import guarded
+from llm_adapter.providers.ollama.missing import present, told
+from llm_adapter.providers.ollama.warming import warmed
+
+
+def _with_model(flow: Endpoint) -> Endpoint:
+    """An endpoint that a model answers: which may have to be loaded or pulled first, or must not be used."""
+    return warmed(present(guarded(flow)))
+
 
 ENDPOINTS: dict[tuple[str, str], Endpoint] = {
-    ("POST", "/chat/completions"): chat.flow,
-    ("POST", "/completions"): completions.flow,
-    ("POST", "/embeddings"): embeddings.flow,
+    ("POST", "/chat/completions"): _with_model(chat.flow),
+    ("POST", "/completions"): _with_model(completions.flow),
+    ("POST", "/embeddings"): _with_model(embeddings.flow),
     ("GET", "/models"): models.list_flow,
-    ("POST", "/audio/transcriptions"): media.transcriptions,
-    ("POST", "/images/generations"): media.generations,
+    ("POST", "/audio/transcriptions"): _with_model(media.transcriptions),
+    ("POST", "/images/generations"): _with_model(media.generations),
 }
-MODEL: dict[str, Endpoint] = {"GET": models.retrieve_flow, "DELETE": models.delete_flow}
+MODEL: dict[str, Endpoint] = {"GET": told(models.retrieve_flow), "DELETE": told(models.delete_flow)}

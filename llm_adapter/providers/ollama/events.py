@@ -7,7 +7,6 @@ from the SDK's stream (P5). Source: recordings of 0.24.0 and 0.32.15; middleware
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic_core import from_json
@@ -63,22 +62,6 @@ class Lines:
 
     def _failed(self, error: Any) -> bytes:
         return self.failed(mid_stream(error))
-
-
-class Several:
-    """Several streams of one reply, fed one after the other."""
-
-    def __init__(self, parts: Sequence[Lines]) -> None:
-        self._parts = list(parts)
-
-    def feed(self, data: bytes) -> bytes:
-        return self._parts[0].feed(data)
-
-    def turn(self) -> bytes:
-        return self._parts.pop(0).finish()
-
-    def finish(self) -> bytes:
-        return self._parts[0].finish()
 
 
 def parsed(line: bytes) -> Any:

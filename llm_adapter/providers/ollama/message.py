@@ -8,11 +8,9 @@ from __future__ import annotations
 import json
 
 from llm_adapter.provider import Call, Json
-from llm_adapter.providers.ollama.tools import Plan
-from llm_adapter.repair import tool_call_id
+from llm_adapter.repair import CHOICES, tool_call_id
 
 FINGERPRINT = "fp_ollama"
-_CHOICES = 1000  # tool calls of one choice are numbered below those of the next
 
 
 def message(call: Call, native: Json, choice: int = 0) -> Json:
@@ -30,7 +28,7 @@ def tool_calls(call: Call, native: Json, first: int = 0, choice: int = 0) -> lis
     return [
         {
             "index": place,
-            "id": one.get("id") or tool_call_id(call.id, choice * _CHOICES + place),
+            "id": one.get("id") or tool_call_id(call.id, choice * CHOICES + place),
             "type": "function",
             "function": {"name": one["function"]["name"], "arguments": _text(one["function"].get("arguments") or {})},
         }
@@ -42,27 +40,15 @@ def _text(arguments: Json) -> str:
     return json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
 
 
-def older(reply: Json) -> Json:
-    """The same message in the form before `tools`."""
-    calls = reply.pop("tool_calls", None)
-    return {**reply, "function_call": calls[0]["function"]} if calls else reply
-
-
 def reasoning(native: Json) -> Json:
     """Both names under which clients look for the thinking (P6), or nothing."""
     thinking = native.get("thinking")
     return {"reasoning": thinking, "reasoning_content": thinking} if thinking else {}
 
 
-def finish_reason(native: Json, called: bool, plan: Plan) -> str:
-    """OpenAI's reason. Ollama says stop, length, load or unload, and never that tools were called.
-
-    OpenAI says "stop" for a function that the caller named: calling it was no decision of the model's.
-    """
-    reason = str(native.get("done_reason") or "stop")
-    if not called or reason != "stop" or plan.named:
-        return reason
-    return "function_call" if plan.legacy else "tool_calls"
+def finish_reason(native: Json) -> str:
+    """Ollama's reason: stop, length, load or unload, and never that tools were called."""
+    return str(native.get("done_reason") or "stop")
 
 
 def logprobs(native: Json) -> Json | None:

@@ -32,6 +32,12 @@ def messages(call: Call) -> list[Json]:
     return native
 
 
+def natives_of(call: Call, turns: list[Json]) -> list[Json]:
+    """Native messages of turns that are added to a conversation."""
+    names: dict[str, str] = {}
+    return [_message(message, place, call, names) for place, message in enumerate(turns)]
+
+
 def _message(message: Any, place: int, call: Call, names: dict[str, str]) -> Json:
     where = f"messages[{place}]"
     match message:

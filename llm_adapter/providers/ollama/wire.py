@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from llm_adapter.context import estimate
 from llm_adapter.provider import Call, Json
 from llm_adapter.rows import Rows, translate
@@ -66,11 +64,6 @@ def timings(*natives: Json) -> Json:
     for one in natives:
         sums |= {name: sums.get(name, 0) + one[name] for name in TIMINGS if name in one}
     return sums
-
-
-def include_usage(call: Call) -> bool:
-    options: Any = call.body.get("stream_options")
-    return bool(isinstance(options, dict) and options.get("include_usage"))
 
 
 def seeded(native: Json, count: int) -> list[Json]:

@@ -1,0 +1,98 @@
+"""Files for `client.models.create`: the server is asked for each by its digest, and given those that it lacks.
+
+The package's own `create_blob` never asks, and reads a file twice (ollama _client.py, 0.6.3).
+Source: ollama/server/routes.go HeadBlobHandler, CreateBlobHandler, v0.24.0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import anyio.to_thread
+
+from llm_adapter.provider import Json
+
+PIECE = 1 << 20  # bytes
+
+# One path, several, or names for the server to paths; "sha256:..." stands for a file that the server has.
+Files: TypeAlias = "str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Mapping[str, str | os.PathLike[str]]"
+
+
+@dataclass(frozen=True)
+class Held:
+    """Asks whether the server has a file."""
+
+    digest: str
+
+
+@dataclass(frozen=True)
+class Sent:
+    """Sends it."""
+
+    digest: str
+    path: Path
+
+
+# What the driver does: work outside the event loop, a request, or a line of progress to hand on.
+Step: TypeAlias = "partial[str] | Held | Sent | Json"
+
+
+def uploaded(files: Files | None) -> Generator[Step, Any, dict[str, str] | None]:
+    """The digests by name, when the server has all files. Raises FileNotFoundError before anything is sent."""
+    if files is None:
+        return None
+    named = _named(files)
+    for path in named.values():
+        if not _is_digest(path) and not Path(path).is_file():
+            raise FileNotFoundError(f"no file at {os.fspath(path)!r} for `create`")
+    digests = {}
+    for name, path in named.items():
+        if _is_digest(path):
+            digests[name] = str(path)
+            continue
+        yield {"status": f"reading {name}"}
+        digest = digests[name] = yield partial(_digest, Path(path))
+        size = Path(path).stat().st_size
+        about = {"status": f"uploading {name}", "digest": digest, "total": size}
+        if not (yield Held(digest)):
+            yield {**about, "completed": 0}
+            yield Sent(digest, Path(path))
+        yield {**about, "completed": size}
+    return digests
+
+
+def pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
+
+
+async def apieces(path: Path) -> AsyncIterator[bytes]:
+    """The same, read outside the event loop."""
+    async with await anyio.open_file(path, "rb") as file:
+        while piece := await file.read(PIECE):
+            yield piece
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    for piece in pieces(path):
+        digest.update(piece)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _named(files: Files) -> dict[str, str | os.PathLike[str]]:
+    if isinstance(files, Mapping):
+        return dict(files)
+    several = [files] if isinstance(files, (str, os.PathLike)) else list(files)
+    return {Path(path).name: path for path in several}
+
+
+def _is_digest(path: Any) -> bool:
+    return isinstance(path, str) and path.startswith("sha256:")

@@ -1,0 +1,79 @@
+"""`local_only`: nothing that a call says leaves the machines around here, though Ollama would pass it on (P28).
+
+A local Ollama sends calls for a cloud model to ollama.com by itself. Such a model is known by its name, or, where it
+was copied or made from one, by what POST /api/show says of it, which is asked once. What cannot be known is refused.
+Source: ollama/server/routes.go ChatHandler, internal/modelref, v0.24.0; docs/cloud.mdx.
+"""
+
+from __future__ import annotations
+
+import re
+
+from llm_adapter.flows import Steps
+from llm_adapter.provider import Call, Endpoint, Flow, NativeRequest, Rejected
+from llm_adapter.providers.ollama.capabilities import known
+
+_CLOUD = re.compile(r"[:-]cloud$", re.IGNORECASE)
+_MODELS = ("model", "from", "source")  # the fields that name one
+
+
+def guarded(endpoint: Endpoint) -> Endpoint:
+    """The endpoint, that refuses what would leave the server, if the profile says `local_only`."""
+
+    def flow(call: Call) -> Flow:
+        if call.settings.local_only:
+            yield from stays(call)
+        return (yield from endpoint(call))
+
+    return flow
+
+
+def named(endpoint: Endpoint) -> Endpoint:
+    """The same by the names alone: for calls that only manage models, and say nothing else."""
+
+    def flow(call: Call) -> Flow:
+        if call.settings.local_only:
+            _check_names(call)
+        return (yield from endpoint(call))
+
+    return flow
+
+
+def stays(call: Call) -> Steps[None]:
+    """Nothing, if the call's model runs on the server itself. Raises `Rejected`."""
+    _check_names(call)
+    model = yield from known(call)
+    name = call.body.get("model")
+    if model.remote_host:
+        raise _refused(f"model {name!r} runs at {model.remote_host}")
+    if name and not model.told and not model.missing:
+        raise _refused(f"the server does not tell where model {name!r} runs")
+
+
+def carried(call: Call) -> Flow:
+    """A call that is not translated, under the same rule."""
+    yield from stays(call)
+    yield NativeRequest(call.method, None, call.body or None, untouched=True)
+    raise AssertionError("an untouched exchange is not resumed")
+
+
+def is_cloud(name: str) -> bool:
+    """Whether a model's name says that it runs at ollama.com: "x:cloud", "x:120b-cloud"."""
+    return _CLOUD.search(name) is not None
+
+
+def _check_names(call: Call) -> None:
+    for field in _MODELS:
+        name = call.body.get(field)
+        if isinstance(name, str) and is_cloud(name):
+            raise _refused(f"model {name!r} runs at ollama.com")
+
+
+def _refused(why: str) -> Rejected:
+    return Rejected(
+        f"{why}, and `local_only` is set: use a model that is installed here, or another profile",
+        param="model",
+        code="local_only",
+        status=403,
+        kind="permission_error",
+    )

@@ -1,0 +1,63 @@
+"""The native calls of `client.models`: as they are, but for errors, which say what to do.
+
+Source: ollama/server/routes.go GenerateRoutes, v0.24.0 and v0.33.0-rc2; recordings: manage, models, load_unload.
+"""
+
+from __future__ import annotations
+
+from llm_adapter.errors import checked
+from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest, Rejected
+from llm_adapter.providers.ollama.local import named
+from llm_adapter.providers.ollama.missing import told
+from llm_adapter.providers.ollama.unavailable import unsupported_endpoint
+from llm_adapter.providers.ollama.warming import load
+
+BLOBS = "/api/blobs/"
+
+
+def native(call: Call) -> Flow:
+    """A reply as it comes, an error in OpenAI's envelope."""
+    body = call.body or None
+    reply: NativeReply = yield NativeRequest(call.method, call.path, body, untouched=True, explained=True)
+    checked(reply, call.path)
+    raise AssertionError("an untouched exchange is resumed with errors alone")
+
+
+def show(call: Call) -> Flow:
+    """POST /api/show, with the name that was asked for, which the reply lacks."""
+    reply: NativeReply = yield NativeRequest("POST", "/api/show", call.body)
+    return {**checked(reply).json(), "model": call.body["model"]}
+
+
+def blob(call: Call) -> Flow:
+    """HEAD /api/blobs/{digest}: whether the server has a file; its 404 is an answer."""
+    reply: NativeReply = yield NativeRequest("HEAD", call.path)
+    if reply.status != 404:
+        checked(reply)
+    return {"held": reply.status != 404}
+
+
+NATIVE: dict[tuple[str, str], Endpoint] = {
+    ("GET", "/api/version"): native,
+    ("GET", "/api/ps"): native,
+    ("POST", "/api/show"): told(show),
+    ("POST", "/api/copy"): named(told(native)),
+    ("POST", "/api/pull"): named(told(native)),
+    ("POST", "/api/push"): named(told(native)),
+    ("POST", "/api/create"): named(told(native)),
+    ("POST", "/api/generate"): load,
+}
+
+
+def endpoint(method: str, path: str) -> Endpoint | None:
+    """The endpoint of a native path."""
+    return blob if method == "HEAD" and path.startswith(BLOBS) else NATIVE.get((method, path))
+
+
+def unmanaged(provider: str, dialect: str | None = None) -> Rejected:
+    """The refusal of a provider that has no management."""
+    which = f"{provider!r}" + (f" (a {dialect} server)" if dialect not in (None, "openai") else "")
+    return unsupported_endpoint(
+        f"models are not managed on provider {which}: pull, push, create, copy, show, ps, load, unload and version are "
+        "Ollama's; use a profile whose server it is"
+    )

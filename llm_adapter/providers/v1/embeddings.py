@@ -1,0 +1,35 @@
+"""POST /embeddings  ↔  the same on a /v1 server that is not OpenAI.
+
+Token ids are OpenAI's, and no other model knows those (P16); vectors of another length than was asked for are an error,
+for llama.cpp ignores `dimensions`, and Ollama those beyond its own (P15).
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from llm_adapter.dialects import Dialect
+from llm_adapter.errors import checked
+from llm_adapter.provider import Call, Flow, NativeReply, NativeRequest
+from llm_adapter.repair import repaired
+from llm_adapter.tokens import decoded, of_ids
+from llm_adapter.vectors import measured
+
+
+def flow(call: Call, dialect: Dialect) -> Flow:
+    """One request."""
+    body = dialect.body(call)
+    given: Any = body.get("input")
+    if of_ids(given) and (call.settings.token_encoding or not dialect.ids):
+        body = {**body, "input": decoded(given, call, "input")}
+    reply: NativeReply = yield NativeRequest("POST", None, body)
+    got = repaired(checked(reply, call.path).json(), call.id)
+    measured(call, [_length(one.get("embedding")) for one in got.get("data") or ()])
+    return got
+
+
+def _length(embedding: object) -> int:
+    if isinstance(embedding, str):
+        return len(base64.b64decode(embedding)) // 4  # float32
+    return len(embedding) if isinstance(embedding, list) else 0

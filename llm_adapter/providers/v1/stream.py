@@ -1,0 +1,123 @@
+"""Streams of /v1 servers: mended, checked, and where there are several of one reply, brought into one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from llm_adapter.checks import Asked, summed
+from llm_adapter.deltas import Deltas, wants_usage
+from llm_adapter.flows import Several
+from llm_adapter.provider import Call, Events, Json
+from llm_adapter.repair import Repair, event
+
+_OF_A_CHUNK = ("choices", "usage", "timings")
+_LAST = re.compile(rb'"finish_reason"\s*:\s*"|"usage"\s*:\s*\{')
+
+
+@dataclass
+class Tally:
+    """What all streams of a reply share."""
+
+    streams: int
+    choices: int  # in all of them
+    per_prompt: int  # streams that share a prompt
+    finished: int = 0
+    usages: dict[int, Json] = field(default_factory=dict)  # by stream
+    head: Json = field(default_factory=dict)  # of the first chunk: the whole is one completion
+
+
+def streams(asked: Asked, count: int) -> Events:
+    """The decoder of `count` streams of a chat."""
+    tally = Tally(count, asked.count, count)
+    parts = [ChatStream(asked, place, tally) for place in range(count)]
+    return parts[0] if count == 1 else Several(parts)
+
+
+class Stream(Repair):
+    """The decoder of one stream. A subclass says what becomes of one choice of a chunk."""
+
+    def __init__(self, call: Call, place: int, tally: Tally, everything: bool) -> None:
+        super().__init__(call.id, first=place)
+        self._call, self._place, self._tally = call, place, tally
+        self._everything = everything or tally.streams > 1
+
+    def _choice(self, choice: Json) -> Json | None:
+        """Change a choice in place. An error's envelope ends the stream."""
+        raise NotImplementedError
+
+    def _suspect(self, value: bytes) -> bool:
+        return self._everything or super()._suspect(value) or _LAST.search(value) is not None
+
+    def _done(self, line: bytes) -> bytes:
+        tally = self._tally
+        if self._place < tally.streams - 1:
+            return b""
+        if tally.streams == 1 or not wants_usage(self._call) or len(tally.usages) < tally.streams:
+            return line
+        counts = summed([tally.usages[place] for place in range(tally.streams)], tally.per_prompt)
+        report = self._call.report.json(tally.head.get("model"))
+        return event({**tally.head, "choices": [], "usage": counts, "adapter": report}) + line
+
+    def _chunk(self, chunk: Any) -> Any:
+        chunk = super()._chunk(chunk)
+        if not isinstance(chunk, dict) or chunk.get("error"):
+            return chunk
+        choices = [one for one in chunk.get("choices") or () if isinstance(one, dict)]
+        if self._tally.streams > 1:
+            self._unite(chunk)
+        held = [_bare(one) for one in choices]
+        for choice in choices:
+            choice["index"] = (choice.get("index") or 0) + self._place
+            error = self._choice(choice)
+            if error is not None:
+                self._over = self._ended = True
+                return error
+            self._tally.finished += choice.get("finish_reason") is not None
+        if choices and not any(held) and all(_bare(one) for one in choices):
+            return None  # what it brought is held back
+        if self._tally.streams > 1 and not choices:
+            return None
+        self._tell(chunk, choices)
+        return chunk
+
+    def _unite(self, chunk: Json) -> None:
+        """One id for all streams, and one usage behind the last: servers give it in different places."""
+        tally = self._tally
+        tally.head = tally.head or {name: value for name, value in chunk.items() if name not in _OF_A_CHUNK}
+        chunk |= {name: tally.head[name] for name in ("id", "created") if name in tally.head}
+        if usage := chunk.pop("usage", None):
+            tally.usages[self._place] = usage
+
+    def _tell(self, chunk: Json, choices: list[Json]) -> None:
+        """What became of the call, on the last chunk."""
+        last = any(one.get("finish_reason") for one in choices) and self._tally.finished == self._tally.choices
+        if (not choices and chunk.get("usage")) or (last and not wants_usage(self._call)):
+            chunk["adapter"] = self._call.report.json(chunk.get("model"))
+
+
+class ChatStream(Stream):
+    """The decoder of one stream of a chat."""
+
+    def __init__(self, asked: Asked, place: int, tally: Tally) -> None:
+        plan = asked.plan
+        everything = asked.judged or asked.recovers or plan.legacy or (bool(plan.functions) and not plan.parallel)
+        super().__init__(asked.call, place, tally, everything)
+        self._asked = asked
+        self._deltas: dict[int, Deltas] = {}
+
+    def _choice(self, choice: Json) -> Json | None:
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            return None
+        deltas = self._deltas.setdefault(choice["index"], Deltas(self._asked, choice["index"]))
+        choice["delta"], reason, error = deltas.settle(delta, choice.get("finish_reason"))
+        if "finish_reason" in choice:
+            choice["finish_reason"] = reason
+        return error
+
+
+def _bare(choice: Json) -> bool:
+    """Whether a choice of a chunk brings nothing."""
+    return not (choice.get("delta") or choice.get("text") or choice.get("finish_reason") or choice.get("logprobs"))
