@@ -18,7 +18,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from llm_adapter.dialects import guessed
 from llm_adapter.hosts import hostname, is_ollama_cloud, is_openai, is_private, ollama_root, same_origin
 from llm_adapter.provider import Provider, Started
 from llm_adapter.providers import PROVIDERS
@@ -195,6 +194,8 @@ def _dialect(settings: Settings, url: str) -> Any:
         return "openai"
     if settings.dialect is not None or settings.provider != "openai":
         return settings.dialect
+    from llm_adapter.dialects import guessed
+
     return guessed(url)
 
 

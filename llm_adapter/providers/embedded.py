@@ -19,17 +19,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from llm_adapter import responses
-from llm_adapter.dialects import DIALECTS
 from llm_adapter.provider import Address, Call, Endpoint, Flow, NativeRequest
-from llm_adapter.providers.v1 import PATHS, spoken
+from llm_adapter.providers.v1 import PATHS
 from llm_adapter.settings import Settings, SettingsError
 
 MODELS = Path(__file__).parent.parent / "models"
 CHAT_MODEL = MODELS / "tiny-chat.gguf"
 EMBEDDING_MODEL = MODELS / "tiny-embed.gguf"
-
-# Its server would fetch images from anywhere, and it runs in this process: they are fetched and checked here.
-_DIALECT = replace(DIALECTS["llamacpp"], images=False)
 
 
 class Embedded:
@@ -88,7 +84,11 @@ def _hang_up(port: int | None) -> None:
 
 
 def _spoken(call: Call) -> Flow:
-    return (yield from spoken(call, _DIALECT))
+    from llm_adapter.dialects import DIALECTS
+    from llm_adapter.providers.v1.flows import spoken
+
+    # Its server would fetch images from anywhere, and it runs in this process: they are fetched and checked here.
+    return (yield from spoken(call, replace(DIALECTS["llamacpp"], images=False)))
 
 
 def _as_it_comes(call: Call) -> Flow:

@@ -6,16 +6,8 @@ those with 400, so they are left out with one warning (P36).
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
-
-from llm_adapter import responses
-from llm_adapter.dialects import DIALECTS, Dialect, recognised
-from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest
-from llm_adapter.providers.v1 import PATHS, spoken
+from llm_adapter.provider import Endpoint
 from llm_adapter.settings import Settings
-
-_recognised: dict[str, str] = {}  # base URL to dialect: a server is asked once a process
 
 
 class OpenAI:
@@ -27,76 +19,6 @@ class OpenAI:
         return settings.base_url
 
     def endpoint(self, method: str, path: str) -> Endpoint | None:
-        if path.startswith("/api/"):
-            from llm_adapter.providers.ollama import management
+        from llm_adapter.providers.v1 import flows  # with the first call: importing the package does not pay for it
 
-            return _managed if management.endpoint(method, path) else None
-        if method == "DELETE" and path.startswith("/models/"):
-            return _deleted
-        if responses.serves(path):
-            return _responses
-        return v1 if method == "POST" and path in PATHS else None
-
-
-def v1(call: Call) -> Flow:
-    """POST /chat/completions, /completions, /embeddings  ↔  the same, in the server's dialect."""
-    dialect = yield from _dialect(call)
-    return (yield from _spoken(call, dialect))
-
-
-def _spoken(call: Call, dialect: Dialect) -> Flow:
-    """One call; on Ollama with what its native API has to do for it: keep_alive, a missing model."""
-    if dialect.name != "ollama":
-        return (yield from spoken(call, dialect))
-    from llm_adapter.providers.ollama.warming import on_v1
-
-    return (yield from on_v1(lambda warm: spoken(warm, dialect))(call))
-
-
-def _deleted(call: Call) -> Flow:
-    """DELETE /models/{id}, which Ollama's /v1 does not have (405, measured on 0.24.0)."""
-    dialect = yield from _dialect(call)
-    if dialect.name != "ollama":
-        yield NativeRequest(call.method, None, untouched=True)
-        raise AssertionError("an untouched exchange is not resumed")
-    from llm_adapter.providers.ollama.endpoints import MODEL
-
-    return (yield from MODEL["DELETE"](call))
-
-
-def _managed(call: Call) -> Flow:
-    """A native call of `client.models`, where the server is Ollama."""
-    from llm_adapter.providers.ollama.management import endpoint, unmanaged
-
-    dialect = yield from _dialect(call)
-    if dialect.name != "ollama":
-        raise unmanaged("openai", dialect.name)
-    native = endpoint(call.method, call.path)
-    assert native is not None
-    return (yield from native(call))
-
-
-def _responses(call: Call) -> Flow:
-    """The Responses API: OpenAI's own at OpenAI. Other servers' forget or refuse `previous_response_id` (P24)."""
-    dialect = yield from _dialect(call)
-    ours = responses.endpoint(call.method, call.path, lambda chat: _spoken(chat, dialect)) if dialect.repaired else None
-    if ours is None:
-        yield NativeRequest(call.method, None, dialect.body(call) or None, untouched=True)
-        raise AssertionError("an untouched exchange is not resumed")
-    return (yield from ours(call))
-
-
-def _dialect(call: Call) -> Generator[NativeRequest, Any, Dialect]:
-    """The dialect that is configured or that the address tells, or else what the server's model list shows."""
-    url = call.settings.base_url or ""
-    name = call.settings.dialect or _recognised.get(url)
-    if name is None:
-        reply: NativeReply = yield NativeRequest("GET", "models")
-        name = recognised(_json(reply))
-        if reply.status == 200:
-            _recognised[url] = name
-    return DIALECTS[name]
-
-
-def _json(reply: NativeReply) -> Any:
-    return reply.json() if reply.status == 200 and reply.body[:1] == b"{" else None
+        return flows.endpoint(method, path)
