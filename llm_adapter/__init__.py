@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from llm_adapter.client import AsyncOpenAI, OpenAI
 from llm_adapter.context import Count, count_tokens, trim_messages
 from llm_adapter.fingerprints import embedding_fingerprint
@@ -15,10 +17,13 @@ from llm_adapter.provider import (
     NativeRequest,
     Provider,
     Rejected,
+    SettingsError,
     Started,
 )
 from llm_adapter.rows import AdapterWarning
-from llm_adapter.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from llm_adapter.settings import Settings
 
 __version__ = "0.1.0"
 Client, AsyncClient = OpenAI, AsyncOpenAI
@@ -46,3 +51,13 @@ __all__ = [
     "embedding_fingerprint",
     "trim_messages",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`Settings`, when it is asked for: building its model is a third of what importing the package would cost."""
+    if name != "Settings":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from llm_adapter.settings import Settings
+
+    globals()[name] = Settings
+    return Settings

@@ -26,7 +26,6 @@ from llm_adapter.connection import NO_KEY, Connection, bound, without_ambient
 from llm_adapter.extras import with_attributes
 from llm_adapter.proxies import http_client
 from llm_adapter.sending import asent, sent
-from llm_adapter.settings import Settings
 from llm_adapter.transport import EXTENSION, RoundTrip
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from llm_adapter.management import AsyncModels, Models
     from llm_adapter.options import AsyncClientOptions, AsyncCopyOptions, ClientOptions, CopyOptions
+    from llm_adapter.settings import Settings
 
 ResponseT = TypeVar("ResponseT")
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
@@ -52,7 +52,7 @@ def _shown(method: MethodT) -> MethodT:
     """
     base = openai.AsyncOpenAI if method.__qualname__.startswith("Async") else openai.OpenAI
     theirs = getattr(base, method.__name__)
-    ours = {"profile": str | None, "settings": Settings | None}
+    ours: dict[str, Any] = {"profile": str | None, "settings": Any}
     signature = inspect.signature(theirs)
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ours[name]) for name in ours

@@ -16,13 +16,15 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llm_adapter.hosts import hostname, is_ollama_cloud, is_openai, is_private, ollama_root, same_origin
-from llm_adapter.provider import Provider, Started
+from llm_adapter.provider import Provider, SettingsError, Started
 from llm_adapter.providers import PROVIDERS
-from llm_adapter.settings import Settings, SettingsError
 from llm_adapter.waiting import Terms, terms
+
+if TYPE_CHECKING:
+    from llm_adapter.settings import Settings
 
 # The SDK insists on a credential. This one stands for "none": the client takes the header off again.
 NO_KEY = "llm-adapter-no-key"

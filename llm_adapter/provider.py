@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
+from openai import OpenAIError
 from pydantic_core import from_json
 
 if TYPE_CHECKING:
@@ -214,3 +215,11 @@ def _rejected(status: int, error: Json) -> Rejected:
     return Rejected(
         error["message"], param=error["param"], code=error["code"], status=status, kind=error["type"], **details
     )
+
+
+class SettingsError(OpenAIError, ValueError):
+    """Configuration that cannot be used: says what, where and what to do. Raised when a client is made."""
+
+    def __init__(self, message: str, fields: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.fields = fields  # the settings that it is about

@@ -17,11 +17,11 @@ from openai._models import FinalRequestOptions
 
 from llm_adapter.connection import NO_KEY, Connection, ambient_headers, bound, connect, sibling
 from llm_adapter.exchange import Exchange
-from llm_adapter.provider import Call, Json, NativeRequest, Report
+from llm_adapter.provider import Call, Json, NativeRequest, Report, SettingsError
 from llm_adapter.providers import PROVIDERS
-from llm_adapter.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from llm_adapter.settings import Settings
     from llm_adapter.transport import RoundTrip
 
 # The constructor arguments with which the SDK brings its own destination; it is left alone then.
@@ -32,6 +32,8 @@ _PREFIXES = tuple(f"{name}{mark}" for name in PROVIDERS for mark in "/:")
 
 def resolve(profile: str | None, settings: Settings | None, options: Mapping[str, Any]) -> Connection:
     """The destination of a client from its constructor's arguments and the configuration. Raises `SettingsError`."""
+    from llm_adapter.settings import Settings  # with the first client: importing the package does not pay for it
+
     if any(options.get(name) is not None for name in _ELSEWHERE):
         return connect(Settings(), os.environ)
     if settings is None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from annotated_types import Gt
-from openai import OpenAIError
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -24,21 +23,15 @@ from pydantic import (
 )
 
 from llm_adapter.hosts import InvalidHostError, ollama_root, openai_base_url
-from llm_adapter.provider import Provider
+from llm_adapter.provider import Provider, SettingsError
+
+__all__ = ["PROVIDER_NAMES", "Settings", "SettingsError", "near"]
 
 PROVIDER_NAMES = ("openai", "ollama", "embedded")
 
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
-
-
-class SettingsError(OpenAIError, ValueError):
-    """Configuration that cannot be used: says what, where and what to do. Raised when a client is made."""
-
-    def __init__(self, message: str, fields: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.fields = fields  # the settings that it is about
 
 
 class Settings(BaseModel):

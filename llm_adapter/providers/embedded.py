@@ -15,13 +15,15 @@ import threading
 from collections.abc import Hashable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from llm_adapter import responses
-from llm_adapter.provider import Address, Call, Endpoint, Flow, NativeRequest
+from llm_adapter.provider import Address, Call, Endpoint, Flow, NativeRequest, SettingsError
 from llm_adapter.providers.v1 import PATHS
-from llm_adapter.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from llm_adapter.settings import Settings
 
 MODELS = Path(__file__).parent.parent / "models"
 CHAT_MODEL = MODELS / "tiny-chat.gguf"

@@ -6,8 +6,12 @@ those with 400, so they are left out with one warning (P36).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from llm_adapter.provider import Endpoint
-from llm_adapter.settings import Settings
+
+if TYPE_CHECKING:
+    from llm_adapter.settings import Settings
 
 
 class OpenAI:

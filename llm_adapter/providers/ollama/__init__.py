@@ -5,9 +5,13 @@ What is not translated here goes on to Ollama's /v1.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from llm_adapter import responses
 from llm_adapter.provider import Endpoint
-from llm_adapter.settings import Settings
+
+if TYPE_CHECKING:
+    from llm_adapter.settings import Settings
 
 DEFAULT_ROOT = "http://127.0.0.1:11434"
 
