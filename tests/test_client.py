@@ -536,7 +536,7 @@ def test_errors_are_pickled_as_the_sdks_own(handler: Any) -> None:
 # --- the caller's own HTTP ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("family", {HTTPX, httpx}, ids=lambda family: family.__name__)
+@pytest.mark.parametrize("family", dict.fromkeys((HTTPX, httpx)), ids=lambda family: family.__name__)
 def test_own_http_client(play: Play, family: Any) -> None:
     """An HTTP client of either family carries the native request and gives responses of its family."""
 

@@ -122,7 +122,11 @@ def _command(words: list[str]) -> None:
     match [Path(words[0]).name, *words[1:]]:
         case ["python", "app.py"]:  # the reader's own
             pass
-        case ["python3", "-m", "venv", ".venv"] | ["python", "-m", "pytest"] | ["pip", "install", "-q", "-U", "pip"]:
+        case (
+            ["python3", "-m", "venv", ".venv"]
+            | ["python", "-m", "pytest", "-n", "auto"]
+            | ["pip", "install", "-q", "-U", "pip"]
+        ):
             pass
         case ["pip", "install", *arguments]:
             _installed(" ".join(arguments))
