@@ -53,7 +53,7 @@ def test_ls(command: Command, server: Ollama) -> None:
 def test_ps(command: Command, server: Ollama) -> None:
     loaded = {**QWEN, "size": 6_000_000_000, "size_vram": 3_000_000_000, "context_length": 8192}
     moments = (
-        (NOW + timedelta(minutes=4, seconds=30)).strftime("%Y-%m-%dT%H:%M:%S.123456789Z"),
+        (datetime.now(NOW.tzinfo) + timedelta(minutes=4, seconds=30)).strftime("%Y-%m-%dT%H:%M:%S.123456789Z"),
         "2318-01-01T00:00:00Z",
     )
     server.answers["/api/ps"] = {"models": [{**loaded, "expires_at": moment} for moment in moments]}
