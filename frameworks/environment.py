@@ -64,7 +64,10 @@ def install(python: Path, requires: str) -> None:
     """Make the environment if need be, and bring it up to date. Raises `CalledProcessError`."""
     uv = shutil.which("uv")
     folder = str(python.parent.parent)
-    if not python.exists():
+    # An environment that uv made has no pip in it, and is of no use where uv is gone.
+    unusable = not python.exists() or not (uv or list(python.parent.parent.glob("[Ll]ib/**/site-packages/pip")))
+    if unusable:
+        shutil.rmtree(folder, ignore_errors=True)
         _call([uv, "venv", "--python", sys.executable, folder] if uv else [sys.executable, "-m", "venv", folder])
     pip = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
     _call([*pip, "--upgrade", "--editable", f"{ROOT}[embedded]", *requires.split(), "pytest"])

@@ -130,8 +130,7 @@ _OWNERS = {
     "vllm": "vllm",
     "library": "ollama",
     "organization_owner": "lmstudio",
-    "openai": "openai",
-}
+}  # "openai" is what gateways say, too: OpenAI itself is known by its address
 
 
 def guessed(url: str) -> str | None:

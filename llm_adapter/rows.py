@@ -110,8 +110,9 @@ def count(value: Any, native: Json, call: Call) -> None:
 
 def countable(value: Any, native: Json, call: Call) -> None:
     """The same for a server that counts itself. Raises `Rejected`."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 128:
-        raise Rejected("`n` and `best_of` must be whole numbers from 1 to 128", param="n", code="invalid_value")
+    least = 0 if call.body.get("n") != value else 1  # OpenAI takes 0 for `best_of`, as "not given"
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 128:
+        raise Rejected("`n` and `best_of` must be whole numbers up to 128", param="n", code="invalid_value")
 
 
 def agreed_length(call: Call) -> None:

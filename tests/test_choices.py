@@ -102,6 +102,12 @@ def test_best_of(run: Any, ollama: Any) -> None:
     assert [body["logprobs"] for body in bodies(route)] == [True, True, True]
 
 
+def test_best_of_none(run: Any, ollama: Any) -> None:
+    """OpenAI's specification begins `best_of` at 0: one text, as if it were not given."""
+    echoing(ollama, "/api/generate")
+    assert len(run(lambda client: client.completions.create(model="m", prompt="a", best_of=0)).choices) == 1
+
+
 def test_echo(run: Any, ollama: Any) -> None:
     echoing(ollama, "/api/generate")
     reply = run(lambda client: client.completions.create(model="m", prompt="ab", echo=True))
