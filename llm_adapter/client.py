@@ -104,6 +104,9 @@ class _Adapter:
         return {"X-Stainless-Lang": headers["X-Stainless-Lang"]} if self._connection.foreign else headers
 
     def _build_request(self, options: FinalRequestOptions, *, retries_taken: int = 0) -> httpx2.Request:
+        parser = options.post_parser
+        if callable(parser):  # .parse() builds its reply anew, from a dictionary: what we add to it is one again then
+            options.post_parser = lambda reply: with_attributes(parser(reply))
         options, trip = routing.translated(self._connection, options, (self._custom_headers, self._custom_query))  # type: ignore[attr-defined]
         request = super()._build_request(options, retries_taken=retries_taken)  # type: ignore[misc]
         if request.headers.get("authorization") == f"Bearer {NO_KEY}":

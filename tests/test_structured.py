@@ -97,6 +97,7 @@ def test_parse(run: Any, ollama: Any) -> None:
     ollama.answer("/api/chat", body=said(GOOD))
     reply = run(lambda client: client.chat.completions.parse(model="m", messages=HI, response_format=Person))
     assert reply.choices[0].message.parsed == Person(name="Ana", age=30)
+    assert (reply.ollama.total_duration, reply.adapter.structured_output["validated"]) == (9, True)
     assert ollama.sent["format"]["additionalProperties"] is False
 
 
