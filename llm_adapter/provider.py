@@ -34,6 +34,7 @@ class Report:
     requested_model: str | None = None
     notes: dict[str, list[str]] = field(default_factory=dict)  # emulated, ignored, left_out, changed
     structured_output: Json | None = None  # enforced, validated, repaired
+    left_out_messages: int = 0  # by overflow = "truncate", over all attempts
 
     def note(self, kind: str, what: str) -> None:
         """Remember one thing, once."""

@@ -98,6 +98,11 @@ PROFILES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ({"think": False}, {"reasoning_effort": "high"}, {"think": "high"}),
     ({"options": {"top_k": 5}}, {"extra_body": {"top_k": 9}}, {"options": {"top_k": 9}}),
     ({"sampling_defaults": "openai"}, {}, {"options": {"temperature": 1.0, "top_p": 1.0}}),  # P18
+    (
+        {"sampling_defaults": "openai", "options": {"temperature": 0.2}},
+        {},
+        {"options": {"temperature": 0.2, "top_p": 1.0}},
+    ),
     ({"sampling_defaults": "openai"}, {"temperature": 0}, {"options": {"temperature": 0, "top_p": 1.0}}),
     ({"overflow": "allow", "shift": False}, {}, {"truncate": True, "shift": False}),
 ]

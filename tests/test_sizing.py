@@ -100,6 +100,8 @@ def test_truncate_leaves_out_the_oldest_turns(server: str, run: Any, ollama: Any
     assert ollama.sent["messages"][-1]["content"] == "Hello"
     assert reply.adapter.changed
     assert all("left out" in one for one in reply.adapter.changed)
+    # One figure for all attempts: what did not arrive is what is told.
+    assert reply.adapter.changed == [f"messages: the oldest {len(TURNS) - len(ollama.sent['messages'])} left out"]
 
 
 @pytest.mark.parametrize("overflow", ["error", "truncate"])

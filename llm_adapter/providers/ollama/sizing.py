@@ -20,6 +20,8 @@ from llm_adapter.rows import AdapterWarning
 SMALLEST = 8192  # tokens: below it, the second question would load the model anew
 REPLY = 1024  # tokens kept free for a reply of which no length is asked for
 
+_LEFT_OUT = "messages: the oldest "
+
 _sizes: dict[tuple[str, str], int] = {}
 _lock = threading.Lock()
 
@@ -115,7 +117,10 @@ def shortened(call: Call, refusal: Rejected) -> Call:
     kept, dropped = trim_messages(messages, _budget(call, refusal.error, messages))
     if not dropped:
         raise refusal
-    call.report.note("changed", f"messages: the oldest {len(dropped)} left out")
+    left_out = call.report.left_out_messages = call.report.left_out_messages + len(dropped)
+    changed = call.report.notes.setdefault("changed", [])
+    # One note for all attempts: each leaves out more of what the one before kept.
+    changed[:] = [one for one in changed if not one.startswith(_LEFT_OUT)] + [f"{_LEFT_OUT}{left_out} left out"]
     return replace(call, body={**call.body, "messages": kept})
 
 

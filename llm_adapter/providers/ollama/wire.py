@@ -24,8 +24,8 @@ def request(rows: Rows, call: Call, native: Json) -> Json:
     if isinstance(settings.num_ctx, int):  # "auto" has become a number before (sizing.sized)
         options["num_ctx"] = settings.num_ctx
     if settings.sampling_defaults == "openai":
-        # OpenAI's own defaults, for parity: Ollama's are the model's, or 0.8 and 0.9.
-        options |= {"temperature": 1.0, "top_p": 1.0}
+        # OpenAI's own defaults, for parity: Ollama's are the model's, or 0.8 and 0.9. What the profile says wins.
+        options = {"temperature": 1.0, "top_p": 1.0, **options}
     native = {"model": call.body.get("model", ""), **native, "options": options}
     if settings.keep_alive is not None:
         native["keep_alive"] = settings.keep_alive
