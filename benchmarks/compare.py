@@ -39,7 +39,12 @@ TARGETS: Mapping[str, Mapping[str, float]] = {
 }
 SHORT, LONG = 1, 257  # pieces of text of the two streams whose difference is the cost of a chunk
 MESSAGES: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Tell me about the sea."}]
-_ADDED = "import time, openai; begun = time.process_time(); import llm_adapter; print(time.process_time() - begun)"
+_ADDED = """
+import time, openai
+begun = time.process_time()
+from llm_adapter import OpenAI
+print(time.process_time() - begun)
+"""
 _FOREIGN = ("OPENAI_", "OLLAMA_", "LLM_ADAPTER_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 Cost: TypeAlias = dict[str, float]  # column to seconds of CPU

@@ -1,32 +1,36 @@
-"""The `openai` SDK's clients, by configuration on OpenAI, any /v1 server, native Ollama or an embedded llama.cpp."""
+"""The `openai` SDK's clients, by configuration on OpenAI, any /v1 server, native Ollama or an embedded llama.cpp.
+
+Names are loaded when they are first asked for: the command line and the pytest plugin do not wait for the SDK.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from llm_adapter.client import AsyncOpenAI, OpenAI
-from llm_adapter.context import Count, count_tokens, trim_messages
-from llm_adapter.fingerprints import embedding_fingerprint
-from llm_adapter.provider import (
-    Address,
-    Call,
-    Endpoint,
-    Events,
-    Flow,
-    NativeReply,
-    NativeRequest,
-    Provider,
-    Rejected,
-    SettingsError,
-    Started,
-)
-from llm_adapter.rows import AdapterWarning
-
 if TYPE_CHECKING:
+    from llm_adapter.client import AsyncOpenAI, OpenAI
+    from llm_adapter.context import Count, count_tokens, trim_messages
+    from llm_adapter.fingerprints import embedding_fingerprint
+    from llm_adapter.provider import (
+        Address,
+        Call,
+        Endpoint,
+        Events,
+        Flow,
+        NativeReply,
+        NativeRequest,
+        Provider,
+        Rejected,
+        SettingsError,
+        Started,
+    )
+    from llm_adapter.rows import AdapterWarning
     from llm_adapter.settings import Settings
 
+    Client, AsyncClient = OpenAI, AsyncOpenAI
+
 __version__ = "0.1.0"
-Client, AsyncClient = OpenAI, AsyncOpenAI
 
 __all__ = [
     "AdapterWarning",
@@ -52,12 +56,37 @@ __all__ = [
     "trim_messages",
 ]
 
+_HOMES = {
+    "client": ("AsyncOpenAI", "OpenAI"),
+    "context": ("Count", "count_tokens", "trim_messages"),
+    "fingerprints": ("embedding_fingerprint",),
+    "provider": (
+        "Address",
+        "Call",
+        "Endpoint",
+        "Events",
+        "Flow",
+        "NativeReply",
+        "NativeRequest",
+        "Provider",
+        "Rejected",
+        "SettingsError",
+        "Started",
+    ),
+    "rows": ("AdapterWarning",),
+    "settings": ("Settings",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+_OTHER_NAMES = {"Client": "OpenAI", "AsyncClient": "AsyncOpenAI"}
+
 
 def __getattr__(name: str) -> Any:
-    """`Settings`, when it is asked for: building its model is a third of what importing the package would cost."""
-    if name != "Settings":
+    own = _OTHER_NAMES.get(name, name)
+    if own not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from llm_adapter.settings import Settings
+    globals()[name] = value = getattr(import_module(f"{__name__}.{_HOME[own]}"), own)
+    return value
 
-    globals()[name] = Settings
-    return Settings
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -63,7 +63,7 @@ def translated(
     body = _body(options)
     asked = body.get("model")
     origin, given = connection, body
-    connection, body = _destination(origin, given)
+    connection, body = destination(origin, given)
     if origin.plain and connection is origin and body is given and (body is options.json_data or origin.unknown):
         return _carried(connection, options)
     if connection.routed:
@@ -112,7 +112,7 @@ def _body(options: FinalRequestOptions) -> Json:
     return body if isinstance(body, dict) else {}
 
 
-def _destination(connection: Connection, body: Json) -> tuple[Connection, Json]:
+def destination(connection: Connection, body: Json) -> tuple[Connection, Json]:
     """Where the call's model lives, and the body with the model's real name.
 
     "ollama/x", "ollama:x" and "openai/x" name a provider; any other prefix is part of the name, for tags contain ":"

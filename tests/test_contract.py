@@ -152,8 +152,8 @@ def below(*names: str) -> list[str]:
     return [module for module in MODULES if module in roots or module.startswith(tuple(f"{root}." for root in roots))]
 
 
-TOOLS = below("cli", "doctor", "migrate", "testing", "verify")
-CLIENT = below("client", "management", "managing", "transfers", "bridge")
+TOOLS = below("cli", "doctor", "explanation", "migrate", "parity", "testing", "verify")
+CLIENT = below("client", "management", "managing", "transfers", "bridge", "shadow")
 REQUESTS = below("routing", "transport", "connection", "proxies", "options", "extras")
 PROVIDERS = below("providers")
 # Everything else serves the providers and the settings: exchange, provider, rows, repair, errors, dialects, hosts ...

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from llm_adapter import routing
 from llm_adapter.cli.choice import CHAT
-from llm_adapter.cli.explanation import PATHS, Explanation, explanation
 from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import console, harmless, print_json, print_verbose, say
+from llm_adapter.explanation import PATHS, Explanation, explanation
 from llm_adapter.provider import Json
 from llm_adapter.responses.params import RESPONSES
 

@@ -14,7 +14,7 @@ from llm_adapter.exchange import Exchange
 from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejected, Report
 from llm_adapter.providers.ollama.params import CHAT, COMPLETIONS, EMBEDDINGS
 from llm_adapter.responses.params import RESPONSES
-from llm_adapter.routing import _destination
+from llm_adapter.routing import destination
 from llm_adapter.rows import AdapterWarning, Row, Rows
 
 PATHS = ("/chat/completions", "/completions", "/embeddings", "/responses")
@@ -97,7 +97,7 @@ def explanation(connection: Connection, path: str, body: Json) -> Explanation:
     extra = body.get("extra_body")
     if isinstance(extra, dict):  # a call site's own keyword: the SDK merges it the same way
         body = {**{name: value for name, value in body.items() if name != "extra_body"}, **extra}
-    connection, body = _destination(connection, body)
+    connection, body = destination(connection, body)
     report = Report(connection.provider.name, asked)
     call = Call("POST", path, body, connection.effective, id="0" * 32, created=0, report=report)
     told = Explanation(connection, call)
