@@ -55,8 +55,8 @@ class Explanation:
 
     def verdicts(self) -> list[Verdict]:
         """Of every parameter, in the call's order."""
-        rows = _rows(self.connection, self.call.path)
-        return [self._verdict(name, value, rows.get(name)) for name, value in self.call.body.items()]
+        known = rows(self.connection, self.call.path)
+        return [self._verdict(name, value, known.get(name)) for name, value in self.call.body.items()]
 
     def _verdict(self, name: str, value: Any, row: Row | None) -> Verdict:
         if self.refusal is not None and self.refusal.error["param"] == name:
@@ -141,7 +141,7 @@ def _loads(request: NativeRequest) -> bool:
     return request.path == "/api/generate" and "prompt" not in (request.body or {})
 
 
-def _rows(connection: Connection, path: str) -> Rows:
+def rows(connection: Connection, path: str) -> Rows:
     """The rows that the code goes by; none where everything is passed on."""
     name = connection.provider.name
     if responses.serves(path):

@@ -139,6 +139,7 @@ class Settings(BaseModel):
     n_gpu_layers: int | None = Field(None, description="layers to put on the GPU (embedded); all that fit by default")
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _profile: str | None = PrivateAttr(None)
 
     def __init__(self, **fields: Any) -> None:
         known = type(self).model_fields
@@ -169,6 +170,11 @@ class Settings(BaseModel):
         return self._origins.get(field, "default")
 
     @property
+    def profile(self) -> str | None:
+        """The name of the profile that they were loaded from."""
+        return self._profile
+
+    @property
     def configured(self) -> bool:
         """Whether anything at all was chosen; if not, a client behaves exactly like `openai`."""
         return bool(self.model_fields_set)
@@ -179,9 +185,10 @@ class Settings(BaseModel):
             return self.models[name]
         return name if name in self.models.values() else self.models.get("*", name)
 
-    def located(self, origins: Mapping[str, str]) -> Settings:
+    def located(self, origins: Mapping[str, str], profile: str | None = None) -> Settings:
         """This value, knowing where its fields came from."""
         copy = self.model_copy()
+        copy._profile = profile or self._profile
         copy._origins = {**self._origins, **origins}  # a copy shares the dictionary of what it was made from
         return copy
 

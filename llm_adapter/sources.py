@@ -66,7 +66,7 @@ def load(
     except SettingsError as error:
         named = "; ".join(f"{name} from {merged[name].source}" for name in error.fields if name in merged)
         raise SettingsError(f"{error} ({named})" if named else str(error), error.fields) from None
-    return settings.located({name: field.source for name, field in merged.items()})
+    return settings.located({name: field.source for name, field in merged.items()}, chosen)
 
 
 def profiles(environ: Mapping[str, str]) -> list[str]:

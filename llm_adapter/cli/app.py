@@ -18,6 +18,7 @@ from llm_adapter.cli.doctor import doctor
 from llm_adapter.cli.embed import embed
 from llm_adapter.cli.explain import explain
 from llm_adapter.cli.failures import explained
+from llm_adapter.cli.scan import scan
 from llm_adapter.cli.screen import console, say
 from llm_adapter.cli.verify import verify
 from llm_adapter.rows import AdapterWarning
@@ -31,6 +32,7 @@ app.command()(demo)
 app.command()(chat)
 app.command()(embed)
 app.add_typer(models.app, name="models")
+app.command()(scan)
 app.command()(explain)
 app.command()(doctor)
 app.command()(verify)

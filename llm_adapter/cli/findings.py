@@ -1,0 +1,99 @@
+"""How a scan is shown to people: by file, with what the target does not simply take below each call."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from rich.console import Console
+
+from llm_adapter.cli.doctor import line
+from llm_adapter.cli.screen import say
+from llm_adapter.migrate.findings import Finding
+from llm_adapter.migrate.rules import RULES, VERDICTS
+from llm_adapter.migrate.scanning import Scan
+
+_LEVELS = {"error": "bold red", "warning": "yellow", "note": ""}
+_VERDICTS = {"refused": "bold red", "left out": "yellow", "ignored": "yellow", "emulated": "cyan", "passed on": "cyan"}
+_WIDTH = max(map(len, RULES))
+
+
+def show(screen: Console, scan: Scan) -> None:
+    """All findings, the counts, and what to do next."""
+    for path, group in groupby(scan.findings, key=lambda one: one.place.path):
+        screen.print(path, style="bold")
+        found = list(group)
+        column = max(len(one.place.within) for one in found)
+        for one in found:
+            _finding(screen, one, column)
+        screen.print()
+    _summary(screen, scan)
+    _next(screen, scan)
+
+
+def _finding(screen: Console, one: Finding, column: int) -> None:
+    text = _call(one) if one.kind == "call" else one.subject
+    likely = "" if one.certain else " (likely)"
+    message = f"  {one.message}" if one.message and one.kind != "call" else ""
+    style = _LEVELS[RULES[one.kind].level]
+    line(screen, one.kind, style, one.place.within, f"{text}{likely}{message}", column, indent=2, width=_WIDTH)
+    for name, verdict, note in _judged(one):
+        told = f"{name}: {note}" if note else name
+        line(screen, "", "", "", f"  {verdict}  {told}", column, _VERDICTS[verdict], indent=2, width=_WIDTH)
+
+
+def _call(one: Finding) -> str:
+    names = [part.name for part in one.parameters]
+    return f"{one.subject}({', '.join([*names, *['**'] * one.more])})"
+
+
+def _judged(one: Finding) -> list[tuple[str, str, str]]:
+    """What is not simply taken: the call as a whole, then its arguments."""
+    found = [(part.name, part.verdict, part.note) for part in one.parameters if part.verdict in _VERDICTS]
+    if "verdict" in one.details:
+        found.insert(0, (one.subject, str(one.details["verdict"]), one.message))
+    return found
+
+
+def _summary(screen: Console, scan: Scan) -> None:
+    calls = scan.calls
+    likely = sum(not one.certain for one in calls)
+    where = f"{_counted(len({one.place.path for one in calls}), 'file')} of {scan.files}"
+    screen.print(
+        f"{_counted(len(calls), 'call site')} in {where}{f', {likely} of them likely' if likely else ''}", style="bold"
+    )
+    verdicts = ", ".join(f"{count} {name}" for name, count in scan.verdicts().items())
+    if verdicts:
+        say(screen, f"on {scan.target.title}: {verdicts}")
+    if scan.target.assumed:
+        say(
+            screen,
+            "No profile is configured: this is Ollama. `llm-adapter config init` writes a file; --profile chooses.",
+        )
+    if scan.unreadable:
+        say(screen, f"{_counted(len(scan.unreadable), 'file')} not scanned", "yellow")
+
+
+def _next(screen: Console, scan: Scan) -> None:
+    """What each kind of finding asks for, the gravest first."""
+    given = [VERDICTS[name] for name in scan.verdicts() if name in VERDICTS]
+    kinds = [one.kind for one in scan.findings if one.kind != "call" and not one.details.get("ours")]
+    counts = {kind: kinds.count(kind) for kind in RULES if kind in kinds}
+    counts |= {VERDICTS[name]: count for name, count in scan.verdicts().items() if name in VERDICTS}
+    order = sorted((kind for kind in RULES if kind in {*kinds, *given}), key=_gravity)
+    asking = [kind for kind in order if not RULES[kind].help.startswith("Nothing")]
+    if asking:
+        screen.print("\nnext", style="bold")
+    unmapped = dict.fromkeys(f'"{one.subject}" = "..."' for one in scan.findings if one.kind == "unmapped-model")
+    for kind in asking:
+        text = RULES[kind].help
+        if kind == "unmapped-model":
+            text = f"{text.rstrip('.')}: models = {{ {', '.join(unmapped)} }}"
+        line(screen, kind, _LEVELS[RULES[kind].level], str(counts[kind]), text, 4, indent=2, width=_WIDTH)
+
+
+def _gravity(kind: str) -> int:
+    return list(_LEVELS).index(RULES[kind].level)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,111 @@
+"""`llm-adapter scan PATH --fix`: shows the swap of imports as a diff, asks, and writes."""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from llm_adapter.cli.screen import console, harmless, say
+from llm_adapter.migrate.swap_files import Change, Part, Plan, planned
+from llm_adapter.migrate.swap_write import uncommitted, write
+
+_STYLES = {"---": "bold", "+++": "bold", "@@": "cyan", "-": "red", "+": "green"}
+_NEXT = "Next: run your formatter (the order of imports is its job), require `llm_adapter`, and run your tests."
+
+
+def fix(paths: Sequence[Path], *, yes: bool) -> int:
+    """Swap the imports of these files and folders. The exit status: 0 if all is done, 1 if something is left.
+
+    Without `yes` a person is asked, once for all files; where there is no terminal to ask, nothing is written.
+    """
+    screen = console()
+    plan = planned(paths)
+    for change in plan.changes:
+        _show(screen, change)
+    _tell(screen, plan)
+    left = bool(plan.by_hand or plan.failed)
+    if not plan.changes:
+        say(screen, "nothing to swap")
+        return int(left)
+    if dirty := len(uncommitted(plan.changes)):
+        say(
+            screen,
+            f"{_counted(dirty, 'file')} of these {'has' if dirty == 1 else 'have'} uncommitted changes",
+            "yellow",
+        )
+    if not _agreed(len(plan.changes), yes):
+        return 1
+    return int(not _written(screen, plan.changes) or left)
+
+
+def _agreed(count: int, yes: bool) -> bool:
+    files = _counted(count, "file")
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        say(console(stderr=True), f"llm-adapter: nothing is written: --yes changes the {files} without a question")
+        return False
+    if typer.confirm(f"Change {files}?"):
+        return True
+    say(console(stderr=True), "nothing is written")
+    return False
+
+
+def _written(screen: Console, changes: Sequence[Change]) -> bool:
+    """Whether all of them are."""
+    done = sum(map(_changed, changes))
+    say(screen, f"changed {_counted(done, 'file')}", "bold")
+    if done:
+        say(screen, _NEXT)
+    return done == len(changes)
+
+
+def _changed(change: Change) -> bool:
+    try:
+        write(change)
+    except OSError as error:
+        say(console(stderr=True), f"llm-adapter: {change.path} is not changed: {error.strerror or error}")
+        return False
+    return True
+
+
+def _show(screen: Console, change: Change) -> None:
+    for part in change.parts:
+        for line in _diff(change.path, part):
+            style = next((style for mark, style in _STYLES.items() if line.startswith(mark)), None)
+            screen.print(harmless(line), style=style)
+
+
+def _diff(path: Path, part: Part) -> Iterator[str]:
+    """The lines of a unified diff, without their ends."""
+    name = str(path) if part.cell is None else f"{path} cell {part.cell}"
+    before, after = (text.removesuffix("\n").split("\n") for text in (part.before, part.after))
+    return difflib.unified_diff(before, after, name, name, lineterm="")
+
+
+def _tell(screen: Console, plan: Plan) -> None:
+    """What is left to a person, and why the rest stays."""
+    if plan.by_hand:
+        screen.print("\nBy hand:" if plan.changes else "By hand:", style="bold yellow")
+    for place, hand in plan.by_hand:
+        say(screen, f"{place}  {hand.reason}")
+        for line in hand.write:
+            screen.print(f"    {line}", style="green")
+    for path, reason in plan.failed:
+        say(screen, f"{path} cannot be read: {reason}", "yellow")
+    if plan.kept:
+        where = ", ".join([*map(str, plan.kept[:3]), *["..."] * (len(plan.kept) > 3)])
+        stay = "stays" if len(plan.kept) == 1 else "stay"
+        text = f"{stay} the SDK's, for types and `isinstance` only: our clients pass there"
+        say(screen, f"{_counted(len(plan.kept), 'import')} {text} ({where})", "dim")
+    counts = _counted(len(plan.changes), "file"), _counted(len(plan.by_hand), "place")
+    say(screen, f"\n{counts[0]} to swap, {counts[1]} by hand", "bold")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,93 @@
+"""`llm-adapter scan`: what a code base asks of OpenAI, where, and what becomes of it on a profile. Nothing is run."""
+
+from __future__ import annotations
+
+from enum import Enum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llm_adapter import routing
+from llm_adapter.cli.options import AsJson, Profile
+from llm_adapter.cli.screen import console, print_json, say
+from llm_adapter.provider import SettingsError
+from llm_adapter.settings import Settings
+
+if TYPE_CHECKING:  # the command line starts without what only this command needs
+    from llm_adapter.migrate.scanning import Scan
+    from llm_adapter.migrate.verdicts import Target
+
+
+class FailOn(str, Enum):
+    """A verdict that fails the scan."""
+
+    refused = "refused"
+    left_out = "left-out"
+    ignored = "ignored"
+    emulated = "emulated"
+    never = "never"
+
+
+def scan(
+    paths: Annotated[list[Path], typer.Argument(exists=True, help="Files, notebooks and folders.", metavar="PATH...")],
+    profile: Profile = None,
+    as_json: AsJson = False,
+    as_sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0, for code hosts and editors.")] = False,
+    fail_on: Annotated[
+        list[FailOn] | None, typer.Option(help="Exit with 1 if a call gets this verdict; again for another.")
+    ] = None,
+    fix: Annotated[bool, typer.Option("--fix", help="Swap the imports instead: shows a diff, asks, writes.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --fix: do not ask.")] = False,
+) -> None:
+    """Find every OpenAI client, call and model in a code base, and what becomes of each call on a profile."""
+    if as_json and as_sarif:
+        raise typer.BadParameter("give either --json or --sarif", param_hint="--sarif")
+    if find_spec("libcst") is None:
+        raise SettingsError("scan needs the extra `migrate`: pip install 'llm_adapter[migrate]'")
+    if fix and (as_json or as_sarif or fail_on):
+        raise typer.BadParameter("--fix shows a diff: it takes no --json, --sarif, --fail-on", param_hint="--fix")
+    if fix:
+        from llm_adapter.cli.fix import fix as swap
+
+        raise typer.Exit(swap(paths, yes=yes))
+    if yes:
+        raise typer.BadParameter("--yes goes with --fix", param_hint="--yes")
+    found = _scanned(paths, profile)
+    _print(found, as_json, as_sarif)
+    failing = {one.value.replace("-", " ") for one in fail_on or ()}
+    raise typer.Exit(bool(failing & found.verdicts().keys()))
+
+
+def _scanned(paths: list[Path], profile: str | None) -> Scan:
+    from llm_adapter.migrate.scanning import scan as scanned
+
+    found = scanned(paths, _target(profile))
+    for path, reason in found.unreadable.items():
+        say(console(stderr=True), f"llm-adapter: {path} is not scanned: {reason}")
+    return found
+
+
+def _target(profile: str | None) -> Target:
+    """The profile's destination; Ollama, while there is no configuration at all."""
+    from llm_adapter.migrate.verdicts import Target
+
+    settings = Settings.load(profile=profile)
+    if not settings.configured:
+        return Target(routing.resolve(None, Settings(provider="ollama"), {}), "ollama", assumed=True)
+    connection = routing.resolve(None, settings, {})
+    return Target(connection, settings.profile or connection.provider.name)
+
+
+def _print(found: Scan, as_json: bool, as_sarif: bool) -> None:
+    if as_json:
+        print_json(found.json())
+    elif as_sarif:
+        from llm_adapter.migrate.sarif import sarif
+
+        print_json(sarif(found))
+    else:
+        from llm_adapter.cli.findings import show
+
+        show(console(), found)
