@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,6 +73,24 @@ def async_client(settings: Settings, loop: asyncio.AbstractEventLoop) -> Iterato
     client = AsyncOpenAI(settings=settings, max_retries=0)
     yield client
     loop.run_until_complete(client.close())
+
+
+@pytest.fixture
+def guide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], dict[str, Any]]:
+    """Runs the migration guide's recipe for a framework, its profiles moved to the embedded llama.cpp; what it made."""
+    text = (Path(__file__).parent.parent / "migration_guide.md").read_text("utf-8")
+
+    def run(name: str) -> dict[str, Any]:
+        (profiles,) = re.findall(r"<!-- file: llm_adapter.toml -->\n```toml\n(.*?)^```", text, re.M | re.S)
+        (recipe,) = re.findall(rf"<!-- framework: {name} -->\n```python\n(.*?)^```", text, re.M | re.S)
+        (tmp_path / "llm_adapter.toml").write_text(profiles, "utf-8")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("LLM_ADAPTER_PROVIDER", "embedded")
+        namespace: dict[str, Any] = {}
+        exec(compile(recipe, "migration_guide.md", "exec"), namespace)
+        return namespace
+
+    return run
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -27,6 +27,7 @@ class Row:
     requires: str  # requirements, separated by spaces
     tests: str
     shown: tuple[str, ...]
+    also: tuple[str, ...] = ()  # tests of this repository, which have a conftest of their own
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,10 @@ def measured(name: str, row: Row) -> Result:
     except subprocess.CalledProcessError as error:
         print(error.stdout, file=sys.stderr)
         return Result(("-",) * len(row.shown), 0, 1)
-    passed, failed = run(python, row.tests)
+    counts = [run(python, [HERE / row.tests])]
+    if row.also:
+        counts.append(run(python, sorted(path for one in row.also for path in ROOT.glob(one))))
+    passed, failed = (sum(column) for column in zip(*counts, strict=True))
     return Result(tuple(version(python, one) for one in row.shown), passed, failed)
 
 
@@ -77,7 +81,7 @@ def _call(command: list[str]) -> None:
     subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def run(python: Path, tests: str) -> tuple[int, int]:
+def run(python: Path, tests: Iterable[Path]) -> tuple[int, int]:
     """How many tests passed and failed. What failed is printed."""
     report = python.parent.parent / "report.xml"
     report.unlink(missing_ok=True)
@@ -85,7 +89,7 @@ def run(python: Path, tests: str) -> tuple[int, int]:
     warnings = ["-W", "default", "-W", "error::llm_adapter.AdapterWarning"]
     pytest = [str(python), "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *warnings]
     done = subprocess.run(
-        [*pytest, f"--junitxml={report}", str(HERE / tests)],
+        [*pytest, f"--junitxml={report}", *map(str, tests)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

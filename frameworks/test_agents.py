@@ -70,3 +70,8 @@ def test_tool_call_stream(run, agent):
     output, (call,) = run(main())
     assert output == SUNNY
     assert (call.name, call.arguments.replace(" ", "")) == ("get_weather", '{"city":"Paris"}')
+
+
+def test_guide(guide, loop, capsys):
+    guide("agents")
+    assert capsys.readouterr().out == "The capital of France is Paris.\n"

@@ -74,3 +74,8 @@ def test_tool_call_named_async(run, async_client):
         return await patched.create(response_model=get_weather, max_retries=1, **ask(PARIS))
 
     assert run(main()).city == "Paris"
+
+
+def test_guide(guide):
+    made = guide("instructor")
+    assert (made["person"].name, made["person"].age) == ("Ana", 30)

@@ -98,3 +98,9 @@ def test_embeddings(client, async_client):
         check_embedding_ctx_length=False,
     )
     assert [len(vector) for vector in embeddings.embed_documents(["The sky is blue", "A dog is an animal"])] == [96, 96]
+
+
+def test_guide(guide, capsys):
+    made = guide("langchain")
+    assert capsys.readouterr().out == "The capital of France is Paris.\n"
+    assert len(made["embeddings"].embed_query("The sky is blue")) > 10

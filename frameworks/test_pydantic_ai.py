@@ -68,3 +68,8 @@ def test_structured_output_by_tool(model):
 
     output = ToolOutput(weather, name="get_weather", description="Get the current weather for a city")
     assert Agent(model, output_type=output).run_sync(PARIS).output == "Paris"
+
+
+def test_guide(guide, loop, capsys):
+    guide("pydantic_ai")
+    assert capsys.readouterr().out == "The capital of France is Paris.\n"

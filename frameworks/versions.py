@@ -1,7 +1,7 @@
 """The supported versions of the `openai` SDK, oldest to newest, each in an environment of its own.
 
 2.45 is the floor and runs on httpx; 3.0 brought httpx2; 3.3.0 is what instructor resolves to. "floors" has every
-dependency at the oldest version that pyproject.toml allows.
+dependency at the oldest version that pyproject.toml allows. The pytest plugin's own tests are run on each, too.
 
     python frameworks/versions.py [floors] [2.45] [2.54] [3.0] [3.3.0] [3.52.0]
 """
@@ -19,7 +19,10 @@ PINS = {
     "3.52.0": "openai==3.52.0",
 }
 SHOWN = ("openai", "httpx2", "pydantic", "xllamacpp")
-ROWS = {name: Row(pins, "test_openai.py", SHOWN) for name, pins in PINS.items()}
+PLUGIN = "pytest-xdist pytest-httpx2 requests trio"  # what the plugin's tests stand beside
+ROWS = {
+    name: Row(f"{pins} {PLUGIN}", "test_openai.py", SHOWN, ("tests/test_plugin*.py",)) for name, pins in PINS.items()
+}
 
 if __name__ == "__main__":
     raise SystemExit(main(ROWS, ["pinned", *SHOWN]))

@@ -14,12 +14,13 @@ from typing import Any, TypeAlias
 
 from llm_adapter.flows import Steps
 from llm_adapter.provider import Call, Json, Rejected
-from llm_adapter.repair import CHOICES, tool_call_id
+from llm_adapter.repair import CHOICES, Interrupted, tool_call_id
 from llm_adapter.rows import AdapterWarning
 from llm_adapter.structured import Wanted, broken, correction, unfenced, wanted
 from llm_adapter.tools import NO_TOOLS, Plan, forced_call, plan, recovered
 
 NO_CALL = "it has to be one call of an allowed tool"
+NO_END = "it did not come to an end"
 
 # Sends the conversation with these turns at its end; the result is a completion of one choice.
 Ask: TypeAlias = Callable[[list[Json]], Steps[Json]]
@@ -59,7 +60,13 @@ def answered(asked: Asked, ask: Ask) -> Steps[Json]:
     turns: list[Json] = []
     corrections = asked.call.settings.corrections
     for attempt in range(corrections + 1):
-        whole = yield from ask(turns)
+        try:
+            whole = yield from ask(turns)
+        except Interrupted:
+            if not asked.judged or attempt == corrections:
+                raise
+            turns = [*turns, *correction({}, [NO_END])]
+            continue
         if not whole["choices"]:  # whatever the server means by that, it is no reply to hold against anything
             return whole
         said = whole["choices"][0]["message"]

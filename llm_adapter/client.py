@@ -9,7 +9,6 @@ Source: openai-python src/openai/_base_client.py and _client.py, v3.52.0; tests/
 
 from __future__ import annotations
 
-import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -22,10 +21,11 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import ValidationError
 
 from llm_adapter import routing
-from llm_adapter.connection import NO_KEY, Connection, bound, without_ambient
+from llm_adapter.connection import NO_KEY, Connection, bound, connect, without_ambient
 from llm_adapter.extras import with_attributes
 from llm_adapter.proxies import http_client
 from llm_adapter.sending import asent, sent
+from llm_adapter.signatures import shown
 from llm_adapter.transport import EXTENSION, RoundTrip
 
 if TYPE_CHECKING:
@@ -36,35 +36,13 @@ if TYPE_CHECKING:
     from llm_adapter.management import AsyncModels, Models
     from llm_adapter.options import AsyncClientOptions, AsyncCopyOptions, ClientOptions, CopyOptions
     from llm_adapter.settings import Settings
+    from llm_adapter.shadow.sampling import Shadow
 
 ResponseT = TypeVar("ResponseT")
-MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
 # Replies whose strict validation gives an object equal to the SDK's field-by-field construction, which
 # tests/test_fast.py proves: some 5 µs a chunk instead of 130.
 FAST: frozenset[Any] = frozenset({ChatCompletion, ChatCompletionChunk, Completion})
-
-
-def _shown(method: MethodT) -> MethodT:
-    """The method as introspection is to see it: the SDK's parameters in the place of `**options`, and ours.
-
-    Annotations are read with the names of the module that `__wrapped__` leads to, which is the SDK's.
-    """
-    base = openai.AsyncOpenAI if method.__qualname__.startswith("Async") else openai.OpenAI
-    theirs = getattr(base, method.__name__)
-    ours: dict[str, Any] = {"profile": str | None, "settings": Any}
-    signature = inspect.signature(theirs)
-    added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ours[name]) for name in ours
-    ]
-    shown = {
-        "__wrapped__": theirs,
-        "__annotations__": {**inspect.get_annotations(theirs), **ours},
-        "__signature__": signature.replace(parameters=[*signature.parameters.values(), *added]),
-    }
-    for name, value in shown.items():
-        setattr(method, name, value)
-    return method
 
 
 class _Adapter:
@@ -72,11 +50,16 @@ class _Adapter:
 
     _connection: Connection
     _given: frozenset[str]  # the arguments that are the caller's own, in a copy too
+    _shadow: Shadow | None = None  # who gets a share of the calls, too
 
     def _resolve(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> dict[str, Any]:
         """Find the destination; the arguments for the SDK's constructor."""
         self._connection = connection = routing.resolve(profile, settings, options)
         self._given = _given(options)
+        if connection.settings.shadow is not None:
+            from llm_adapter.shadow.sampling import shadow_of
+
+            self._shadow = shadow_of(connection)
         if connection.base_url is not None:
             options["base_url"] = connection.base_url
         if connection.api_key is not None or options.get("api_key") == NO_KEY:
@@ -98,6 +81,21 @@ class _Adapter:
         """The settings in force, as they were configured."""
         return self._connection.settings
 
+    @property
+    def base_url(self) -> httpx2.URL:
+        return cast("httpx2.URL", super().base_url)  # type: ignore[misc]
+
+    @base_url.setter
+    def base_url(self, url: httpx2.URL | str) -> None:
+        """Go to another host from now on. A key that the configuration chose for the old one does not follow."""
+        if self.settings.configured:
+            key = vars(self)["api_key"] if "api_key" in self._given else None
+            self._connection = connect(self.settings, os.environ, base_url=str(url), api_key=key)
+            vars(self)["api_key"] = self._connection.api_key or os.environ.get("OPENAI_API_KEY") or NO_KEY
+            self._disown({**vars(self), "default_headers": self._custom_headers, "base_url": url})
+            url = self._connection.base_url or url
+        openai.OpenAI.base_url.fset(self, url)  # type: ignore[attr-defined]
+
     def platform_headers(self) -> dict[str, str]:
         headers = cast("dict[str, str]", super().platform_headers())  # type: ignore[misc]
         # All but the language tell OpenAI about the machine; no other server asked for that.
@@ -107,6 +105,7 @@ class _Adapter:
         parser = options.post_parser
         if callable(parser):  # .parse() builds its reply anew, from a dictionary: what we add to it is one again then
             options.post_parser = lambda reply: with_attributes(parser(reply))
+        asked = options
         options, trip = routing.translated(self._connection, options, (self._custom_headers, self._custom_query))  # type: ignore[attr-defined]
         request = super()._build_request(options, retries_taken=retries_taken)  # type: ignore[misc]
         if request.headers.get("authorization") == f"Bearer {NO_KEY}":
@@ -115,6 +114,8 @@ class _Adapter:
             request.extensions[EXTENSION] = trip
             trip.attempts = retries_taken + 1
             trip.last = retries_taken >= options.get_max_retries(self.max_retries)  # type: ignore[attr-defined]
+        if self._shadow is not None:
+            self._shadow.sample(self, asked, request, retries_taken)
         return cast("httpx2.Request", request)
 
     def _process_response_data(self, *, data: object, cast_to: type[ResponseT], response: httpx2.Response) -> ResponseT:
@@ -161,7 +162,7 @@ class OpenAI(_Adapter, openai.OpenAI):
     arguments are the SDK's and win over configuration. Raises `SettingsError` for configuration that cannot be used.
     """
 
-    @_shown
+    @shown
     def __init__(
         self, *, profile: str | None = None, settings: Settings | None = None, **options: Unpack[ClientOptions]
     ) -> None:
@@ -169,7 +170,7 @@ class OpenAI(_Adapter, openai.OpenAI):
         super().__init__(**self._resolve(profile, settings, dict(given)))
         self._disown(given)
 
-    @_shown
+    @shown
     def copy(
         self,
         *,
@@ -193,6 +194,13 @@ class OpenAI(_Adapter, openai.OpenAI):
         return Models(self)
 
     def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+        sample = None if self._shadow is None else self._shadow.sample_of(request)
+        if sample is None:
+            return self._answered(request, stream=stream, **kwargs)
+        with sample:
+            return cast("httpx2.Response", sample.seen(self._answered(request, stream=stream, **kwargs)))
+
+    def _answered(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
         trip: RoundTrip | None = request.extensions.get(EXTENSION)
         if trip is None:
             return super()._send_request(request, stream=stream, **kwargs)
@@ -219,7 +227,7 @@ class OpenAI(_Adapter, openai.OpenAI):
 class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
     """`openai.AsyncOpenAI`, on whatever the configuration names. See `OpenAI`."""
 
-    @_shown
+    @shown
     def __init__(
         self, *, profile: str | None = None, settings: Settings | None = None, **options: Unpack[AsyncClientOptions]
     ) -> None:
@@ -227,7 +235,7 @@ class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
         super().__init__(**self._resolve(profile, settings, dict(given)))
         self._disown(given)
 
-    @_shown
+    @shown
     def copy(
         self,
         *,
@@ -250,6 +258,13 @@ class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
         return AsyncModels(self)
 
     async def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+        sample = None if self._shadow is None else self._shadow.sample_of(request)
+        if sample is None:
+            return await self._answered(request, stream=stream, **kwargs)
+        with sample:
+            return cast("httpx2.Response", sample.seen(await self._answered(request, stream=stream, **kwargs)))
+
+    async def _answered(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
         trip: RoundTrip | None = request.extensions.get(EXTENSION)
         if trip is None:
             return await super()._send_request(request, stream=stream, **kwargs)

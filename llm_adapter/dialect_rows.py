@@ -21,6 +21,7 @@ _LMSTUDIO = "lmstudio-ai/docs 3_openai-compat/chat-completions.md, 51c92c69"
 
 PASSED = honoured("passed on")
 _UNLISTED = honoured("passed on; not among the parameters that LM Studio documents", source=_LMSTUDIO)
+_MESSAGES = "passed on; leading system and developer messages become one"
 _LABEL = ignored("only labels the request at OpenAI; the reply is the same")
 _CACHE = ignored("the server caches by prefix on its own")
 _MANY = emulated("as many requests, side by side; a seed is counted up", count)
@@ -69,7 +70,8 @@ def _rows(names: Iterable[str], row: Row = PASSED) -> dict[str, Row]:
 _SAMPLING = _rows(("temperature", "top_p", "seed", "frequency_penalty", "presence_penalty", "stop", "logit_bias"))
 
 _CHAT: dict[str, Row] = {
-    **_rows(("messages", "model", "stream", "stream_options")),
+    "messages": honoured(_MESSAGES),
+    **_rows(("model", "stream", "stream_options")),
     **_SAMPLING,
     **_rows(("max_tokens", "max_completion_tokens", "logprobs", "top_logprobs", "reasoning_effort")),
     "response_format": honoured("passed on; the reply is checked, and sent back once if it is wrong"),
@@ -108,7 +110,7 @@ _EMBEDDINGS: dict[str, Row] = {
 _CHOSEN = "none withholds the tools; "
 _OLLAMA_ROWS: dict[str, Rows] = {
     "/chat/completions": {
-        "messages": honoured("passed on; texts in parts are joined, images fetched: Ollama takes parts apart"),
+        "messages": honoured(f"{_MESSAGES}; texts in parts are joined, images fetched: Ollama takes parts apart"),
         "max_completion_tokens": _LENGTH,
         "temperature": honoured("passed on; without it, Ollama's /v1 puts 1.0 in the place of the model's own"),
         "top_p": honoured("passed on; without it, Ollama's /v1 puts 1.0 in the place of the model's own"),
@@ -172,7 +174,7 @@ _VLLM_ROWS: dict[str, Rows] = {
 }
 _LMSTUDIO_ROWS: dict[str, Rows] = {
     "/chat/completions": {
-        "messages": honoured("passed on; images fetched"),
+        "messages": honoured(f"{_MESSAGES}; images fetched"),
         "max_completion_tokens": _LENGTH,
         **_rows(("logprobs", "top_logprobs"), _UNLISTED),
         "reasoning_effort": honoured(

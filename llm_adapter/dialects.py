@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from llm_adapter.dialect_fields import FIELDS
 from llm_adapter.dialect_rows import ROWS
 from llm_adapter.hosts import is_loopback, is_openai
+from llm_adapter.memory import remembered
 from llm_adapter.provider import Call, Json
-from llm_adapter.rows import AdapterWarning, Rows, unsupported
+from llm_adapter.rows import AdapterWarning, Rows, near, unsupported
 
 # What only Ollama's native API understands; `extra_body` is where a call site puts them.
 OLLAMA_ONLY = frozenset(
@@ -53,6 +55,7 @@ class Dialect:
     whole: bool = True  # it takes content in parts, and shows a model the whole of a tool's schema
     ids: bool = False  # it takes token ids, as those of its model
     images: bool = True  # it fetches images that are given by their address
+    shows: bool = True  # it knows GET /models/{id}, and not the list alone
 
     @property
     def where(self) -> str:
@@ -76,11 +79,22 @@ class Dialect:
         rows = self.rows.get(call.path)
         if rows is None:
             return body
+        self._look_over(rows, call, body)
         body = _by_rows(rows, call, body, self.where)
         messages = body.get("messages")
         if isinstance(messages, list) and any(_role(message) == "developer" for message in messages):
             body = {**body, "messages": [_system(message) for message in messages]}
         return body
+
+    def _look_over(self, rows: Rows, call: Call, body: Json) -> None:
+        """Tell of what the server reads over in silence, a misspelt name. It goes out: a newer server may know it."""
+        known = FIELDS.get(self.name, {}).get(call.path)
+        if known is None or body.keys() <= rows.keys():
+            return
+        for name in sorted(body.keys() - rows.keys() - known - self.understands):
+            if body[name] is not None:
+                call.report.note("unknown", name)
+                _warn_of_unknown(self.name, name, [*rows, *known])
 
 
 def _by_rows(rows: Rows, call: Call, body: Json, where: str) -> Json:
@@ -114,11 +128,13 @@ DIALECTS = {
     for dialect in (
         Dialect("openai", repaired=False),
         Dialect("ollama", choices="nothing", whole=False, images=False),
-        Dialect("llamacpp", understands=_LLAMACPP_KNOWS, ids=True),
+        Dialect("llamacpp", understands=_LLAMACPP_KNOWS, ids=True, shows=False),
         Dialect(
             "vllm", understands=frozenset({"top_k", "min_p"}), choices="named", counts=True, grammar=False, ids=True
         ),
-        Dialect("lmstudio", understands=frozenset({"top_k", "repeat_penalty"}), objects=False, images=False),
+        Dialect(
+            "lmstudio", understands=frozenset({"top_k", "repeat_penalty"}), objects=False, images=False, shows=False
+        ),
         OTHER,
     )
 }
@@ -147,7 +163,7 @@ def recognised(models: Any) -> str:
     return next((_OWNERS[owner] for owner in owners if owner in _OWNERS), OTHER.name)
 
 
-_warned: set[tuple[str, frozenset[str]]] = set()
+_warned: set[tuple[str, frozenset[str]]] = remembered(set())
 
 
 def _warn(dialect: str, names: frozenset[str]) -> None:
@@ -157,6 +173,18 @@ def _warn(dialect: str, names: frozenset[str]) -> None:
         listed = ", ".join(f"`{name}`" for name in sorted(names))
         warnings.warn(
             f"left out on a {dialect} /v1 server, which does not know it: {listed}", AdapterWarning, stacklevel=2
+        )
+
+
+def _warn_of_unknown(dialect: str, name: str, known: list[str]) -> None:
+    """One warning for each name."""
+    seen = (dialect, frozenset({f"unknown {name}"}))
+    if seen not in _warned:
+        _warned.add(seen)
+        warnings.warn(
+            f"`{name}` is passed on to a {dialect} /v1 server, which is not known to read it{near(name, known)}",
+            AdapterWarning,
+            stacklevel=2,
         )
 
 

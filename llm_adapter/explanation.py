@@ -11,6 +11,7 @@ from llm_adapter import responses
 from llm_adapter.connection import Connection
 from llm_adapter.dialect_rows import ROWS
 from llm_adapter.exchange import Exchange
+from llm_adapter.memory import apart
 from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejected, Report
 from llm_adapter.providers.ollama.params import CHAT, COMPLETIONS, EMBEDDINGS
 from llm_adapter.responses.params import RESPONSES
@@ -102,7 +103,7 @@ def explanation(connection: Connection, path: str, body: Json) -> Explanation:
     call = Call("POST", path, body, connection.effective, id="0" * 32, created=0, report=report)
     told = Explanation(connection, call)
     endpoint = None if connection.unknown and connection.plain else connection.provider.endpoint("POST", path)
-    with warnings.catch_warnings(record=True) as caught:
+    with apart(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", AdapterWarning)
         if endpoint is None:
             told.requests = [NativeRequest("POST", None, body)]

@@ -29,6 +29,7 @@ class Adapted(BaseModel):
     ignored: list[str] | None = None
     left_out: list[str] | None = None
     changed: list[str] | None = None
+    unknown: list[str] | None = None  # passed on to a server that is not known to read it
     structured_output: dict[str, Any] | None = None
 
 

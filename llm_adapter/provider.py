@@ -32,7 +32,7 @@ class Report:
 
     provider: str = ""
     requested_model: str | None = None
-    notes: dict[str, list[str]] = field(default_factory=dict)  # emulated, ignored, left_out, changed
+    notes: dict[str, list[str]] = field(default_factory=dict)  # emulated, ignored, left_out, changed, unknown
     structured_output: Json | None = None  # enforced, validated, repaired
     left_out_messages: int = 0  # by overflow = "truncate", over all attempts
 

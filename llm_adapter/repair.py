@@ -14,7 +14,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from llm_adapter.errors import mid_stream
-from llm_adapter.provider import Json
+from llm_adapter.provider import Json, Rejected
 
 _FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
 _SUSPECT = re.compile(rb'"(?:tool_calls|reasoning|reasoning_content|error)"')
@@ -48,6 +48,17 @@ def tool_call_id(call_id: str, place: int) -> str:
 def event(chunk: Any) -> bytes:
     """One server-sent event."""
     return b"data: " + to_json(chunk) + b"\n\n"
+
+
+class Interrupted(Rejected):
+    """A whole reply that did not come to its end.
+
+    Ollama answers so, with 200 and done=false, when it stops a model that repeats itself (routes.go ChatHandler,
+    v0.24.0 and v0.33.0-rc2).
+    """
+
+    def __init__(self) -> None:
+        super().__init__(INTERRUPTED, status=502, kind="api_error")
 
 
 class Repair:

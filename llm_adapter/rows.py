@@ -7,7 +7,7 @@ Rule: every parameter is honoured, emulated, ignored with a reason, or refused b
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -91,7 +91,7 @@ def translate(rows: Rows, call: Call, native: Json, *, provider: str) -> None:
         row = rows.get(name)
         if row is None:
             unsupported(
-                call, name, f"`{name}` is not a parameter of {call.path} on provider {provider!r}{_near(name, rows)}"
+                call, name, f"`{name}` is not a parameter of {call.path} on provider {provider!r}{near(name, rows)}"
             )
         elif row.apply is not None:
             row.apply(value, native, call)
@@ -137,8 +137,9 @@ def unsupported(call: Call, name: str, message: str) -> None:
             pass
 
 
-def _near(name: str, rows: Rows) -> str:
+def near(name: str, known: Iterable[str]) -> str:
+    """What may be meant by an unknown name, as the end of a message."""
     from difflib import get_close_matches  # only a mistake pays for it
 
-    matches = get_close_matches(name, rows, n=1)
+    matches = get_close_matches(name, known, n=1)
     return f"; did you mean `{matches[0]}`?" if matches else ""

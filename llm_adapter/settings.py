@@ -134,6 +134,15 @@ class Settings(BaseModel):
         description="requests under way at one server at once, of all clients of the process; 0 for any number; by "
         "default 4 for Ollama and embedded, and any number for others",
     )
+    shadow: str | None = Field(
+        None,
+        description="a second profile, which gets a share of the calls in the background; only how its replies differ "
+        "is logged",
+    )
+    shadow_sample: float = Field(0.1, ge=0, le=1, description="the share of the calls that `shadow` gets")
+    shadow_log: str | None = Field(
+        None, description="a file that gets each comparison with `shadow` as a line of JSON; by default only the log"
+    )
     model_path: str | None = Field(None, description="a GGUF file for provider `embedded`; none: the two small models")
     embedding_model_path: str | None = Field(None, description="a GGUF file for embeddings (embedded)")
     n_gpu_layers: int | None = Field(None, description="layers to put on the GPU (embedded); all that fit by default")

@@ -11,11 +11,14 @@ from typing import Any, TypeAlias
 import openai
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
+from llm_adapter.testing.contract.playing import entered, every, first, left
+
+__all__ = ["COLOURS", "CUT", "HOST", "HTTPX", "Body", "Play", "Script", "colour", "entered", "every", "first", "left"]
 
 # httpx2, or httpx with an SDK before 3.0
 HTTPX: Any = sys.modules[openai.DefaultHttpxClient.__mro__[-2].__module__.partition(".")[0]]
-# A stream that is cut: the SDK's error since 3.0, HTTP's own before.
-CUT: Any = openai.APIConnectionError if HTTPX.__name__ == "httpx2" else HTTPX.TransportError
+# A stream that is cut: the SDK's error in newer ones, HTTP's own in those before.
+CUT: Any = (openai.APIConnectionError, HTTPX.TransportError)
 HOST = "http://ollama.test:11434"
 Script: TypeAlias = Callable[[Any], Generator[Any, Any, Any]]
 
@@ -65,31 +68,6 @@ COLOURS = (Play("sync"), Play("async"))
 
 def colour(play: Play) -> str:
     return play.colour
-
-
-def every(stream: Any) -> Any:
-    """All items of a stream, to be yielded by a script."""
-    if not hasattr(stream, "__aiter__"):
-        return list(stream)
-
-    async def collect() -> list[Any]:
-        return [item async for item in stream]
-
-    return collect()
-
-
-def first(stream: Any) -> Any:
-    """The next item of a stream, to be yielded by a script."""
-    return stream.__anext__() if hasattr(stream, "__anext__") else next(stream)
-
-
-def entered(manager: Any) -> Any:
-    return manager.__aenter__() if hasattr(manager, "__aenter__") else manager.__enter__()
-
-
-def left(manager: Any) -> Any:
-    none = (None, None, None)
-    return manager.__aexit__(*none) if hasattr(manager, "__aexit__") else manager.__exit__(*none)
 
 
 class Body(HTTPX.SyncByteStream, HTTPX.AsyncByteStream):  # type: ignore[misc]

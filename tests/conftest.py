@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import ssl
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import openai
@@ -16,7 +19,13 @@ from llm_adapter import AsyncOpenAI, OpenAI, Settings
 from llm_adapter.providers.ollama import capabilities, sizing, warming
 
 # respx patches httpx's transport; the SDK has run on httpx2 since 3.0 (openai-sdk.md §5). P7
-HTTPCoreMocker.add_targets(*[target.replace("httpcore.", "httpcore2.") for target in HTTPCoreMocker.targets])
+if find_spec("httpcore2") is not None:
+    HTTPCoreMocker.add_targets(*[target.replace("httpcore.", "httpcore2.") for target in HTTPCoreMocker.targets])
+
+pytest_plugins = ["pytester"]
+# Thousands of tests are collected by now, and live as long as the run: looking through them again and again costs a
+# few per cent of its time.
+gc.set_threshold(20_000, 50, 100)
 
 HOST = "http://ollama.test:11434"
 HI: list[Any] = [{"role": "user", "content": "Hello"}]
@@ -34,6 +43,20 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_machines_certificates() -> Iterator[None]:
+    """Reading them is most of what making a client costs, and no test reaches a public host."""
+    load = ssl.SSLContext.load_verify_locations
+
+    def own(context: Any, cafile: Any = None, capath: Any = None, cadata: Any = None) -> None:
+        if cadata is not None:  # a test's own authority
+            load(context, cadata=cadata)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl.SSLContext, "load_verify_locations", own)
+        yield
 
 
 class Run:
@@ -117,3 +140,16 @@ def ollama() -> Iterator[Server]:
     warming.forget()
     with respx.mock(assert_all_called=False) as router:
         yield Server(router, HOST)
+
+
+@pytest.fixture
+def tried(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pytest.RunResult]:
+    """`tried(source, *options)`: what pytest says of a test module, with our plugin alone; in this process."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the other plugins take most of the time
+    ours = ("-p", "llm_adapter", "-p", "no:cacheprovider", "--strict-markers")
+
+    def run(source: str, *options: str) -> pytest.RunResult:
+        pytester.makepyfile(source)
+        return pytester.runpytest_inprocess(*ours, *options, "-W", "ignore::pytest.PytestAssertRewriteWarning")
+
+    return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -9,12 +10,14 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llm_adapter.cli import app
 from llm_adapter.cli.config import config
 
 COMMAND = str(Path(sysconfig.get_path("scripts")) / "llm-adapter")
@@ -28,10 +31,20 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def mistake(*arguments: str, **environ: str) -> str:
-    """The one line on stderr of a command that fails."""
-    result = run(*arguments, **environ)
-    lines = result.stderr.splitlines()
-    assert (result.returncode, len(lines)) == (1, 1), result.stderr
+    """The one line on stderr of a command that fails, in this process: starting one takes most of a second."""
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(said), redirect_stdout(io.StringIO()):
+        for name, value in {"OLLAMA_HOST": REFUSED, **environ}.items():
+            patch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            app.run(list(arguments))
+    return line(said.getvalue(), int(ended.value.code or 0))
+
+
+def line(said: str, code: int) -> str:
+    """The line, and nothing else."""
+    lines = said.splitlines()
+    assert (code, len(lines)) == (1, 1), said
     return lines[0].removeprefix("llm-adapter: ")
 
 
@@ -67,7 +80,7 @@ def ollama() -> Iterator[Any]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Ollama) as server:
         server.asked = []  # type: ignore[attr-defined]
         server.url = f"http://127.0.0.1:{server.server_port}"  # type: ignore[attr-defined]
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         yield server
         server.shutdown()
 
@@ -135,14 +148,14 @@ def test_unknown_profile() -> None:
 
 def test_broken_toml() -> None:
     configured("profile = local\n")
-    line = mistake("config")
-    assert line.startswith(f"{Path.cwd() / 'llm_adapter.toml'} is not valid TOML: ")
-    assert "line 1" in line
+    said = mistake("config")
+    assert said.startswith(f"{Path.cwd() / 'llm_adapter.toml'} is not valid TOML: ")
+    assert "line 1" in said
 
 
 def test_missing_gguf() -> None:
-    line = mistake("demo", LLM_ADAPTER_MODEL_PATH="/nowhere/model.gguf")
-    assert line == (
+    said = mistake("demo", LLM_ADAPTER_MODEL_PATH="/nowhere/model.gguf")
+    assert said == (
         "no GGUF file at /nowhere/model.gguf (`model_path` from LLM_ADAPTER_MODEL_PATH): give an existing file"
     )
 
@@ -156,30 +169,34 @@ def _without(package: str, folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize(("package", "extra"), [("typer", "cli"), ("xllamacpp", "embedded")])
 def test_missing_extra(package: str, extra: str, tmp_path: Path) -> None:
-    line = mistake("demo", **_without(package, tmp_path))
-    assert f"pip install 'llm_adapter[{extra}]'" in line
+    result = run("demo", **_without(package, tmp_path))
+    assert f"pip install 'llm_adapter[{extra}]'" in line(result.stderr, result.returncode)
 
 
 def test_refused_connection() -> None:
-    line = mistake("demo", LLM_ADAPTER_PROVIDER="ollama")
-    assert line.startswith(f"no connection to {REFUSED} (Connection refused): is the server running?")
+    said = mistake("demo", LLM_ADAPTER_PROVIDER="ollama")
+    assert said.startswith(f"no connection to {REFUSED} (Connection refused): is the server running?")
 
 
 def test_missing_model(ollama: Any) -> None:
-    line = mistake("demo", LLM_ADAPTER_PROVIDER="ollama", OLLAMA_HOST=ollama.url)
-    assert line.startswith(f"{ollama.url} answered 404: model 'gpt-4o-mini' not found")
-    assert "`models = {" in line
+    said = mistake("demo", LLM_ADAPTER_PROVIDER="ollama", OLLAMA_HOST=ollama.url)
+    assert said.startswith(f"{ollama.url} answered 404: model 'gpt-4o-mini' not found")
+    assert "`models = {" in said
 
 
 def test_missing_key() -> None:
     assert "OPENAI_API_KEY" in mistake("demo", LLM_ADAPTER_PROVIDER="openai")
 
 
-def test_config_says_where_each_value_came_from() -> None:
+def test_config_says_where_each_value_came_from(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     configured('[profiles.cluster]\nprovider = "openai"\nbase_url = "llm.internal"\napi_key = "secret"\n')
-    result = run("config", "--profile", "cluster", "--json", LLM_ADAPTER_NUM_CTX="4096")
-    assert "secret" not in result.stdout
-    shown, file = json.loads(result.stdout), f"{Path.cwd() / 'llm_adapter.toml'} [profiles.cluster]"
+    monkeypatch.setenv("LLM_ADAPTER_NUM_CTX", "4096")
+    config(profile="cluster", as_json=True)
+    printed = capsys.readouterr().out
+    assert "secret" not in printed
+    shown, file = json.loads(printed), f"{Path.cwd() / 'llm_adapter.toml'} [profiles.cluster]"
     assert shown["address"] == "http://llm.internal/v1"
     assert shown["key"] == f"`api_key` from {file}"
     assert shown["settings"]["base_url"] == {"value": "http://llm.internal/v1", "from": file}

@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 from commands import Command, Ollama, command, server
 
+from llm_adapter import Settings
+from llm_adapter.connection import connect
+from llm_adapter.explanation import explanation
+
 __all__ = ["command", "server"]
 CHAT: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}
 
@@ -169,3 +173,14 @@ def test_wrong_options(arguments: tuple[str, ...], text: str, says: str, command
     written(text)
     said = " ".join(command.mistake("explain", *arguments, code=2).replace("│", " ").split())
     assert says in said
+
+
+def test_an_explanation_leaves_nothing_behind() -> None:
+    """A call that was only explained is not remembered: the real one is loaded for, and warned of, all the same."""
+    settings = Settings(base_url="http://ollama.test:11434/v1", dialect="ollama", keep_alive="1h", num_ctx=4096)
+    connection = connect(settings, {})
+    body: Any = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "extra_body": {"top_k": 3}}
+    first, second = (explanation(connection, "/chat/completions", body) for _ in range(2))
+    assert [one.path for one in second.requests] == [one.path for one in first.requests]
+    assert first.requests[0].path == "/api/generate"
+    assert second.warnings == first.warnings != []

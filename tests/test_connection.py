@@ -516,6 +516,28 @@ def test_copy(wire: Wire, keys: None, project: Path, case: str, method: str) -> 
         assert not [word for word in ("org-real", "gateway-real") if word in secrets(wire.last)]
 
 
+@pytest.mark.parametrize("case", [case for case, (_, changes, _) in COPIES.items() if "base_url" in changes])
+def test_base_url_that_is_set_later(wire: Wire, keys: None, project: Path, case: str) -> None:
+    """`client.base_url = ...` moves a client as a copy would be moved."""  # P26
+    options, changes, went = COPIES[case]
+    with OpenAI(**options) as client:
+        client.base_url = changes["base_url"]
+        ask(client)
+        assert str(client.base_url).rstrip("/") == changes["base_url"]
+    assert wire.went == went
+    if went[0] != OPENAI and options:
+        assert not [word for word in ("org-real", "gateway-real") if word in secrets(wire.last)]
+
+
+@pytest.mark.parametrize("written", BASE_URLS)
+def test_base_url_that_is_set_later_is_native(wire: Wire, keys: None, written: str) -> None:
+    """At another Ollama the native API is spoken, whatever form the address has."""  # P13
+    with OpenAI(settings=Settings(provider="ollama", host="other.lan", models={"m": "m"})) as client:
+        client.base_url = written
+        ask(client)
+    assert str(wire.last.url) == BASE_URLS[written]
+
+
 def test_copy_is_of_the_same_settings(keys: None, project: Path) -> None:
     """`settings` survives every copy, and a copy of the other kind changes it."""  # P26
     with OpenAI(profile="local") as client:

@@ -152,7 +152,7 @@ def below(*names: str) -> list[str]:
     return [module for module in MODULES if module in roots or module.startswith(tuple(f"{root}." for root in roots))]
 
 
-TOOLS = below("cli", "doctor", "explanation", "migrate", "parity", "testing", "verify")
+TOOLS = below("__main__", "cli", "doctor", "explanation", "migrate", "parity", "testing", "verify")
 CLIENT = below("client", "management", "managing", "transfers", "bridge", "shadow")
 REQUESTS = below("routing", "transport", "connection", "proxies", "options", "extras")
 PROVIDERS = below("providers")
@@ -197,6 +197,9 @@ WORLD = {
 PURE = [
     *below("exchange", "provider", "rows", "repair", "errors", "dialects", "flows", "schema", "hosts", "pulling"),
     *below("checks", "deltas", "dialect_rows", "reasoning", "structured", "texts", "tokens", "tools", "vectors"),
+    *below(
+        "comparison", "conversation", "dialect_fields", "outcomes", "strict_messages", "strict_schemas", "strictness"
+    ),
     *below("providers.openai", "providers.ollama", "providers.v1"),
     *(module for module in below("responses") if module != "llm_adapter.responses.store"),
 ]

@@ -3,7 +3,11 @@
 python    run, in order, in one namespace a document. A comment before the block says otherwise:
           <!-- answered: {"json": "of every reply"} -->   its requests are answered with this
           <!-- shown: reason -->                          compiled alone
-toml      loaded, every profile of it
+          <!-- framework: name -->                        compiled here, run by frameworks/ where that is installed
+          <!-- tests: passed=2 skipped=1 -->              run by pytest, with this outcome
+diff      both sides are compiled, and what it is afterwards is run like python
+toml      loaded, every profile of it; after <!-- file: name -->, python blocks find it under that name
+yaml      loaded
 bash      every command by its row in `_command`
 """
 
@@ -16,7 +20,7 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +28,7 @@ from typing import Any
 
 import pytest
 import respx
+import yaml
 
 import llm_adapter
 from llm_adapter import AdapterWarning, Settings
@@ -39,7 +44,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 _BLOCK = re.compile(
     r"^(?:<!-- (?P<how>\w+): (?P<detail>[^\n]*) -->\n)?```(?P<kind>\w*)\n(?P<code>.*?)^```$", re.M | re.S
 )
-_CHECKED = {"python", "toml", "bash", "console", "diff"}
+_CHECKED = {"python", "toml", "bash", "console", "diff", "yaml"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def _of_kind(*kinds: str) -> pytest.MarkDecorator:
 
 def test_every_block_is_checked() -> None:
     assert [str(block) for block in BLOCKS if block.kind not in _CHECKED] == []
-    fences = sum(path.read_text("utf-8").count("\n```") for path in DOCUMENTS)
+    fences = sum(len(re.findall(r"^ *```", path.read_text("utf-8"), re.M)) for path in DOCUMENTS)
     assert fences == 2 * len(BLOCKS)
 
 
@@ -81,11 +86,16 @@ def test_python(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the embedded llama.cpp, or with the answer that the block's comment gives."""
     monkeypatch.setenv("LLM_ADAPTER_PROVIDER", "embedded")
     namespace: dict[str, Any] = {}
-    for block in (block for block in BLOCKS if block.path == path and block.kind == "python"):
-        # The empty lines make the tracebacks name the document's own lines.
-        code = compile("\n" * (block.line - 1) + block.code, str(path), "exec")
-        if block.how == "shown":
-            assert block.detail, f"{block} needs a reason"
+    for block in (block for block in BLOCKS if block.path == path and block.kind in ("python", "diff", "toml")):
+        if block.kind == "toml":
+            if block.how == "file":
+                Path(block.detail).write_text(block.code, "utf-8")
+            continue
+        for side in "-+":
+            # The empty lines make the tracebacks name the document's own lines.
+            code = compile("\n" * (block.line - 1) + _side(block, side), str(path), "exec")
+        if block.how in ("shown", "framework", "tests"):
+            assert block.detail, f"{block} needs a reason, or the framework's name"
             continue
         with ExitStack() as stack:
             stack.enter_context(warnings.catch_warnings())
@@ -94,6 +104,30 @@ def test_python(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 router = stack.enter_context(respx.mock)
                 router.route().respond(json=json.loads(block.detail))
             exec(code, namespace)
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.how == "tests"], ids=str)
+def test_tests(block: Block, tried: Callable[..., pytest.RunResult]) -> None:
+    """Test modules that a reader copies, beside the document's own files."""
+    for one in BLOCKS:
+        if one.path == block.path and one.how == "file":
+            Path(one.detail).write_text(one.code, "utf-8")
+    outcome = dict(part.split("=") for part in block.detail.split())
+    tried(block.code).assert_outcomes(**{name: int(count) for name, count in outcome.items()})
+
+
+@_of_kind("yaml")
+def test_yaml(block: Block) -> None:
+    assert yaml.safe_load(block.code)
+
+
+def _side(block: Block, sign: str) -> str:
+    """A diff as it was before (-) or is afterwards (+); other code as it is. Lines that are not there stay empty."""
+    if block.kind != "diff":
+        return block.code
+    lines = block.code.splitlines()
+    assert all(line[:2] in ("- ", "+ ", "  ", "", "-", "+") for line in lines), block
+    return "\n".join(line[2:] if line[:1] in (sign, " ") else "" for line in lines)
 
 
 @_of_kind("toml")
@@ -172,6 +206,23 @@ def test_tables() -> None:
     for path in DOCUMENTS:
         text = path.read_text("utf-8")
         assert tables.rendered(text) == text, f"{path.name} is not up to date: python tools/tables.py"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links(path: Path) -> None:
+    """Every link leads to a heading of the document, or to a file."""
+    text = path.read_text("utf-8")
+    headings = {_anchor(heading) for heading in re.findall(r"^#+ (.+)$", text, re.M)}
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif "://" not in target:
+            assert (ROOT / target.partition("#")[0]).exists(), target
+
+
+def _anchor(heading: str) -> str:
+    """As GitHub makes it of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def test_changelog_names_the_version() -> None:

@@ -139,6 +139,21 @@ def test_usage_is_never_a_silent_zero(run: Any, ollama: Any) -> None:
     assert (usage.prompt_tokens, usage.estimated) == (3, True)
 
 
+def test_usage_of_a_stream_is_never_a_silent_zero(run: Any, ollama: Any) -> None:
+    """The pieces that came stand for the tokens that nobody counted. P31"""
+    pieces = [{"model": "m", "message": {"content": word}, "done": False} for word in ("Hel", "lo", " there")]
+    ollama.answer("/api/chat", body=[*pieces, {"model": "m", "message": {"content": ""}, "done": True}])
+    asked: Any = {"model": "m", "stream": True, "stream_options": {"include_usage": True}}
+    chunks = run.stream(
+        lambda client: client.chat.completions.create(messages=[{"role": "user", "content": "Hi"}], **asked)
+    )
+    assert (chunks[-1].usage.completion_tokens, chunks[-1].usage.estimated) == (3, True)
+    texts = [{"model": "m", "response": word, "done": False} for word in ("Hel", "lo")]
+    ollama.answer("/api/generate", body=[*texts, {"model": "m", "response": "", "done": True}])
+    chunks = run.stream(lambda client: client.completions.create(prompt="Hi", **asked))
+    assert (chunks[-1].usage.completion_tokens, chunks[-1].usage.estimated) == (2, True)
+
+
 def test_fingerprint(run: Any, ollama: Any) -> None:
     """It tells models, lengths and builds apart, and nothing else. P15"""
     from llm_adapter import embedding_fingerprint

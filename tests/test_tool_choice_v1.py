@@ -14,6 +14,7 @@ from llm_adapter.dialects import DIALECTS
 from llm_adapter.providers.v1 import chat
 from llm_adapter.repair import Repair, repaired
 
+HI = [{"role": "user", "content": "Hi"}]
 A, B = ({"type": "function", "function": {"name": name, "parameters": {}}} for name in "ab")
 
 
@@ -46,8 +47,8 @@ def sent(dialect: str, body: Any) -> Any:
     ids=str,
 )
 def test_request(choice: Any, wanted: Any, dialect: str) -> None:
-    given = {"model": "m", "tools": [A, B], "tool_choice": choice}
-    assert sent(dialect, given) == {"model": "m", **wanted}
+    given = {"model": "m", "messages": HI, "tools": [A, B], "tool_choice": choice}
+    assert sent(dialect, given) == {"model": "m", "messages": HI, **wanted}
     assert given["tools"] == [A, B]
 
 
@@ -61,14 +62,14 @@ def test_refused(choice: Any, dialect: str) -> None:
 
 @pytest.mark.parametrize("choice", [named("b"), "none", "required", "auto"], ids=str)
 def test_servers_that_know_names_get_them(choice: Any) -> None:
-    given = {"tools": [A, B], "tool_choice": choice}
+    given = {"messages": HI, "tools": [A, B], "tool_choice": choice}
     assert sent("vllm", given) is given
 
 
 @pytest.mark.parametrize("choice", ["required", named("b")], ids=str)
 def test_ollama_is_held_to_a_form(choice: Any) -> None:
     """Ollama's /v1 reads no `tool_choice` at all: the reply is constrained, as it is natively. P2"""
-    body = sent("ollama", {"messages": [], "tools": [A, B], "tool_choice": choice, "stream": True})
+    body = sent("ollama", {"messages": HI, "tools": [A, B], "tool_choice": choice, "stream": True})
     schema = body["response_format"]["json_schema"]["schema"]
     names = [one["properties"]["name"]["enum"][0] for one in schema.get("anyOf", [schema])]
     assert names == (["a", "b"] if choice == "required" else ["b"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from conftest import DONE
@@ -72,6 +73,33 @@ def test_prose_is_asked_once_more_and_then_an_error(stream: bool, run: Any, olla
     assert [one["role"] for one in ollama.sent["messages"]] == ["user", "assistant", "user"]
     body: Any = caught.value.body
     assert body["raw"] == "It is sunny in Paris."
+
+
+SPACES = {"model": "m", "message": {"role": "assistant", "content": '{"name":' + " " * 30}, "done": False}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_loop_is_asked_once_more(stream: bool, run: Any, ollama: Any) -> None:
+    """0.33 stops a model that goes on with spaces under the grammar, with 200 and done=false. P2, P5"""
+    answers = [httpx.Response(200, json=one) for one in (SPACES, said(CALLED))]
+    ollama.answer("/api/chat").mock(side_effect=answers)
+    got = ask(run, stream, tool_choice=NAMED)
+    part = got[0].choices[0].delta if stream else got.choices[0].message
+    assert [one.function.name for one in part.tool_calls] == ["get_weather"]
+    assert "did not come to an end" in ollama.sent["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize(
+    ("corrections", "asked", "count"),
+    [(1, {"tool_choice": NAMED}, 2), (0, {"tool_choice": NAMED}, 1), (2, {"tool_choice": NAMED}, 3), (1, {}, 1)],
+)
+def test_a_loop_without_an_end(corrections: int, asked: Any, count: int, run: Any, ollama: Any) -> None:
+    """After the last attempt, and where nothing is demanded, it is the error that it is. P5"""
+    ollama.answer("/api/chat", body=SPACES)
+    settings = Settings(provider="ollama", host="http://ollama.test:11434", corrections=corrections)
+    with pytest.raises(openai.InternalServerError, match="ended before"):
+        ask(run, settings=settings, **asked)
+    assert ollama.count == count
 
 
 def test_wrong_arguments_are_not_passed_on(run: Any, ollama: Any) -> None:

@@ -109,11 +109,12 @@ def test_policy(play: Play, server: Server) -> None:
 
 @local
 def test_labels_and_a_servers_own_options_pass(dialect: str, play: Play, server: Server) -> None:
-    """A label changes nothing, and servers have options of their own that nobody here judges."""
+    """A label changes nothing, and servers have options of their own."""
+    own = {"ollama": "reasoning", "llamacpp": "mirostat", "vllm": "min_tokens", "lmstudio": "ttl"}[dialect]
     server.answer(CHAT, body=chat())
-    reply = ask(play, dialect, user="u", modalities=["text"], extra_body={"mirostat": 2})
-    assert server.sent == {"model": "m", "messages": HI, "user": "u", "modalities": ["text"], "mirostat": 2}
-    assert (reply.adapter.ignored, reply.adapter.left_out) == (["user"], None)
+    reply = ask(play, dialect, user="u", modalities=["text"], extra_body={own: 2})
+    assert server.sent == {"model": "m", "messages": HI, "user": "u", "modalities": ["text"], own: 2}
+    assert (reply.adapter.ignored, reply.adapter.left_out, reply.adapter.unknown) == (["user"], None, None)
 
 
 EFFORTS = {
@@ -630,6 +631,16 @@ def test_a_reply_without_an_end(play: Play, server: Server) -> None:
     server.answer(CHAT, body=body)
     with pytest.raises(openai.InternalServerError, match="ended before"):
         ask(play, "ollama")
+
+
+def test_a_form_without_an_end_is_asked_once_more(play: Play, server: Server) -> None:
+    """What was demanded may come at the second attempt. P5, P9"""
+    loop, good = chat('{"age":' + " " * 30), chat('{"age": 3}')
+    loop["choices"][0]["finish_reason"] = None
+    server.answer(CHAT).mock(side_effect=[httpx.Response(200, json=one) for one in (loop, good)])
+    reply = ask(play, "ollama", response_format=FORM)
+    assert reply.choices[0].message.content == '{"age": 3}'
+    assert reply.adapter.structured_output == {"enforced": False, "validated": True, "repaired": True}
 
 
 @local

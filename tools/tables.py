@@ -11,6 +11,8 @@ from pathlib import Path
 
 from llm_adapter.dialect_rows import PASSED, ROWS
 from llm_adapter.dialects import DIALECTS, OLLAMA_ONLY, SAMPLERS
+from llm_adapter.migrate.rules import RULES
+from llm_adapter.parity.thresholds import LIMITS
 from llm_adapter.providers.ollama.params import CHAT, COMPLETIONS, EMBEDDINGS, NATIVE
 from llm_adapter.responses.params import RESPONSES
 from llm_adapter.rows import Row, Rows
@@ -24,6 +26,7 @@ _MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _WORDS = {"honoured": "yes", "emulated": "emulated", "ignored": "ignored", "refused": "refused"}
 _OPENAI, _OLLAMA = "OpenAI", "Ollama"
 SERVERS = {"ollama": "Ollama `/v1`", "llamacpp": "llama.cpp", "vllm": "vLLM", "lmstudio": "LM Studio"}
+_ENDPOINTS: dict[str, Rows] = {"chat": CHAT, "completions": COMPLETIONS, "embeddings": EMBEDDINGS}
 _OWN = ("think", "format", "raw", "system", "template", "images", "context")  # Ollama's, for some endpoints
 
 
@@ -35,18 +38,28 @@ def parameters(rows: Rows) -> str:
 
 def compared(path: str, native: Rows) -> str:
     """One line a parameter of OpenAI's, one column a server; then how, or why not, where there is more to say."""
-    extra = [name for name in native if name in NATIVE or name in _OWN]
-    names = [name for name in native if name not in extra]
+    names = [name for name in native if not _extra(name)]
     columns = [_OPENAI, _OLLAMA, *SERVERS.values()]
     lines = [f"| parameter | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for name in names:
         verdicts = [_WORDS[row.verdict] for row in _of(name, path, native).values()]
         lines.append(f"| `{name}` | {' | '.join(['yes', *verdicts])} |")
-    lines += [
-        f"| `{name}` (`extra_body`) | {' | '.join([_sent(name, 'openai'), 'yes', *_all_sent(name)])} |"
-        for name in extra
-    ]
     return "\n".join([*lines, "", *_notes(names, path, native)])
+
+
+def extras() -> str:
+    """One line an option that is not OpenAI's, for all endpoints; Ollama's column says where it means something."""
+    columns = [_OPENAI, _OLLAMA, *SERVERS.values()]
+    lines = [f"| `extra_body` | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for name in dict.fromkeys(name for rows in _ENDPOINTS.values() for name in rows if _extra(name)):
+        where = [title for title, rows in _ENDPOINTS.items() if name in rows]
+        ollama = "yes" if len(where) == len(_ENDPOINTS) else ", ".join(where)
+        lines.append(f"| `{name}` | {' | '.join([_sent(name, 'openai'), ollama, *_all_sent(name)])} |")
+    return "\n".join(lines)
+
+
+def _extra(name: str) -> bool:
+    return name in NATIVE or name in _OWN
 
 
 def _of(name: str, path: str, native: Rows) -> dict[str, Row]:
@@ -89,12 +102,33 @@ def settings() -> str:
     return "\n".join(lines)
 
 
+def thresholds() -> str:
+    """One line a threshold of parity's."""
+    lines = ["| threshold | default | which is | of |", "|---|---|---|---|"]
+    words = {"least": "the least", "most": "the most", "within": "the farthest, or its inverse"}
+    for name, limit in LIMITS.items():
+        default = "" if limit.default is None else f"{limit.default:g}"
+        lines.append(f"| `{name}` | {default} | {words[limit.kind]} | {limit.meaning} |")
+    return "\n".join(lines)
+
+
+def findings() -> str:
+    """One line a kind of finding of scan's."""
+    lines = ["| finding | level | what it is | what to do |", "|---|---|---|---|"]
+    return "\n".join(
+        [*lines, *(f"| `{name}` | {rule.level} | {rule.title} | {rule.help} |" for name, rule in RULES.items())]
+    )
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "chat": lambda: compared("/chat/completions", CHAT),
     "completions": lambda: compared("/completions", COMPLETIONS),
     "embeddings": lambda: compared("/embeddings", EMBEDDINGS),
     "responses": lambda: parameters(RESPONSES),
+    "extra_body": extras,
     "settings": settings,
+    "thresholds": thresholds,
+    "findings": findings,
 }
 
 

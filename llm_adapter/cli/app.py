@@ -18,10 +18,13 @@ from llm_adapter.cli.doctor import doctor
 from llm_adapter.cli.embed import embed
 from llm_adapter.cli.explain import explain
 from llm_adapter.cli.failures import explained
+from llm_adapter.cli.parity import parity
 from llm_adapter.cli.scan import scan
 from llm_adapter.cli.screen import console, say
+from llm_adapter.cli.shadow import shadow
 from llm_adapter.cli.verify import verify
 from llm_adapter.rows import AdapterWarning
+from llm_adapter.shadow import paused
 
 app = typer.Typer(
     help="OpenAI call sites on OpenAI, any /v1 server, native Ollama or an embedded llama.cpp.",
@@ -36,13 +39,15 @@ app.command()(scan)
 app.command()(explain)
 app.command()(doctor)
 app.command()(verify)
+app.command()(parity)
+app.command()(shadow)
 app.add_typer(config.app, name="config")
 
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command that the arguments name. A user's mistake gets one line, not a traceback."""
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), paused():
             warnings.showwarning = partial(_warned, warnings.showwarning)
             app(arguments)
     except openai.OpenAIError as error:

@@ -48,6 +48,8 @@ class Embedded:
             return None
         if responses.serves(path):
             return responses.endpoint(method, path, _spoken) or _as_it_comes
+        if method == "GET" and path.startswith("/models/"):
+            return _retrieved
         return _spoken if method == "POST" and path in PATHS else _as_it_comes
 
     def start(self, settings: Settings, path: str) -> Address:
@@ -91,6 +93,12 @@ def _spoken(call: Call) -> Flow:
 
     # Its server would fetch images from anywhere, and it runs in this process: they are fetched and checked here.
     return (yield from spoken(call, replace(DIALECTS["llamacpp"], images=False)))
+
+
+def _retrieved(call: Call) -> Flow:
+    from llm_adapter.providers.v1.models import retrieved
+
+    return (yield from retrieved(call))
 
 
 def _as_it_comes(call: Call) -> Flow:

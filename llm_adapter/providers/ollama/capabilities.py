@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llm_adapter.flows import Steps
+from llm_adapter.memory import remembered
 from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejected
 
 
@@ -31,7 +32,7 @@ class Model:
 
 
 UNKNOWN = Model()
-_models: dict[tuple[str, str], Model] = {}
+_models: dict[tuple[str, str], Model] = remembered({})
 _lock = threading.Lock()
 
 

@@ -21,7 +21,7 @@ from llm_adapter.providers.ollama.messages import messages, natives_of
 from llm_adapter.providers.ollama.params import CHAT
 from llm_adapter.providers.ollama.sizing import counted, shortened, sized
 from llm_adapter.reasoning import thoughtless
-from llm_adapter.repair import INTERRUPTED
+from llm_adapter.repair import Interrupted
 
 __all__ = ["Events", "flow", "request", "response"]
 
@@ -81,8 +81,7 @@ def _ask(asked: Asked, native: Json, place: int) -> Ask:
         reply: NativeReply = yield NativeRequest("POST", "/api/chat", {**native, **more})
         got: Json = checked(reply).json()
         if not got.get("done"):
-            # 0.24 answers 200 with done=false when it stops a model that repeats itself (routes.go ChatHandler).
-            raise Rejected(INTERRUPTED, status=502, kind="api_error")
+            raise Interrupted
         return response(asked.call, got, place)
 
     return ask

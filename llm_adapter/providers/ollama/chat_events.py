@@ -23,6 +23,7 @@ class Tally:
 
     count: int = 1
     lasts: list[Json] = field(default_factory=list)
+    pieces: list[int] = field(default_factory=list)  # of each choice, in the order of `lasts`
 
 
 def events(asked: Asked) -> Events | Several:
@@ -52,6 +53,7 @@ class Events(Lines):
         message, done = native.get("message") or {}, bool(native.get("done"))
         if done:
             self._tally.lasts.append(native)
+            self._tally.pieces.append(self.pieces)
         delta, reason, error = self._deltas.settle(self._delta(message), finish_reason(native) if done else None)
         logs = logprobs(native) if "logprobs" in native else None
         out = self._chunk(native, delta, logs) if delta or logs else b""
@@ -81,8 +83,9 @@ class Events(Lines):
         return self._event(native, finish, {}) + self._event(native, [], {**counts, **figures})
 
     def _usage(self) -> Json:
-        counts = [wire.usage(one, str(self.call.body.get("messages"))) for one in self._tally.lasts]
-        return summed(counts)
+        prompt = str(self.call.body.get("messages"))
+        ends = zip(self._tally.lasts, self._tally.pieces, strict=True)
+        return summed([wire.usage(one, prompt, pieces=pieces) for one, pieces in ends])
 
     def _chunk(self, native: Json, delta: Json, logs: Json | None) -> bytes:
         """One delta. The head is the same for all of a stream's chunks, and is rendered once: this is the hot path."""

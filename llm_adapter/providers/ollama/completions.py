@@ -66,15 +66,15 @@ def response(call: Call, native: Json, prompt: str) -> Json:
 
 def events(call: Call, asked: Texts) -> Events:
     """The decoder for the streams of all texts, each a choice."""
-    lasts: list[Json] = []
+    lasts: list[tuple[Json, int]] = []
     parts = [Text(call, asked, place, lasts) for place in range(len(asked.prompts) * asked.count)]
     return parts[0] if len(parts) == 1 else Several(parts)
 
 
 class Text(Lines):
-    """The decoder of one text. `lasts` are the last messages of all the texts."""
+    """The decoder of one text. `lasts` are the last messages of all the texts, with the number of pieces before."""
 
-    def __init__(self, call: Call, asked: Texts, place: int, lasts: list[Json]) -> None:
+    def __init__(self, call: Call, asked: Texts, place: int, lasts: list[tuple[Json, int]]) -> None:
         super().__init__(call)
         self._asked, self._place, self._lasts = asked, place, lasts
         self._before = asked.before(place)
@@ -94,14 +94,18 @@ class Text(Lines):
         return self._end(native, choice) if native.get("done") else self._event(native, [choice], {})
 
     def _end(self, native: Json, choice: Json) -> bytes:
-        self._lasts.append(native)
+        self._lasts.append((native, self.pieces))
         if not self.last:
             return self._event(native, [choice], {})
-        figures = {"ollama": wire.timings(*self._lasts), "adapter": self.call.report.json(native.get("model"))}
+        figures = {
+            "ollama": wire.timings(*(last for last, _ in self._lasts)),
+            "adapter": self.call.report.json(native.get("model")),
+        }
         if not wants_usage(self.call):
             return self._event(native, [choice], figures)
         prompts = [self._asked.prompts[place // self._asked.count] for place in range(len(self._lasts))]
-        usages = [wire.usage(one, prompt) for one, prompt in zip(self._lasts, prompts, strict=True)]
+        ends = zip(self._lasts, prompts, strict=True)
+        usages = [wire.usage(last, prompt, pieces=pieces) for (last, pieces), prompt in ends]
         counts = {"usage": summed(usages, self._asked.count)}
         return self._event(native, [choice], {}) + self._event(native, [], {**counts, **figures})
 

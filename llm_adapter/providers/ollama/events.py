@@ -23,6 +23,7 @@ class Lines:
         self.call = call
         self._rest = b""
         self._over = False  # done, or failed: what comes after is not part of the reply
+        self.pieces = 0
 
     def chunks(self, native: Json) -> bytes:
         raise NotImplementedError
@@ -45,6 +46,7 @@ class Lines:
         if not isinstance(native, dict) or native.get("error"):
             return self._failed(native.get("error") if isinstance(native, dict) else f"unexpected line {line[:80]!r}")
         out = self.chunks(native)
+        self.pieces += 1
         if native.get("done") and not self._over:
             self._over = True
             out += b"data: [DONE]\n\n" if self.last else b""

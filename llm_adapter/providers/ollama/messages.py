@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from llm_adapter.conversation import given, headed
 from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.rows import unsupported
 
@@ -21,15 +22,9 @@ def messages(call: Call) -> list[Json]:
 
     Raises `Rejected` for a message or a part that cannot be sent.
     """
-    given = call.body.get("messages")
-    if not isinstance(given, list) or not given:
-        raise Rejected("`messages` must be a list with at least one message", param="messages", code="invalid_value")
     names: dict[str, str] = {}  # tool names by call id
-    native = [_message(message, place, call, names) for place, message in enumerate(given)]
-    leading = next((place for place, one in enumerate(native) if one["role"] != "system"), len(native))
-    if leading > 1:
-        native[:leading] = [{"role": "system", "content": "\n\n".join(one["content"] for one in native[:leading])}]
-    return native
+    native = [_message(message, place, call, names) for place, message in enumerate(given(call.body))]
+    return headed(native)
 
 
 def natives_of(call: Call, turns: list[Json]) -> list[Json]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from llm_adapter.context import count_tokens, trim_messages
 from llm_adapter.flows import Steps
+from llm_adapter.memory import remembered
 from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.capabilities import known
 from llm_adapter.rows import AdapterWarning
@@ -22,7 +23,7 @@ REPLY = 1024  # tokens kept free for a reply of which no length is asked for
 
 _LEFT_OUT = "messages: the oldest "
 
-_sizes: dict[tuple[str, str], int] = {}
+_sizes: dict[tuple[str, str], int] = remembered({})
 _lock = threading.Lock()
 
 

@@ -15,14 +15,15 @@ from typing import Any
 
 from llm_adapter.errors import checked
 from llm_adapter.flows import Steps
+from llm_adapter.memory import remembered
 from llm_adapter.provider import Call, Endpoint, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.local import guarded, stays
 from llm_adapter.providers.ollama.missing import explained, present, told
 from llm_adapter.rows import AdapterWarning
 from llm_adapter.settings import Settings
 
-_applied: dict[tuple[str, str], Any] = {}  # server and model to what it was loaded with, over /v1
-_preloaded: set[tuple[str, str]] = set()
+_applied: dict[tuple[str, str], Any] = remembered({})  # server and model to what it was loaded with, over /v1
+_preloaded: set[tuple[str, str]] = remembered(set())
 _lock = threading.Lock()
 
 
@@ -124,7 +125,7 @@ def _kept(call: Call) -> Steps[Call]:
     return call
 
 
-_warned: set[tuple[str, str]] = set()
+_warned: set[tuple[str, str]] = remembered(set())
 
 
 def _warn_of_num_ctx(key: tuple[str, str]) -> None:

@@ -46,14 +46,17 @@ def generating(rows: Rows, call: Call, native: Json) -> Json:
     return request(rows, call, native)
 
 
-def usage(native: Json, prompt: str = "", reply: str = "") -> Json:
+def usage(native: Json, prompt: str = "", reply: str = "", *, pieces: int = 0) -> Json:
     """OpenAI's usage from the counts of the last message.
 
-    An older server gives no count for a cached prompt: it is estimated from the text then, and marked so (P31).
+    An older server gives no count for a cached prompt: it is estimated from the text then, and marked so (P31). Of a
+    stream the pieces stand for the reply's text: Ollama sends one a token.
     """
     counts = {"prompt_tokens": native.get("prompt_eval_count"), "completion_tokens": native.get("eval_count")}
     texts = {"prompt_tokens": prompt, "completion_tokens": reply}
     known = {name: estimate(texts[name]) if count is None else count for name, count in counts.items()}
+    if counts["completion_tokens"] is None:
+        known["completion_tokens"] += pieces
     marked = {"estimated": True} if None in counts.values() else {}
     return {**known, "total_tokens": sum(known.values()), **marked}
 

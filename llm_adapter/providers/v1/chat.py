@@ -19,7 +19,7 @@ from llm_adapter.providers.ollama.inputs import prepared
 from llm_adapter.providers.v1.messages import adapted
 from llm_adapter.providers.v1.stream import streams
 from llm_adapter.reasoning import thoughtless
-from llm_adapter.repair import INTERRUPTED, repaired
+from llm_adapter.repair import Interrupted, repaired
 from llm_adapter.structured import ANY_OBJECT
 
 _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
@@ -137,6 +137,5 @@ def _whole(asked: Asked, reply: NativeReply, place: int = 0) -> Json:
     if not sound or (not choices and (asked.judged or asked.count > 1)):
         raise Rejected(f"the server's reply has no choices: {reply.body[:200]!r}", status=502, kind="api_error")
     if asked.constrained and choices and choices[0].get("finish_reason") is None:
-        # 0.24 answers so when it stops a model that repeats itself (routes.go ChatHandler, done=false).
-        raise Rejected(INTERRUPTED, status=502, kind="api_error")
+        raise Interrupted
     return got

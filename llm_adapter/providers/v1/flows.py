@@ -12,7 +12,7 @@ from llm_adapter import responses
 from llm_adapter.dialects import DIALECTS, Dialect, recognised
 from llm_adapter.errors import checked
 from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest
-from llm_adapter.providers.v1 import PATHS, chat, completions, embeddings
+from llm_adapter.providers.v1 import PATHS, chat, completions, embeddings, models
 from llm_adapter.repair import Repair, repaired
 
 _FLOWS = {"/chat/completions": chat.flow, "/completions": completions.flow, "/embeddings": embeddings.flow}
@@ -25,8 +25,8 @@ def endpoint(method: str, path: str) -> Endpoint | None:
         from llm_adapter.providers.ollama import management
 
         return _managed if management.endpoint(method, path) else None
-    if method == "DELETE" and path.startswith("/models/"):
-        return _deleted
+    if path.startswith("/models/"):
+        return _MODEL.get(method)
     if responses.serves(path):
         return _responses
     return translated if method == "POST" and path in PATHS else None
@@ -56,6 +56,18 @@ def _deleted(call: Call) -> Flow:
     from llm_adapter.providers.ollama.endpoints import MODEL
 
     return (yield from MODEL["DELETE"](call))
+
+
+def _retrieved(call: Call) -> Flow:
+    """GET /models/{id}, which is only asked for where the server has it."""
+    dialect = yield from _dialect(call)
+    if not dialect.shows:
+        return (yield from models.retrieved(call))
+    yield NativeRequest(call.method, None, untouched=True)
+    raise AssertionError("an untouched exchange is not resumed")
+
+
+_MODEL: dict[str, Endpoint] = {"GET": _retrieved, "DELETE": _deleted}
 
 
 def _managed(call: Call) -> Flow:

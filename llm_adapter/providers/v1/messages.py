@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from llm_adapter.conversation import given, headed, text
 from llm_adapter.dialects import Dialect
 from llm_adapter.provider import Json
 
 
 def adapted(body: Json, dialect: Dialect) -> Json:
-    """The body with its messages as this server takes them; the same object when nothing changes."""
-    given = body.get("messages")
-    if not isinstance(given, list):
-        return body
-    messages = [_today(one, place) for place, one in enumerate(given)]
+    """The body with its messages as this server takes them; the same object when nothing changes. Raises `Rejected`."""
+    said = given(body)
+    messages = headed([_today(one, place) for place, one in enumerate(said)])
     if not dialect.whole:
         messages = [_joined(one) for one in messages]
-    return body if messages == given else {**body, "messages": messages}
+    return body if messages == said else {**body, "messages": messages}
 
 
 def _today(message: Any, place: int) -> Any:
@@ -46,22 +45,14 @@ def _joined(message: Any) -> Any:
     changes: Json = {}
     if content is None and message.get("tool_calls") is None:
         changes["content"] = ""
-    elif isinstance(content, list) and all(isinstance(_text(part), str) for part in content):
-        changes["content"] = "\n".join(str(_text(part)) for part in content)
+    elif isinstance(content, list) and (joined := text(content)) is not None:
+        changes["content"] = joined
     calls = message.get("tool_calls")
     if isinstance(calls, list) and any(_empty(one) for one in calls):
         changes["tool_calls"] = [
             {**one, "function": {**one["function"], "arguments": "{}"}} if _empty(one) else one for one in calls
         ]
     return {**message, **changes} if changes else message
-
-
-def _text(part: Any) -> Any:
-    match part:
-        case {"type": "text", "text": text} | {"type": "refusal", "refusal": text}:
-            return text
-        case _:
-            return None
 
 
 def _empty(tool_call: Any) -> bool:

@@ -1,0 +1,64 @@
+"""`llm-adapter shadow`: what the lines of a `shadow_log` say together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from llm_adapter.cli.options import AsJson
+from llm_adapter.cli.screen import console, print_json, print_table, say
+from llm_adapter.shadow.summaries import Summary, summary
+
+_SIDES = ("first", "shadow")
+
+
+def shadow(
+    file: Annotated[Path, typer.Argument(help="The file that `shadow_log` names.", exists=True, dir_okay=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Sum up what shadow mode has logged: how many calls came out the same on both profiles, and what differed."""
+    with file.open("rb") as lines:
+        found = summary(lines)
+    if as_json:
+        print_json(found.json())
+    else:
+        _show(console(), found)
+
+
+def _show(screen: Console, found: Summary) -> None:
+    first, second = (", ".join(found.profiles.get(side, ())) or side for side in _SIDES)
+    share = "" if found.agreement is None else f" ({found.agreement:.0%})"
+    say(
+        screen,
+        f"{first} and {second}: of {_calls(found.compared)} compared, {found.same} came out the same{share}",
+        "bold",
+    )
+    if found.differences:
+        screen.print()
+        print_table(screen, ("differs in", "calls"), [(what, str(count)) for what, count in found.differences.items()])
+    rows = [
+        (name, *(_number(measured[side]) for side in _SIDES))
+        for name, measured in (("median seconds", found.seconds), ("median tokens", found.tokens))
+        if measured
+    ]
+    rows += [
+        (error, *(str(found.errors[side].get(error, 0)) for side in _SIDES))
+        for error in dict.fromkeys(error for side in _SIDES for error in found.errors.get(side, ()))
+    ]
+    if rows:
+        screen.print()
+        print_table(screen, ("", first, second), rows)
+    rest = {**found.not_compared, "not understood": found.not_understood}
+    if told := ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in rest.items() if count):
+        say(screen, f"\nnot compared: {told}")
+
+
+def _calls(count: int) -> str:
+    return f"{count} call{'' if count == 1 else 's'}"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"

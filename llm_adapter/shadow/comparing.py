@@ -1,0 +1,197 @@
+"""The call of a job once more, of the shadow, and the record of how the two came out.
+
+The shadow is asked without `stream`: what is compared is the structure of whole replies. It is asked to keep nothing.
+Names in a record - tools, arguments, error codes - are those that the call itself offered, or look like names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timezone
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import openai
+from pydantic_core import from_json
+
+from llm_adapter.comparison import Outcome, ToolCall, differences, failure, outcome
+from llm_adapter.provider import Json
+from llm_adapter.shadow.journal import trouble
+from llm_adapter.shadow.streams import BrokenStreamError, whole
+
+if TYPE_CHECKING:
+    from llm_adapter.client import OpenAI
+    from llm_adapter.shadow.sampling import Shadow
+    from llm_adapter.shadow.watching import Job
+
+VERSION = 1  # of the records
+PATIENCE = 120.0  # seconds for a shadow's reply, where its profile does not say
+OTHER = "(other)"  # in the place of a name that is not known to be one
+_NAME = re.compile(r"[\w.:/@+-]{1,200}(, [\w.:/@+-]{1,200})*")
+_LEFT = ("stream", "stream_options", "store")
+_DONE = b"data: [DONE]"
+Ended: TypeAlias = tuple[Outcome, Json]  # and the reply, if there was one
+
+
+class UnreadableError(Exception):
+    """A reply that is none of OpenAI's."""
+
+
+def client_of(shadow: Shadow) -> OpenAI:
+    """A client for the second profile: an ordinary one, with keys of its own, that tries once."""
+    from llm_adapter.client import OpenAI
+
+    settings = shadow.second.settings
+    timeout: Json = {} if settings.load_timeout else {"timeout": PATIENCE}
+    return OpenAI(settings=settings, max_retries=0, **timeout)
+
+
+def record(job: Job, client: OpenAI) -> Json:
+    """What is logged of one call; `journal` has its fields."""
+    body: Json = from_json(job.body)
+    when = datetime.fromtimestamp(job.ended, timezone.utc).isoformat(timespec="milliseconds")
+    about = {"version": VERSION, "time": when, "path": job.path, "model": _name(body.get("model"))}
+    about |= {"stream": job.streamed, "request_id": _name(dict(job.headers).get("x-request-id"))}
+    try:
+        first, reply = _first(job, client, body)
+    except Exception:  # whatever a server sends, or a part of it
+        return {"event": "unreadable" if _whole(job) else "abandoned", **about}
+    # After an error in a stream nobody reads on.
+    if not (_whole(job) or (first.failed and job.error is None)):
+        return {"event": "abandoned", **about}
+    second, answer = _second(job, client, body)
+    first, second = _structural(first, body), _structural(second, body)
+    found = [{"what": one.what, "first": one.a, "shadow": one.b} for one in differences(first, second)]
+    return {
+        "event": "compared",
+        **about,
+        "id": _name(reply.get("id")),
+        "same": not found,
+        "differences": found,
+        "first": _told(first, _provider(reply) or job.shadow.first.provider.name, job.shadow.first.settings.profile),
+        "shadow": _told(second, _provider(answer) or job.shadow.second.provider.name, job.shadow.first.settings.shadow),
+    }
+
+
+def _whole(job: Job) -> bool:
+    """Whether the caller had all of the reply: read to its end, or to the mark of a stream's."""
+    if job.whole or isinstance(job.error, Exception):
+        return True
+    try:
+        return job.error is None and _DONE in _response(job).content[-64:]
+    except Exception:  # compressed, and cut
+        return False
+
+
+def _first(job: Job, client: OpenAI, body: Json) -> Ended:
+    if job.error is not None:
+        return failure(_raised(job.error, job.http), job.seconds), {}
+    response = _response(job)
+    try:
+        reply = _reply(job, response, client)
+    except openai.APIError as error:
+        return failure(error, job.seconds), {}
+    if not isinstance(reply, dict):
+        raise UnreadableError
+    return outcome(job.path, body, reply, job.seconds), reply
+
+
+def _response(job: Job) -> Any:
+    headers = [(name, value) for name, value in job.headers if job.encoded or name.lower() != "content-encoding"]
+    request = job.http.Request("POST", f"http://shadow.invalid{job.path}")
+    return job.http.Response(job.status, headers=headers, content=job.content, request=request)
+
+
+def _raised(error: BaseException, http: Any) -> BaseException:
+    """What the caller was told of an HTTP library's exception."""
+    request = http.Request("POST", "http://shadow.invalid")
+    if isinstance(error, http.TimeoutException):
+        return openai.APITimeoutError(request=request)
+    return openai.APIConnectionError(request=request) if isinstance(error, http.RequestError) else error
+
+
+def _reply(job: Job, response: Any, client: OpenAI) -> Any:
+    """The reply's JSON, a stream's put together. Raises `openai.APIError` as the SDK does."""
+    if response.status_code >= 400:
+        raise client._make_status_error_from_response(response)
+    if not job.streamed or response.headers.get("content-type", "").startswith("application/json"):
+        return from_json(response.content)
+    try:
+        return whole(job.path, response.content)
+    except BrokenStreamError as broken:
+        raise openai.APIError("", request=response.request, body=broken.error) from None
+
+
+def _second(job: Job, client: OpenAI, body: Json) -> Ended:
+    """The shadow's. As `extra_json`, what only the first's server understands is left out for another."""
+    asked = {name: value for name, value in body.items() if name not in _LEFT}
+    if job.path == "/responses":
+        asked["store"] = False  # OpenAI keeps it otherwise
+    options: Any = {"extra_json": asked, "security": {"bearer_auth": True}}
+    since = perf_counter()
+    try:
+        reply: Any = client.post(job.path, cast_to=object, body={}, options=options)
+    except openai.OpenAIError as error:
+        spent = perf_counter() - since
+        if not isinstance(error, openai.APIError):
+            trouble("the second profile cannot be used", error)
+        return failure(error, spent), {}
+    spent = perf_counter() - since
+    if not isinstance(reply, dict):
+        return Outcome(spent, UnreadableError.__name__), {}
+    return outcome(job.path, body, reply, spent), reply
+
+
+def _structural(found: Outcome, body: Json) -> Outcome:
+    """The outcome without names that a model or a server may have made of what was said."""
+    offered = _offered(body)
+    tools = tuple(_known(one, offered) for one in found.tools)
+    name = partial(_name, other=OTHER)
+    return replace(
+        found, tools=tools, model=name(found.model), code=name(found.code), finish_reason=name(found.finish_reason)
+    )
+
+
+def _known(call: ToolCall, offered: Mapping[str, frozenset[str]]) -> ToolCall:
+    names = offered.get(call.name, frozenset())
+    arguments = call.arguments
+    if isinstance(arguments, dict):
+        unknown = {name: value for name, value in arguments.items() if name not in names}
+        arguments = {name: value for name, value in arguments.items() if name in names}
+        arguments |= {OTHER: unknown} if unknown else {}
+    return replace(call, name=call.name if call.name in offered else OTHER, arguments=arguments)
+
+
+def _offered(body: Json) -> dict[str, frozenset[str]]:
+    """The tools that a call offers, with their arguments' names."""
+    tools = [one.get("function") or one.get("custom") or one for one in body.get("tools") or ()]
+    tools += body.get("functions") or ()
+    return {
+        tool["name"]: frozenset((tool.get("parameters") or {}).get("properties") or ())
+        for tool in tools
+        if isinstance(tool.get("name"), str)
+    }
+
+
+def _name(value: Any, other: str | None = None) -> str | None:
+    """A name as it is; what does not look like one is not shown."""
+    if value is None:
+        return None
+    return value if isinstance(value, str) and _NAME.fullmatch(value) else other
+
+
+def _provider(reply: Json) -> str | None:
+    adapter = reply.get("adapter")
+    return _name(adapter.get("provider")) if isinstance(adapter, dict) else None
+
+
+def _told(found: Outcome, provider: str, profile: str | None) -> Json:
+    """One side of a record: what is zero, false or nothing is left out."""
+    fields = {name: value for name, value in found.json().items() if value is not None and value != _NOTHING[name]}
+    return {"profile": profile, "provider": provider, **fields, "seconds": round(found.seconds, 4)}
+
+
+_NOTHING = Outcome(0, "").json()

@@ -1,0 +1,155 @@
+"""One thread for all shadows of the process. It asks them one call at a time, and only few calls wait for it (P22).
+
+Nobody waits for the thread but `drain`: a call that finds the line full is left out and counted. At exit the line gets
+a short grace and is dropped then. A fork begins with a line, a thread and connections of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from llm_adapter.shadow.journal import tell, trouble
+
+if TYPE_CHECKING:
+    from llm_adapter.shadow.sampling import Shadow
+    from llm_adapter.shadow.watching import Job
+
+PENDING = 32  # calls that wait
+GRACE = 1.0  # seconds at exit, for all that wait
+
+_log = logging.getLogger("llm_adapter.shadow")
+
+
+class Worker:
+    """The line and the thread, which starts with the first call."""
+
+    def __init__(self) -> None:
+        # Its `put` may interrupt itself: a stream that is collected in the middle of it hands over its copy, too.
+        self._line: queue.SimpleQueue[Job | threading.Event] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+        self._clients: WeakKeyDictionary[Shadow, Any] = WeakKeyDictionary()
+        self.left_out = 0  # since the last record
+        self.leaving = False
+
+    @property
+    def waiting(self) -> int:
+        return self._line.qsize()
+
+    def submit(self, job: Job) -> None:
+        if self.waiting >= PENDING or self.leaving:
+            self.left_out += 1
+            return
+        self._line.put(job)
+        if self._thread is None:
+            self._start()
+
+    def drain(self, timeout: float | None) -> bool:
+        if self._thread is None:
+            return True
+        done = threading.Event()
+        self._line.put(done)
+        return done.wait(timeout)
+
+    def _start(self) -> None:
+        if self._starting.acquire(blocking=False):  # else another thread is at it
+            try:
+                if self._thread is None:
+                    thread = threading.Thread(target=self._work, daemon=True, name="llm_adapter shadow")
+                    thread.start()
+                    self._thread = thread
+            finally:
+                self._starting.release()
+
+    def _work(self) -> None:
+        while True:
+            job = self._line.get()
+            if isinstance(job, threading.Event):
+                job.set()
+                continue
+            try:
+                self._compare(job)
+            except Exception as error:
+                self.left_out += 1
+                if not self.leaving:
+                    trouble("a comparison failed", error)
+            del job
+
+    def _compare(self, job: Job) -> None:
+        from llm_adapter.shadow import comparing
+
+        client = self._clients.get(job.shadow)
+        record = comparing.record(job, client or self._client(job.shadow))
+        if self.leaving:  # its server may be gone already
+            return
+        if client is None:
+            # Exit functions run in reverse order: ours is to come before that of a server which this call started.
+            atexit.unregister(_leave)
+            atexit.register(_leave)
+        left_out, self.left_out = self.left_out, 0
+        tell({**record, "left_out": left_out}, job.shadow.log)
+
+    def _client(self, shadow: Shadow) -> Any:
+        from llm_adapter.shadow import comparing
+
+        self._clients[shadow] = client = comparing.client_of(shadow)
+        return client
+
+
+active = True  # whether calls are copied at all
+_worker = Worker()
+_of_parents: list[Worker] = []  # kept: to close what they hold is not for a child
+
+
+def submit(job: Job) -> None:
+    _worker.submit(job)
+
+
+def leave_out() -> None:
+    """Count a call that is not compared."""
+    _worker.left_out += 1
+
+
+@contextmanager
+def paused() -> Iterator[None]:
+    """No call of the process is copied meanwhile: for probes and tools, whose calls are nobody's."""
+    global active
+    before, active = active, False
+    try:
+        yield
+    finally:
+        active = before
+
+
+def drain(timeout: float | None = None) -> bool:
+    """Wait until every call that was copied so far is compared; for tests, and for scripts before they end.
+
+    timeout: in seconds; None waits as long as it takes. False: it was not within that time.
+    """
+    return _worker.drain(timeout)
+
+
+def _leave() -> None:
+    if not _worker.drain(GRACE):
+        # In line are our own mark and all but the one that is under way.
+        _log.info("%d comparisons are dropped at exit: see llm_adapter.shadow.drain", _worker.waiting)
+    _worker.leaving = True
+
+
+def _renew() -> None:
+    global _worker
+    _of_parents.append(_worker)
+    _worker = Worker()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+atexit.register(_leave)

@@ -1,0 +1,180 @@
+"""Record and replay, at the level of the OpenAI call: what a test was answered once, it is answered again.
+
+    with cassette("tests/cassettes/greeting.jsonl"):
+        reply = openai.OpenAI().chat.completions.create(...)
+
+It records the plain SDK's clients and ours, in both colours, streamed or not; the file says what was asked and answered
+in OpenAI's own JSON, so that a cassette which was recorded on OpenAI answers after the switch, on any provider. Keys
+and pictures do not get into it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from llm_adapter.connection import NO_KEY
+from llm_adapter.hosts import is_openai
+from llm_adapter.testing.cassettes.matching import Shelf, shown
+from llm_adapter.testing.cassettes.scrubbing import Hook, Scrubber
+from llm_adapter.testing.cassettes.tape import Asked, CassetteError, Line, loaded, saved
+from llm_adapter.testing.cassettes.tapping import Record, tapped
+
+Mode: TypeAlias = Literal["none", "once", "all"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+
+__all__ = ["MODES", "Cassette", "CassetteError", "CassetteWarning", "Line", "Mode", "cassette"]
+
+_active: list[Cassette] = []
+
+
+class CassetteWarning(UserWarning):
+    """A cassette holds calls that the test no longer makes."""
+
+
+class Cassette:
+    """One cassette while a test runs with it."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        mode: Mode | None = None,
+        *,
+        ignore: Sequence[str] = (),
+        strict: bool = False,
+        scrub: Hook | None = None,
+    ) -> None:
+        self.path = Path(path).absolute()
+        self.mode: Mode = mode if mode is not None else default_mode()
+        if self.mode not in MODES:
+            raise ValueError(f"unknown mode {mode!r} of a cassette: expected one of {', '.join(MODES)}")
+        there = self.path.is_file()
+        self.recording = self.mode == "all" or (self.mode == "once" and not there)
+        self.lines = loaded(self.path) if there and not self.recording else []
+        self._there = there
+        self._strict = strict
+        self._scrubber = Scrubber(os.environ, scrub)
+        self._shelf = Shelf(self.path, self.lines, ignore)
+        self._records: list[Record] = []
+        self._missed: CassetteError | None = None
+        self._lock = threading.Lock()
+        self._fake: Any = None
+
+    def replay_on(self, fake: Any) -> Cassette:
+        """Have a fake server say what was recorded, so that a call goes all the way through its provider's translation.
+
+        The test's client has to be one for the fake server. Each call is looked up as ever; its recorded reply becomes
+        the server's next turn.
+        """
+        if self.recording:
+            raise CassetteError(f"{self.path} is not recorded yet: run the test without replay_on first")
+        self._fake = fake
+        return self
+
+    # --- what a tapped client asks: `tapping.Deck`
+
+    def asked(self, client: Any, asked: Asked) -> Line | None:
+        __tracebackhide__ = True
+        if isinstance(key := getattr(client, "api_key", None), str) and key != NO_KEY:
+            self._scrubber.learn([key])
+        if self.recording:
+            return None
+        try:
+            if not self._there:
+                raise CassetteError(
+                    f"there is no cassette at {shown(self.path)}, which {asked} was to be answered from: "
+                    "record it with  pytest --llm-record once"
+                )
+            return self._shelf.take(self._scrubber.asked(asked))
+        except CassetteError as error:
+            self._missed = self._missed or error
+            raise
+
+    def played(self, line: Line) -> bool:
+        if self._fake is None:
+            return True
+        from llm_adapter.testing.cassettes.scripting import script
+
+        return not script(self._fake, line)
+
+    def begun(self, client: Any) -> Record:
+        with self._lock:
+            self._records.append(Record(_meta(client)))
+            return self._records[-1]
+
+    # --- the end
+
+    def finish(self) -> None:
+        """The test has passed: write what was recorded, or say what was not asked for. Raises `CassetteError`."""
+        if self._missed is not None:  # the code under test has caught it
+            raise CassetteError(str(self._missed))
+        if not self.recording:
+            self._tell_left()
+            return
+        for record in self._records:
+            record.left()
+        lines = [self._scrubber.line(record.line) for record in self._records if record.line is not None]
+        if lines or self._there:
+            saved(self.path, lines)
+
+    def _tell_left(self) -> None:
+        left = self._shelf.left()
+        if not left:
+            return
+        told = "\n  ".join([f"recorded in {shown(self.path)} and not asked for:", *left])
+        if self._strict:
+            raise CassetteError(told)
+        warnings.warn(told, CassetteWarning, stacklevel=2)
+
+
+@contextmanager
+def cassette(
+    path: str | os.PathLike[str],
+    mode: Mode | None = None,
+    *,
+    ignore: Sequence[str] = (),
+    strict: bool = False,
+    scrub: Hook | None = None,
+) -> Iterator[Cassette]:
+    """Record the calls of the SDK's clients made inside, or answer them from what was recorded.
+
+    mode: "once" records where there is no file yet, and replays where there is one; "none" only replays; "all" always
+    records. None is "once", or "none" where the environment says CI. ignore: fields of the calls that may differ,
+    "metadata.run_id". strict: a recorded call that is not made is an error instead of a warning. scrub: your own
+    change to every text before it is written or compared. Nothing is written when the block ends with an exception.
+    Raises `CassetteError`, an AssertionError, for a call that was not recorded.
+    """
+    deck = Cassette(path, mode, ignore=ignore, strict=strict, scrub=scrub)
+    with inserted(deck):
+        yield deck
+    deck.finish()
+
+
+@contextmanager
+def inserted(deck: Cassette) -> Iterator[None]:
+    """Have the clients' calls recorded or answered."""
+    if _active:
+        raise RuntimeError(f"the cassette {_active[0].path} is in use: one at a time, for a call can go to one alone")
+    _active.append(deck)
+    try:
+        with tapped(deck):
+            yield
+    finally:
+        _active.remove(deck)
+
+
+def default_mode() -> Mode:
+    return "none" if os.environ.get("CI", "").lower() not in ("", "0", "false") else "once"
+
+
+def _meta(client: Any) -> dict[str, Any]:
+    connection = getattr(client, "_connection", None)
+    openai = is_openai(str(client.base_url))
+    provider = connection.provider.name if connection is not None else "openai" if openai else "v1"
+    return {"provider": provider, "sdk": version("openai")}

@@ -1,0 +1,125 @@
+"""Which line answers a call, and what to say when none does. No IO."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from llm_adapter.provider import Json
+from llm_adapter.testing.cassettes.tape import Asked, CassetteError, Line
+
+
+def canonical(asked: Asked, ignore: Iterable[str] = ()) -> Json:
+    """What two calls are equal by: None is "not given", as in OpenAI's API, and so is `stream: false`.
+
+    ignore: ways to fields of the body that do not count, "metadata.run_id"; `*` is any name or place.
+    """
+    request = _plain(asked.request)
+    if isinstance(request, dict) and request.get("stream") is False:
+        del request["stream"]
+    for way in ignore:
+        _drop(request, way.split("."))
+    told = {"method": asked.method, "path": asked.path, "query": _plain(asked.query) or None, "request": request}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items() if one is not None}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _drop(value: Any, way: Sequence[str]) -> None:
+    name, *rest = way
+    for found in _named(value, name):
+        if rest:
+            _drop(value[found], rest)
+        elif isinstance(value, dict):
+            del value[found]
+        else:
+            value[found] = None
+
+
+def _named(value: Any, name: str) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value) if name == "*" else [name] if name in value else []
+    places = range(len(value)) if isinstance(value, list) else ()
+    return [place for place in places if name in ("*", str(place))]
+
+
+class Shelf:
+    """The lines of one cassette, each of which is taken once, equal ones in their order."""
+
+    def __init__(self, path: Path, lines: Sequence[Line], ignore: Sequence[str] = ()) -> None:
+        self._path = shown(path)
+        self._ignore = ignore
+        self._lines = lines
+        self._texts = [_text(line.asked, ignore) for line in lines]
+        self._taken: set[int] = set()
+        self._lock = threading.Lock()
+
+    def take(self, asked: Asked) -> Line:
+        """The line that answers a call. Raises `CassetteError` with the nearest one."""
+        __tracebackhide__ = True  # of pytest: the test's own lines are what matters
+        text = _text(asked, self._ignore)
+        with self._lock:
+            equal = [place for place, one in enumerate(self._texts) if one == text]
+            for place in equal:
+                if place not in self._taken:
+                    self._taken.add(place)
+                    return self._lines[place]
+            raise CassetteError(self._often(asked, equal) if equal else self._drift(asked, text))
+
+    def left(self) -> list[str]:
+        """The lines that nothing asked for, to be shown."""
+        return [
+            f"line {place + 1}: {line.asked} {_short(line.request)}"
+            for place, line in enumerate(self._lines)
+            if place not in self._taken
+        ]
+
+    def _often(self, asked: Asked, equal: Sequence[int]) -> str:
+        times = f"{len(equal)} time{'s' if len(equal) > 1 else ''}"
+        return f"{asked} was recorded {times} in {self._path}, and is asked once more\n{_ADVICE}"
+
+    def _drift(self, asked: Asked, text: str) -> str:
+        said = f"nothing in {self._path} answers {asked}"
+        if not self._lines:
+            return f"{said}: it holds no call\n{_ADVICE}"
+        place = max(range(len(self._lines)), key=lambda one: self._nearness(one, asked, text))
+        used = ", which has answered a call already" if place in self._taken else ""
+        diff = difflib.unified_diff(
+            self._texts[place].split("\n"), text.split("\n"), "recorded", "asked", lineterm="", n=3
+        )
+        return "\n".join([f"{said}; the nearest is line {place + 1}{used}:", *diff, _ADVICE])
+
+    def _nearness(self, place: int, asked: Asked, text: str) -> tuple[bool, float, bool]:
+        matcher = difflib.SequenceMatcher(None, self._texts[place].split("\n"), text.split("\n"), autojunk=False)
+        return self._lines[place].path == asked.path, matcher.ratio(), place not in self._taken
+
+
+def shown(path: Path) -> str:
+    """The file as a reader of the message finds it: from where the tests were started, if it is below."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+
+_ADVICE = (
+    "To record it anew: pytest --llm-record all, for this test alone. "
+    "A field that may differ: @pytest.mark.llm_cassette(ignore=[...])"
+)
+
+
+def _text(asked: Asked, ignore: Sequence[str]) -> str:
+    return json.dumps(canonical(asked, ignore), ensure_ascii=False, indent=2, sort_keys=True)
+
+
+def _short(request: Any) -> str:
+    text = json.dumps(request, ensure_ascii=False)
+    return text if len(text) <= 100 else f"{text[:100]}..."

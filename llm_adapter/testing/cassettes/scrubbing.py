@@ -1,0 +1,130 @@
+"""What never gets into a cassette: keys, wherever they stand, and pictures. No IO but the environment's, once.
+
+Text that looks like a key, the client's own key, and the values of environment variables named *_KEY, *_TOKEN,
+*_SECRET and *_PASSWORD become `[scrubbed]`, in streams also where several events hold a piece of it each. A data URL
+becomes its digest, by which calls are still told apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, TypeAlias
+
+from llm_adapter.testing.cassettes.tape import Asked, Line
+
+SCRUBBED = "[scrubbed]"
+Hook: TypeAlias = Callable[[str], str]
+_KEYS = re.compile(
+    r"\bsk-[A-Za-z0-9_-]{8,}"  # OpenAI, Anthropic, OpenRouter, ...
+    r"|\b[Bb]earer\s+[A-Za-z0-9._~+/=-]{8,}"
+    r"|\bgh[oprsu]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}"
+    r"|\bhf_[A-Za-z0-9]{20,}|\bgsk_[A-Za-z0-9]{20,}|\bxox[abprs]-[A-Za-z0-9-]{10,}"
+    r"|\bAKIA[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_-]{35}"
+    r"|\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"
+)
+_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)((?:;[\w=.+-]+)*?);base64,([A-Za-z0-9+/=_-]+)")
+_NAMES = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
+_LEAST = 8  # characters: a shorter value is a placeholder, and a word of many texts
+
+
+class Scrubber:
+    """Takes secrets out of calls and lines. scrub: the user's own, for each text that is left.
+
+    The same is done to what a test asks, so that it is compared as it was recorded.
+    """
+
+    def __init__(self, environment: Mapping[str, str], scrub: Hook | None = None) -> None:
+        self._secrets: set[str] = set()
+        self._scrub = scrub
+        self._pattern = _KEYS
+        self.learn(value for name, value in environment.items() if _NAMES.search(name))
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Keep these out, too."""
+        new = {one for one in secrets if len(one) >= _LEAST} - self._secrets
+        if new:
+            self._secrets |= new
+            known = sorted(map(re.escape, self._secrets), key=len, reverse=True)
+            self._pattern = re.compile("|".join([*known, _KEYS.pattern]))
+
+    def asked(self, asked: Asked) -> Asked:
+        return replace(asked, request=self._clean(asked.request), query=self._clean(asked.query))
+
+    def line(self, line: Line) -> Line:
+        cleaned = {
+            name: self._clean(getattr(line, name))
+            for name in ("query", "request", "headers", "reply", "text", "failure", "meta")
+        }
+        events = line.events if line.events is None else self._clean(_joined(line.events, self._pattern))
+        return replace(line, events=events, **cleaned)
+
+    def _clean(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, Mapping):
+            return {self._text(str(name)): self._clean(one) for name, one in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._clean(one) for one in value]
+        return value
+
+    def _text(self, text: str) -> str:
+        text = self._pattern.sub(SCRUBBED, _DATA_URL.sub(_digest, text))
+        return self._scrub(text) if self._scrub is not None else text
+
+
+def _digest(found: re.Match[str]) -> str:
+    return f"data:{found[1]}{found[2]};sha256,{hashlib.sha256(found[3].encode()).hexdigest()}"
+
+
+def _joined(events: Any, pattern: re.Pattern[str]) -> Any:
+    """The events without the secrets that stand in several of them, a piece in each: in the first piece's place."""
+    texts: dict[tuple[Any, ...], list[tuple[int, str]]] = {}
+    for place, event in enumerate(events):
+        for way, text in _texts(event, ()):
+            texts.setdefault(way, []).append((place, text))
+    changed = list(events)
+    for way, found in texts.items():
+        whole = "".join(text for _, text in found)
+        spans = [match.span() for match in pattern.finditer(whole)]
+        start = 0
+        for place, text in found:
+            end = start + len(text)
+            if cut := _cut(
+                text, [(left - start, right - start) for left, right in spans if left < end and right > start]
+            ):
+                changed[place] = _with(changed[place], way, cut[0])
+            start = end
+    return changed
+
+
+def _cut(text: str, spans: list[tuple[int, int]]) -> tuple[str] | None:
+    """The text without the parts that belong to a secret of several pieces; None where there is none."""
+    kept, at = "", 0
+    for left, right in spans:
+        if left >= 0 and right <= len(text):
+            continue  # a whole one is found in its own text
+        kept += text[at : max(left, 0)] + (SCRUBBED if left >= 0 else "")
+        at = min(right, len(text))
+    return (kept + text[at:],) if at else None
+
+
+def _texts(value: Any, way: tuple[Any, ...]) -> Iterable[tuple[tuple[Any, ...], str]]:
+    if isinstance(value, str):
+        yield way, value
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield from _texts(one, (*way, name))
+    elif isinstance(value, list):
+        for place, one in enumerate(value):
+            yield from _texts(one, (*way, place))
+
+
+def _with(value: Any, way: tuple[Any, ...], text: str) -> Any:
+    if not way:
+        return text
+    if isinstance(value, dict):
+        return {**value, way[0]: _with(value[way[0]], way[1:], text)}
+    return [_with(one, way[1:], text) if place == way[0] else one for place, one in enumerate(value)]

@@ -1,0 +1,162 @@
+"""The lines of a cassette: one call each, as OpenAI's API has it, whatever answered. No IO but the file's.
+
+A line is a JSON object: `method`, `path` (below /v1), `query` and `request` (the arguments as the SDK got them: before
+aliases and translation), `status`, `headers` (few), what came - `reply` (JSON), `events` (the `data` of a stream,
+each parsed), `text` or `base64` -, `abandoned` for a stream that nobody read on, `failure` for one that broke off or
+a call that got no reply, and `meta`, which nothing is matched by.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from llm_adapter.provider import Json
+
+DONE = "[DONE]"
+
+
+class CassetteError(AssertionError):
+    """A test asked for what its cassette does not have, or the cassette cannot be read."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A call as the SDK got it."""
+
+    method: str
+    path: str
+    request: Any = None  # the body; None where there is none
+    query: Json = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One call and what came of it. Exactly one of `reply`, `events`, `text`, `base64` and `failure` begins it."""
+
+    method: str
+    path: str
+    query: Json = field(default_factory=dict)
+    request: Any = None
+    status: int | None = None  # None: no reply came
+    headers: Mapping[str, str] = field(default_factory=dict)
+    reply: Any = None
+    events: Sequence[Any] | None = None  # an object, text that is none, or {"event": name, "data": ...} of a named one
+    text: str | None = None
+    base64: str | None = None
+    abandoned: bool = False
+    failure: Json | None = None  # {"kind": the exception's class, "message": ...}
+    meta: Json = field(default_factory=dict)
+
+    @property
+    def asked(self) -> Asked:
+        return Asked(self.method, self.path, self.request, self.query)
+
+    def pieces(self) -> Iterator[bytes]:
+        """The reply's body, as it came: a stream's events one by one."""
+        if self.events is not None:
+            yield from map(_event, self.events)
+        elif self.base64 is not None:
+            yield b64decode(self.base64)
+        elif self.text is not None:
+            yield self.text.encode()
+        elif self.reply is not None:
+            yield json.dumps(self.reply, ensure_ascii=False, separators=(",", ":")).encode()
+
+    def dumped(self) -> str:
+        """The line, without what it does not have."""
+        kept = {one.name: getattr(self, one.name) for one in fields(self)}
+        for one in fields(self):
+            if kept[one.name] == (one.default if one.default_factory is MISSING else one.default_factory()):
+                del kept[one.name]
+        return json.dumps(kept, ensure_ascii=False)
+
+
+def body(content_type: str, data: bytes) -> Json:
+    """The fields of a line that hold a reply's body."""
+    if content_type.startswith("text/event-stream"):
+        return {"events": list(events(data.decode("utf-8", "replace")))}
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        return {"base64": b64encode(data).decode()}
+    if "json" in content_type and (parsed := _parsed(text)) is not None:
+        return {"reply": parsed}
+    return {"text": text}
+
+
+def events(text: str) -> Iterator[Any]:
+    """The events of a stream. Source: the WHATWG's HTML standard, 9.2.6 "Interpreting an event stream"."""
+    name, data = "", []
+    for line in re.split(r"\r\n|\n|\r", text):
+        kind, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if kind == "event":
+            name = value
+        elif kind == "data":
+            data.append(value)
+        elif not line and data:
+            parsed = _parsed("\n".join(data))
+            shown = parsed if isinstance(parsed, dict) else "\n".join(data)
+            yield {"event": name, "data": shown} if name else shown
+            name, data = "", []
+
+
+def named(event: Any) -> tuple[str, Any]:
+    """An event's name, "" without one, and its data."""
+    if isinstance(event, dict) and event.keys() == {"event", "data"}:
+        return event["event"], event["data"]
+    return "", event
+
+
+def _event(event: Any) -> bytes:
+    name, data = named(event)
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    lines = [f"event: {name}"] if name else []
+    return ("\n".join([*lines, *(f"data: {line}" for line in text.split("\n"))]) + "\n\n").encode()
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def loaded(path: Path) -> list[Line]:
+    """The lines of a file. Raises `CassetteError` that names the line which cannot be read."""
+    known = {one.name for one in fields(Line)}
+    lines = []
+    # Lines end at one byte: a reply may hold U+2028, at which splitlines would cut.
+    for number, text in enumerate(path.read_text("utf-8").split("\n"), 1):
+        if not text.strip():
+            continue
+        told = _parsed(text)
+        if not isinstance(told, dict) or not {"method", "path"} <= told.keys() <= known:
+            raise CassetteError(f"{path}, line {number}: not a line of a cassette; delete the file and record it anew")
+        lines.append(Line(**told))
+    return lines
+
+
+def saved(path: Path, lines: Sequence[Line]) -> None:
+    """Write the file as a whole, or not at all: what was there before stays until the new one is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{line.dumped()}\n" for line in lines)
+        os.chmod(name, 0o644)  # mkstemp's file is its owner's alone; this one goes into version control
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise

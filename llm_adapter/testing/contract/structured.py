@@ -1,0 +1,116 @@
+"""Structured outputs: JSON, a schema, and the SDK's own parsing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from functools import partial
+from typing import Any
+
+import jsonschema
+import openai
+from pydantic import BaseModel
+
+from llm_adapter.doctor.probes import PERSON
+from llm_adapter.testing.contract.case import Broken, Case, Check, Inconclusive, Script, expect, finished, permitted
+from llm_adapter.testing.contract.playing import every, within
+
+_ASKED = "Return JSON for a person named Ana aged 30."
+_TEAM: Any = {
+    "type": "object",
+    "properties": {
+        "lead": {"$ref": "#/$defs/person"},
+        "size": {"type": "string", "enum": ["small", "large"]},
+    },
+    "required": ["lead", "size"],
+    "additionalProperties": False,
+    "$defs": {"person": PERSON},
+}
+
+
+class Person(BaseModel):
+    """Somebody."""
+
+    name: str
+    age: int
+
+
+def json_object(case: Case) -> Script:
+    """response_format json_object gives a JSON object."""
+    asked = partial(case.ask, _ASKED, response_format={"type": "json_object"})
+    text = _text((yield from permitted("response_format", asked)))
+    expect(isinstance(_json(text), dict), "a JSON object", repr(text))
+
+
+def _fitting(schema: Any, case: Case) -> Script:
+    """response_format json_schema gives what the schema says."""
+    form = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
+    asked = partial(case.ask, _ASKED, response_format=form)
+    text = _text((yield from permitted("response_format", asked)))
+    try:
+        jsonschema.validate(_json(text), schema)
+    except jsonschema.ValidationError as error:
+        raise Broken("a reply that fits the schema", f"{text!r} ({error.message})") from None
+
+
+def parse(case: Case) -> Script:
+    """The SDK's .parse() gives an object of the class."""
+    arguments = case.arguments(_ASKED)
+    try:
+        got = yield case.client.chat.completions.parse(**arguments, response_format=Person)
+    except openai.LengthFinishReasonError:
+        raise Inconclusive("the reply was cut at the limit of tokens") from None
+    except ValueError as error:  # pydantic's, or of JSON that is none
+        raise Broken("a reply that fits the class", error) from None
+    _answer(got)
+    parsed = got.choices[0].message.parsed
+    expect(isinstance(parsed, Person), "an object of the class in `message.parsed`", repr(parsed))
+
+
+def streamed(case: Case) -> Script:
+    """The SDK's .stream() parses what it put together."""
+    manager = case.client.chat.completions.stream(**case.arguments(_ASKED), response_format=Person)
+    try:
+        got = yield from within(manager, _last)
+    except openai.LengthFinishReasonError:
+        raise Inconclusive("the reply was cut at the limit of tokens") from None
+    except ValueError as error:  # pydantic's, or of JSON that is none
+        raise Broken("a reply that fits the class", error) from None
+    _answer(got)
+    parsed = got.choices[0].message.parsed
+    expect(isinstance(parsed, Person), "an object of the class in `message.parsed`", repr(parsed))
+
+
+def _last(stream: Any) -> Generator[Any, Any, Any]:
+    yield every(stream)
+    return (yield stream.get_final_completion())
+
+
+def _text(completion: Any) -> str:
+    return _answer(completion).content or ""
+
+
+def _answer(completion: Any) -> Any:
+    """The message, if the model neither refused nor was cut off."""
+    message = finished(completion.choices[0]).message
+    if getattr(message, "refusal", None):
+        raise Inconclusive(f"the model refused: {message.refusal}")
+    return message
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise Broken("JSON", repr(text)) from None
+
+
+_ENFORCE = "decode by the schema's grammar, or check the reply and ask again: a wrong one surfaces far away otherwise"
+_JSON = ("json",)
+CHECKS = (
+    Check("json_object", json_object, "P9", "hand it on, or as a schema of any object", _JSON),
+    Check("json_schema", partial(_fitting, PERSON), "P9", _ENFORCE, _JSON),
+    Check("json_schema_refs", partial(_fitting, _TEAM), "P9", f"resolve `$ref`; {_ENFORCE}", _JSON),
+    Check("parse", parse, "P9", _ENFORCE, _JSON),
+    Check("stream_parse", streamed, "P9", _ENFORCE, _JSON),
+)

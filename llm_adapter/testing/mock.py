@@ -1,0 +1,160 @@
+"""`llm_mock`: what models say, in this process and whichever HTTP library the SDK is on.
+
+The core is the fake server's: the same turns, personas and log. Calls of a model are answered at every host; what else
+is sent is left to the test's other mocks and to this machine's servers, and beyond this machine it fails the test.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from threading import Lock
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from llm_adapter.dialects import guessed
+from llm_adapter.hosts import OLLAMA_PORT, hostname, is_loopback, is_ollama_cloud
+from llm_adapter.providers.ollama import capabilities, sizing, warming
+from llm_adapter.testing import personas, turns
+from llm_adapter.testing.inprocess import answering
+from llm_adapter.testing.personas.persona import Persona
+from llm_adapter.testing.personas.wire import Answer
+from llm_adapter.testing.scripted import Scripted
+from llm_adapter.testing.turns import Turn
+
+# OpenAI's API below whatever stands before it: a gateway's path, Azure's deployments, a base URL without /v1. A list of
+# models is only one below /v1: other services have models, too.
+_V1 = re.compile(r"(/chat/completions|/completions|/embeddings|/responses(?:/.*)?|(?<=/v1)/models(?:/.*)?)$")
+_NATIVE = re.compile(r"/api/(?:chat|generate|embed|tags|show|ps|version|pull|create|copy|delete)$")
+_OLLAMA = "ollama@0.32"
+# The server that stands at an address, by what is guessed of it; elsewhere it is like the embedded one, or like vLLM.
+_SERVERS = {"openai": "openai", "ollama": _OLLAMA, "llamacpp": "llamacpp", "vllm": "vllm", "lmstudio": "lmstudio"}
+# A client that tries again does so at once.
+_AT_ONCE = {"retry-after-ms": "1"}
+
+
+class Mock(Scripted):
+    """A script that answers the calls of a model in this process. As a context it is in force.
+
+    Each host is played by the server that stands there: OpenAI at its own, Ollama at its port. With a persona it is
+    this one everywhere. The log and its assertions are `Log`'s, the script is `Scripted`'s.
+    """
+
+    def __init__(self, persona: str | Persona | None = None, **options: Any) -> None:
+        super().__init__(persona or "openai", **options)
+        self._everywhere = persona is not None
+        self._playing: dict[str, tuple[dict[str, Any], Persona]] = {}  # by host, with what it was made of
+        self._answering = Lock()
+        self._failed: int | None = None  # calls that there were when a lasting error was scripted
+        self._patches = pytest.MonkeyPatch()
+
+    def __enter__(self) -> Mock:
+        _forget()
+        answering(self._reply, self._patches)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._patches.undo()
+        _forget()
+
+    # --- the script, in the words of the SDK's resources ---
+
+    def chat(self, content: str, **options: Any) -> None:
+        """The next call is answered with this text, streamed word by word if it asks for a stream. See `text`."""
+        self.script(turns.text(content, **options))
+
+    def stream(self, *pieces: str, **options: Any) -> None:
+        """The same in just these pieces."""
+        self.script(turns.text(pieces, **options))
+
+    def tool_call(self, name: str, arguments: Mapping[str, Any] | str | None = None, **options: Any) -> None:
+        """The next call is answered with the call of a tool."""
+        self.script(turns.tool_call(name, arguments, **options))
+
+    def embeddings(self, vectors: Iterable[float] | Iterable[Iterable[float]] | None = None) -> None:
+        """The next call for embeddings gets these; without any, they are made from its input."""
+        self.script(turns.embedding(vectors))
+
+    def error(
+        self, status: int, message: str | None = None, *, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> None:
+        """The next call fails, and each one after it until more is scripted: clients try again, which they do at once.
+
+        mid_stream: the stream fails after its first piece. See `error` of `llm_adapter.testing`.
+        """
+        said = message or HTTPStatus(status).phrase
+        self.script(turns.error(status, said, headers=headers or _AT_ONCE, **options), repeat=True)
+        self._failed = len(self._spoken)
+
+    def script(self, *turns: Turn | str, repeat: bool = False) -> None:
+        """Puts turns at the end of the script. An error that was answered already is over then."""
+        with self._answering:
+            if self._failed is not None and self._repeat and len(self._spoken) > self._failed:
+                del self._turns[:1]
+            self._failed = None
+        super().script(*turns, repeat=repeat)
+
+    # --- the servers that it plays ---
+
+    @property
+    def persona(self) -> Persona:
+        return self._persona
+
+    @persona.setter
+    def persona(self, persona: str | Persona) -> None:
+        # `Scripted` sets its own persona again when it is given models: that leaves each host its own.
+        self._everywhere = self._everywhere or isinstance(persona, str) or persona.name != self._persona.name
+        self._persona = personas.persona(persona, **self._given)
+
+    def _reply(self, request: Any, content: bytes) -> Answer | None:
+        """The answer to a request of httpx or httpx2; None for one that is not for a model."""
+        url = str(request.url)
+        path = below(url)
+        if path is None:
+            return None
+        with self._answering:
+            host = urlsplit(url).netloc
+            if not self._everywhere:
+                self._persona = self._at(host, url, path)
+            found = self.answer(request.method, path, request.headers.multi_items(), content)
+            self._playing[host] = dict(self._given), self._persona
+            return found
+
+    def _at(self, host: str, url: str, path: str) -> Persona:
+        made_of, playing = self._playing.get(host, (None, None))
+        if playing is not None and made_of == self._given:
+            return playing
+        return personas.persona(server(url, path), **self._given)
+
+
+def below(url: str) -> str | None:
+    """The path of a model's API, as the fakes have it; None where the URL leads to something else."""
+    path = urlsplit(url).path.rstrip("/")
+    if (found := _V1.search(path)) is not None:
+        return f"/v1{found[1]}"
+    native = _NATIVE.search(path)
+    return native[0] if native is not None and _is_ollama(url) else None
+
+
+def server(url: str, path: str) -> str:
+    """The name of the persona that plays the server at a URL."""
+    if not path.startswith("/v1") or urlsplit(url).port == OLLAMA_PORT:
+        return _OLLAMA
+    if hostname(url).endswith(".openai.azure.com"):
+        return "openai"
+    return _SERVERS.get(guessed(url) or "", "llamacpp" if is_loopback(url) else "vllm")
+
+
+def _is_ollama(url: str) -> bool:
+    """Whether /api/chat is a model's there: other services have an /api, too."""
+    return is_loopback(url) or urlsplit(url).port == OLLAMA_PORT or is_ollama_cloud(url)
+
+
+def _forget() -> None:
+    """What is known of servers by their address is of the mocked ones in a test, and only there."""
+    forgetful: tuple[Callable[[], None], ...] = (capabilities.forget, sizing.forget, warming.forget)
+    for forget in forgetful:
+        forget()

@@ -1,0 +1,80 @@
+"""The personas of the fake server, and its pure core: `answer(persona, asked, turn)`.
+
+Drivers ask `settled` first: what is refused, loads a model or lists models needs no turn, and uses none up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from llm_adapter.testing.personas.library import after
+from llm_adapter.testing.personas.llamacpp import LLAMACPP
+from llm_adapter.testing.personas.lmstudio import LMSTUDIO
+from llm_adapter.testing.personas.ollama import OLLAMA_24, OLLAMA_32
+from llm_adapter.testing.personas.openai import OPENAI
+from llm_adapter.testing.personas.persona import Model, Persona, Route, refused
+from llm_adapter.testing.personas.persona import models as listed
+from llm_adapter.testing.personas.vllm import VLLM
+from llm_adapter.testing.personas.wire import Answer, Asked
+from llm_adapter.testing.turns import HELLO, Turn
+
+__all__ = ["PERSONAS", "after", "answer", "persona", "settled"]
+
+PERSONAS = {one.name: one for one in (OPENAI, OLLAMA_24, OLLAMA_32, LLAMACPP, VLLM, LMSTUDIO)}
+
+
+def persona(
+    name: str | Persona,
+    *,
+    models: Iterable[str | Model] | Mapping[str, Iterable[str]] | None = None,
+    context: int | None = None,
+    library: Iterable[str] = (),
+) -> Persona:
+    """A server of this kind, with these models; without any it has every model that is asked for.
+
+    models: names, or names with Ollama's capabilities. context: tokens; a prompt that is longer is cut or refused, as
+    the server does. library: models that it can pull. Raises `ValueError` for a name that is not known.
+    """
+    if isinstance(name, str) and name not in PERSONAS:
+        raise ValueError(f"unknown persona {name!r}: expected one of {', '.join(PERSONAS)}")
+    found = PERSONAS[name] if isinstance(name, str) else name
+    have = found.models if models is None else listed(models)
+    pulled = frozenset(library) or found.library
+    return replace(found, models=have, context=found.context if context is None else context, library=pulled)
+
+
+def settled(persona: Persona, asked: Asked) -> Answer | None:
+    """The answer that needs no turn: a refusal, a list, a loaded model. None: the model is to speak."""
+    route = _route(persona, asked)
+    if isinstance(route, Answer):
+        return route
+    for check in route.checks:
+        failure = check.refuse(persona, asked)
+        if failure is not None:
+            return refused(persona, asked, failure, check.stage)
+    return route.instead(persona, asked) if route.spoken else route.handler(persona, asked, HELLO)
+
+
+def answer(persona: Persona, asked: Asked, turn: Turn = HELLO) -> Answer:
+    """What this server answers to a request, where `turn` is what its model says."""
+    done = settled(persona, asked)
+    if done is not None:
+        return done
+    route = _route(persona, asked)
+    assert isinstance(route, Route)
+    streamed = asked.streamed and route.streams
+    if turn.failure is not None and (turn.failure.after is None or not streamed):
+        return replace(refused(persona, asked, turn.failure), wait=turn.pace.start)
+    return route.handler(persona, asked, turn)
+
+
+def _route(persona: Persona, asked: Asked) -> Route | Answer:
+    known = persona.routes.get(asked.path)
+    if known is None and asked.path.startswith("/v1/models/"):
+        name = asked.path.removeprefix("/v1/models/").lower()
+        # gin matches no slash, even if it is escaped (recording models).
+        slashed = persona.dialect == "ollama" and ("/" in name or "%2f" in name)
+        known = None if slashed else persona.routes.get("/v1/models/{model}")
+    route = (known or {}).get(asked.method)
+    return persona.unknown(asked, known is not None) if route is None else route

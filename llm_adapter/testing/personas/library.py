@@ -1,0 +1,209 @@
+"""The models that a server has: Ollama's own routes for them, and /v1/models.
+
+Source: the recordings of ollama 0.24.0 and 0.32.15; server/routes.go, v0.24.0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import replace
+from typing import Any
+
+from llm_adapter.testing.personas.native import stamp
+from llm_adapter.testing.personas.persona import EMBEDDING, Model, Persona, guessed, refused
+from llm_adapter.testing.personas.wire import GIN_JSON, JSON, Answer, Asked, Json, empty, plain, streamed_lines, whole
+from llm_adapter.testing.turns import Failure, Turn
+
+_CONTEXT = 4096  # tokens; what Ollama gives a model by default on a small machine
+_FOREVER = "2318-04-11T23:47:16.854775807Z"
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
+
+
+def listed(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+    """GET /v1/models."""
+    data = [persona.listed(asked, model) for model in persona.known]
+    return whole(
+        {"object": "list", "data": data or persona.no_models, **persona.models_extra(persona)}, kind=persona.kind
+    )
+
+
+def retrieved(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+    """GET /v1/models/{model}."""
+    name = asked.path.removeprefix("/v1/models/")
+    model = persona.model(name)
+    if model is None:
+        shown = Model(name).tagged if persona.tells_capabilities else name  # recording models
+        return refused(persona, asked, persona.missing(shown))
+    return whole({**persona.listed(asked, model), "id": name}, kind=persona.kind)
+
+
+def tags(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+    """GET /api/tags."""
+    return whole({"models": [_tag(persona, asked, model) for model in persona.known]}, kind=GIN_JSON)
+
+
+def _tag(persona: Persona, asked: Asked, model: Model) -> Json:
+    details = _details(model)
+    known: Json = {}
+    if persona.tells_capabilities:
+        details |= {"context_length": model.context or _CONTEXT, "embedding_length": model.dimensions}
+        known = {"capabilities": sorted(model.capabilities)}
+    return {
+        **_named(model),
+        "modified_at": stamp(asked.time),
+        "size": 1_000_000,
+        **_digest(model),
+        "details": details,
+    } | known
+
+
+def _named(model: Model) -> Json:
+    return {"name": model.tagged, "model": model.tagged}
+
+
+def _digest(model: Model) -> Json:
+    return {"digest": hashlib.sha256(model.tagged.encode()).hexdigest()}
+
+
+def _details(model: Model) -> Json:
+    family = "bert" if model.capabilities == EMBEDDING else "llama"
+    sizes = {"parameter_size": "1B", "quantization_level": "Q4_K_M"}
+    return {"parent_model": "", "format": "gguf", "family": family, "families": [family], **sizes}
+
+
+def show(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+    """POST /api/show."""
+    model = persona.model(asked.model) or guessed(asked.model)
+    details = _details(model)
+    family = details["family"]
+    info = {
+        "general.architecture": family,
+        "general.parameter_count": 1_000_000_000,
+        f"{family}.context_length": model.context or persona.context or _CONTEXT,
+        f"{family}.embedding_length": model.dimensions,
+    }
+    content = {
+        "modelfile": f"FROM {model.tagged}\n",
+        "parameters": "temperature                    0.7",
+        "template": "{{ .Prompt }}",
+        "details": details,
+        "model_info": info,
+        "tensors": [{"name": "token_embd.weight", "type": "F16", "shape": [model.dimensions, 8]}],
+        "capabilities": sorted(model.capabilities),
+        "modified_at": stamp(asked.time),
+    }
+    return whole(content, kind=GIN_JSON)
+
+
+def ps(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+    """GET /api/ps: what is loaded, until when, and with which context."""
+    running = []
+    for name, (keep_alive, since, context) in persona.loaded.items():
+        model = persona.model(name)
+        if model is not None:
+            held = {"expires_at": _expiry(keep_alive, since), "size_vram": 0}
+            sizes = {"context_length": context or model.context or persona.context or _CONTEXT}
+            running.append(
+                {**_named(model), "size": 1_000_000, **_digest(model), "details": _details(model)} | held | sizes
+            )
+    return whole({"models": running}, kind=GIN_JSON)
+
+
+def _expiry(keep_alive: Any, since: float) -> str:
+    seconds = duration(keep_alive)
+    return _FOREVER if seconds < 0 else stamp(since + seconds)
+
+
+def duration(keep_alive: Any) -> float:
+    """Seconds of a keep_alive: a number, or Go's words ("1h30m"); five minutes when it is not given."""
+    if not isinstance(keep_alive, str):
+        return float(keep_alive) if isinstance(keep_alive, (int, float)) else 300.0
+    parts = re.findall(r"([\d.]+)(ms|s|m|h)", keep_alive)
+    return (-1.0 if keep_alive.startswith("-") else 1.0) * sum(float(count) * _UNITS[unit] for count, unit in parts)
+
+
+def version(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+    return whole({"version": persona.version}, kind=GIN_JSON)
+
+
+def running(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+    return plain("Ollama is running", 200)
+
+
+def pull(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+    """POST /api/pull: progress, line by line. A model that the library does not have is an error at status 200."""
+    steps: list[Json] = [{"status": "pulling manifest"}]
+    if persona.model(asked.model) is None and asked.model not in persona.library:
+        steps.append({"error": "pull model manifest: file does not exist"})
+    else:
+        digest = "sha256:" + hashlib.sha256(asked.model.encode()).hexdigest()
+        layer = {"status": f"pulling {digest[7:19]}", "digest": digest, "total": 1_000_000}
+        steps += [{**layer, **done} for done in ({}, {"completed": 500_000}, {"completed": 1_000_000})]
+        steps += [{"status": status} for status in ("verifying sha256 digest", "writing manifest", "success")]
+    return _told(asked, steps)
+
+
+def create(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+    """POST /api/create, from a model that is there."""
+    source = asked.fields.get("from")
+    if isinstance(source, str) and persona.model(source) is None:
+        return _told(asked, [{"status": "pulling manifest"}, {"error": "pull model manifest: file does not exist"}])
+    layer = "using existing layer sha256:" + hashlib.sha256(str(source).encode()).hexdigest()
+    return _told(asked, [{"status": status} for status in (layer, "writing manifest", "success")])
+
+
+def _told(asked: Asked, steps: list[Json]) -> Answer:
+    if asked.streamed:
+        return streamed_lines(steps)
+    last = steps[-1]
+    return whole(last, 500 if "error" in last else 200, JSON if "error" in last else GIN_JSON)
+
+
+def copy(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+    """POST /api/copy."""
+    source = asked.fields.get("source")
+    if persona.model(str(source)) is None:
+        return whole({"error": f'model "{source}" not found'}, 404, GIN_JSON)
+    return empty()
+
+
+def delete(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+    """DELETE /api/delete."""
+    if persona.model(asked.model) is None:
+        return whole({"error": f"model '{asked.model}' not found"}, 404, GIN_JSON)
+    return empty()
+
+
+def after(persona: Persona, asked: Asked, answer: Answer) -> Persona:
+    """The server after a request: other models in memory, or on its disk. Anything but Ollama stays as it is."""
+    if persona.dialect != "ollama" or answer.status != 200 or b'"error":"pull' in answer.body:
+        return persona
+    body, have = asked.fields, persona.models
+    match asked.path.rpartition("/")[2]:
+        case "chat" | "generate" | "embed" | "completions" | "embeddings" | "responses":
+            return replace(persona, loaded=_loaded(persona, asked))
+        case "pull" | "create" if have is not None and persona.model(asked.model) is None:
+            return replace(persona, models=(*have, guessed(asked.model)))
+        case "copy" if have is not None and (source := persona.model(str(body.get("source")))):
+            return replace(persona, models=(*have, replace(source, name=str(body.get("destination")))))
+        case "delete" if have is not None:
+            gone = persona.model(asked.model)
+            return replace(persona, models=tuple(model for model in have if model is not gone))
+    return persona
+
+
+def _loaded(persona: Persona, asked: Asked) -> dict[str, tuple[Any, float, int | None]]:
+    """The models in memory: this one now too, unless keep_alive 0 has sent it out."""
+    name = Model(asked.model).tagged
+    before = persona.loaded.get(name)
+    # A call without keep_alive leaves that of the loaded model: so do all of /v1 (ollama-wire: sched.go).
+    keep_alive = asked.fields.get("keep_alive") if asked.native else None
+    kept = keep_alive if keep_alive is not None else before[0] if before else None
+    others = {other: held for other, held in persona.loaded.items() if other != name}
+    return others if duration(kept) == 0 else {**others, name: (kept, asked.time, persona.size(asked))}
+
+
+def missing(name: str) -> Failure:
+    """Ollama's words for a model that it does not have."""
+    return Failure(f"model '{name}' not found", 404)

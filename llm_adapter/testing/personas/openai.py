@@ -1,0 +1,167 @@
+"""OpenAI itself: strict, with a key, and errors that have a param and a code.
+
+Sources: openai/types (3.52.0) for the objects; `llm_adapter.strictness`, and the threads named there.
+"""
+
+from __future__ import annotations
+
+from llm_adapter.testing.personas.chat import chat
+from llm_adapter.testing.personas.completions import completions
+from llm_adapter.testing.personas.library import listed, retrieved
+from llm_adapter.testing.personas.ollama_checks import overflow
+from llm_adapter.testing.personas.persona import Check, Persona, ResponseShape, Route, Shape, TextShape
+from llm_adapter.testing.personas.responses import responses
+from llm_adapter.testing.personas.vectors import embeddings
+from llm_adapter.testing.personas.wire import Answer, Asked, Json, event, whole
+from llm_adapter.testing.turns import Failure
+
+_NO_KEY = (
+    "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth "
+    "(i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if you're accessing the API "
+    "from your browser and are prompted for a username and password. You can obtain an API key from "
+    "https://platform.openai.com/account/api-keys."
+)
+# The kind of an error that a script gives by its status alone, and its code.
+_KINDS = {429: ("requests", "rate_limit_exceeded"), 401: ("invalid_request_error", "invalid_api_key")}
+
+
+def envelope(failure: Failure) -> Json:
+    """OpenAI's error: message, type, param, code."""
+    kind, code = _KINDS.get(
+        failure.status, ("server_error" if failure.status >= 500 else "invalid_request_error", None)
+    )
+    named = {"param": failure.param, "code": failure.code or (code if failure.type is None else None)}
+    return {"error": {"message": failure.message, "type": failure.type or kind, **named}}
+
+
+def _unknown(asked: Asked, known_path: bool) -> Answer:
+    if known_path:
+        words = (
+            f"Not allowed to {asked.method} on {asked.path} (HINT: Perhaps you meant to use a different HTTP method?)"
+        )
+        return whole(envelope(Failure(words, 405)), 405)
+    return whole(envelope(Failure(f"Invalid URL ({asked.method} {asked.path})", 404)), 404)
+
+
+def _interrupted(persona: Persona, asked: Asked, failure: Failure) -> tuple[bytes, ...]:
+    """An error in the middle of a stream is an event; the Responses API has one of its own."""
+    if asked.path == "/v1/responses":
+        told = {"type": "error", "code": failure.code, "message": failure.message, "param": failure.param}
+        return (event({**told, "sequence_number": 0}, "error"),)
+    return (event(envelope(failure)),)
+
+
+def _key(persona: Persona, asked: Asked) -> Failure | None:
+    # Its own type: the code of a wrong key does not go with a missing one.
+    return None if asked.authorized else Failure(_NO_KEY, 401, type="invalid_request_error")
+
+
+def _missing(persona: Persona, asked: Asked) -> Failure | None:
+    return persona.missing(asked.model) if persona.model(asked.model) is None else None
+
+
+def _no_model(name: str) -> Failure:
+    words = f"The model `{name}` does not exist or you do not have access to it."
+    return Failure(words, 404, "model_not_found", "invalid_request_error")
+
+
+def _refused(persona: Persona, asked: Asked) -> Failure | None:
+    from llm_adapter.strictness import refusals  # loads the SDK, whose types are the rules
+
+    found = refusals(asked.path.removeprefix("/v1"), asked.fields)
+    if not found:
+        return None
+    error = found[0].error
+    return Failure(str(error["message"]), 400, error.get("code"), "invalid_request_error", error.get("param"))
+
+
+def _overflow(persona: Persona, asked: Asked) -> Failure | None:
+    over = overflow(persona, asked)
+    if over is None:
+        return None
+    tokens, size = over
+    words = (
+        f"This model's maximum context length is {size} tokens. However, your messages resulted in {tokens} tokens. "
+        "Please reduce the length of the messages."
+    )
+    return Failure(words, 400, "context_length_exceeded", "invalid_request_error", "messages")
+
+
+KEY = Check("a key comes with the request", "open-chat-studio#4265, and OpenAI's own words", _key)
+_CALLED = (
+    KEY,
+    Check("OpenAI takes every argument", "llm_adapter.strictness (P36)", _refused),
+    Check("the model is there", "crewAI#7205, and OpenAI's own words", _missing),
+    Check("the prompt fits", "langchaingo#1355, and OpenAI's own words", _overflow),
+)
+_USAGE = {
+    "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+    "completion_tokens_details": {
+        "reasoning_tokens": 0,
+        "audio_tokens": 0,
+        "accepted_prediction_tokens": 0,
+        "rejected_prediction_tokens": 0,
+    },
+}
+_FINGERPRINT = {"service_tier": "default", "system_fingerprint": "fp_fake000000"}
+
+OPENAI = Persona(
+    name="openai",
+    dialect="openai",
+    routes={
+        "/v1/chat/completions": {"POST": Route(chat, True, _CALLED)},
+        "/v1/completions": {"POST": Route(completions, True, _CALLED)},
+        "/v1/embeddings": {"POST": Route(embeddings, True, _CALLED, streams=False)},
+        "/v1/responses": {"POST": Route(responses, True, _CALLED)},
+        "/v1/models": {"GET": Route(listed, checks=(KEY,))},
+        "/v1/models/{model}": {"GET": Route(retrieved, checks=(KEY,))},
+    },
+    envelope=envelope,
+    unknown=_unknown,
+    interrupted=_interrupted,
+    shape=Shape(
+        completion=_FINGERPRINT,
+        choice={"logprobs": None},
+        message={"refusal": None, "annotations": []},
+        usage=_USAGE,
+        chunk=_FINGERPRINT,
+        chunk_choice={"logprobs": None},
+        opening={"role": "assistant", "content": "", "refusal": None},
+        usage_null=True,
+        counts=True,
+    ),
+    text_shape=TextShape(
+        completion={"system_fingerprint": "fp_fake000000"},
+        choice={"logprobs": None},
+        chunk={"system_fingerprint": "fp_fake000000"},
+        early_usage={"usage": None},
+        counts=True,
+    ),
+    missing=_no_model,
+    response=ResponseShape(
+        {
+            "error": None,
+            "instructions": None,
+            "max_output_tokens": None,
+            "max_tool_calls": None,
+            "metadata": {},
+            "parallel_tool_calls": True,
+            "previous_response_id": None,
+            "prompt_cache_key": None,
+            "background": False,
+            "reasoning": {"effort": None, "summary": None},
+            "safety_identifier": None,
+            "service_tier": "default",
+            "store": True,
+            "temperature": 1.0,
+            "text": {"format": {"type": "text"}, "verbosity": "medium"},
+            "tool_choice": "auto",
+            "tools": [],
+            "top_logprobs": 0,
+            "top_p": 1.0,
+            "truncation": "disabled",
+            "user": None,
+        },
+        cached={"cached_tokens": 0, "cache_write_tokens": 0},
+    ),
+)

@@ -1,0 +1,205 @@
+"""What makes one server another: a persona is a value, and all that differs between servers stands in its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
+
+from llm_adapter.testing.personas.wire import GIN_JSON, JSON, Answer, Asked, Json, whole
+from llm_adapter.testing.turns import Failure, Turn
+
+COMPLETION = frozenset({"completion", "tools", "thinking", "vision", "insert"})
+EMBEDDING = frozenset({"embedding"})
+_EMBEDDERS = ("embed", "minilm", "bge-", "gte-")  # what names of embedding models have in common
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that the server has. Capabilities in Ollama's words: completion, tools, thinking, vision, embedding."""
+
+    name: str
+    capabilities: frozenset[str] = COMPLETION
+    context: int | None = None  # tokens; None: the server's
+    dimensions: int = 8  # of its vectors
+
+    @property
+    def tagged(self) -> str:
+        """Ollama's full name of it."""
+        return self.name if ":" in self.name.rpartition("/")[2] else f"{self.name}:latest"
+
+
+def guessed(name: str) -> Model:
+    """A model by its name alone: it can do everything, or it embeds."""
+    embeds = any(part in name.lower() for part in _EMBEDDERS)
+    return Model(name, EMBEDDING if embeds else COMPLETION)
+
+
+def models(given: Iterable[str | Model] | Mapping[str, Iterable[str]]) -> tuple[Model, ...]:
+    """The models of a list of names, of models, or of names with their capabilities."""
+    if isinstance(given, Mapping):
+        return tuple(Model(name, frozenset(able)) for name, able in given.items())
+    return tuple(one if isinstance(one, Model) else guessed(one) for one in given)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How a server writes a chat completion, whole and streamed. The dictionaries are what it adds everywhere."""
+
+    reasoning: str | None = None  # the field of a model's thoughts; None: they are not shown
+    completion: Json = field(default_factory=dict)
+    choice: Json = field(default_factory=dict)
+    message: Json = field(default_factory=dict)
+    usage: Json = field(default_factory=dict)
+    chunk: Json = field(default_factory=dict)
+    chunk_choice: Json = field(default_factory=dict)
+    opening: Json | None = None  # the delta of a chunk of its own, which begins the stream
+    every: Json = field(default_factory=dict)  # what all deltas of text and calls have
+    closing: Json = field(default_factory=dict)  # the delta of the chunk with the finish_reason
+    role_on_first: bool = False  # without an opening: the role comes with the first chunk
+    fragments: bool = True  # a call's arguments come in pieces; else each call is one chunk
+    indexed: bool = False  # calls of a whole reply have an index too
+    no_content: Any = None  # the content beside tool calls
+    usage_null: bool = False  # chunks before the one with the usage say "usage": null
+    counts: bool = False  # it knows `n`
+    ids: str = "chatcmpl-fake{number:06d}"
+    call_ids: str = "call_fake{number:04d}{place:04d}"
+    last: Callable[[Persona, Asked], Json] | None = None  # what the last chunk has besides
+
+
+@dataclass(frozen=True, slots=True)
+class TextShape:
+    """How a server writes a text completion. The dictionaries are what it adds everywhere."""
+
+    completion: Json = field(default_factory=dict)
+    choice: Json = field(default_factory=dict)
+    usage: Json = field(default_factory=dict)
+    chunk: Json = field(default_factory=dict)
+    early_usage: Json = field(default_factory=dict)  # in chunks before the one with the usage, where it is wanted
+    own_usage: bool = True  # the usage has a chunk without choices; else it is in the last one, always
+    empty_thoughts: bool = False  # a thought is a chunk without text
+    counts: bool = False  # it knows `n` and lists of prompts
+    ids: str = "cmpl-fake{number:06d}"
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseShape:
+    """How a server writes the Responses API."""
+
+    base: Json = field(default_factory=dict)  # what every response object has besides
+    cached: Json = field(default_factory=lambda: {"cached_tokens": 0})
+    bare: bool = False  # events without numbers and places, response objects with the least alone (llama.cpp)
+    encrypted: bool = False  # reasoning comes with its text as `encrypted_content`
+    text_beside_calls: bool = True  # else a text is lost when there are calls
+
+
+# How far a request came before it was refused: Ollama writes another content type for each.
+Stage: TypeAlias = Literal["parsed", "handled", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that a server refuses, with where that is known from."""
+
+    name: str
+    source: str
+    refuse: Callable[[Persona, Asked], Failure | None]
+    stage: Stage = "handled"
+
+
+def _nothing(persona: Persona, asked: Asked) -> Answer | None:
+    return None
+
+
+Handler: TypeAlias = Callable[["Persona", Asked, Turn], Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One endpoint: its checks in their order, then what may stand instead of a turn, then its reply."""
+
+    handler: Handler
+    spoken: bool = False  # a turn is used up by it
+    checks: tuple[Check, ...] = ()
+    instead: Callable[[Persona, Asked], Answer | None] = _nothing
+    streams: bool = True
+
+
+def _listed(asked: Asked, model: Model) -> Json:
+    return {"id": model.name, "object": "model", "created": int(asked.time), "owned_by": "system"}
+
+
+def _no_extra(persona: Persona) -> Json:
+    return {}
+
+
+def _no_model(name: str) -> Failure:
+    return Failure(f"The model `{name}` does not exist.", 404, "model_not_found", "invalid_request_error")
+
+
+@dataclass(frozen=True)
+class Persona:
+    """One server, with the models that it has. Nothing that is asked changes it: `after` gives another."""
+
+    name: str
+    dialect: str  # of /v1, as `Settings.dialect` names it
+    routes: Mapping[str, Mapping[str, Route]]  # path -> method; `{model}` stands for the rest of the path
+    envelope: Callable[[Failure], Json]  # of an error on /v1
+    unknown: Callable[[Asked, bool], Answer]  # an unknown path, or (True) another method of a known one
+    interrupted: Callable[[Persona, Asked, Failure], tuple[bytes, ...]]  # a failure in the middle of a stream on /v1
+    shape: Shape = Shape()
+    kind: str = JSON  # the content type of a whole reply on /v1
+    reads: frozenset[str] | None = None  # of a chat's parameters, the others are dropped; None: none is
+    limits: tuple[str, ...] = ("max_tokens", "max_completion_tokens")  # what cuts a reply on /v1, the first one given
+    own_name: bool = False  # replies name the server's model, whatever was asked for
+    text_shape: TextShape = TextShape()
+    vectors: Json = field(default_factory=dict)  # what a list of vectors has besides
+    listed: Callable[[Asked, Model], Json] = _listed  # a model in /v1/models
+    response: ResponseShape = ResponseShape()
+    no_models: Any = field(default_factory=list)  # what /v1/models lists without any
+    models_extra: Callable[[Persona], Json] = _no_extra
+    missing: Callable[[str], Failure] = _no_model  # the words for a model that is not there
+    version: str = "0"
+    tells_capabilities: bool = False  # /api/tags knows capabilities and lengths
+    library: frozenset[str] = frozenset()  # models that can be pulled
+    models: tuple[Model, ...] | None = None  # None: any model that is asked for
+    context: int | None = None  # tokens that a prompt may have; None: any number
+    # Ollama: models in memory, with their keep_alive, the time of their last call and their context.
+    loaded: Mapping[str, tuple[Any, float, int | None]] = field(default_factory=dict)
+
+    def model(self, name: str) -> Model | None:
+        """The model of a name; None, if the server does not have it."""
+        if self.models is None:
+            return guessed(name)
+        tagged = Model(name).tagged
+        return next((model for model in self.models if model.name == name or model.tagged == tagged), None)
+
+    @property
+    def known(self) -> tuple[Model, ...]:
+        """What a list of models shows: each with the context that it has here."""
+        have = (Model("fake-model"), Model("fake-embed", EMBEDDING)) if self.models is None else self.models
+        return tuple(replace(model, context=model.context or self.context) for model in have)
+
+    def named(self, asked: Asked) -> str:
+        """The model's name in a reply."""
+        return self.models[0].name if self.own_name and self.models else asked.model
+
+    def size(self, asked: Asked) -> int | None:
+        """The context that a request has, in tokens."""
+        wanted = asked.part("options").get("num_ctx") if asked.native else None
+        if isinstance(wanted, int) and wanted > 0:
+            return wanted
+        model = self.model(asked.model)
+        return (model and model.context) or self.context
+
+    def having(self, **fields: Any) -> Persona:
+        return replace(self, **fields)
+
+
+def refused(persona: Persona, asked: Asked, failure: Failure, stage: Stage = "handled") -> Answer:
+    """An error, as this server writes it on this API."""
+    if persona.dialect != "ollama":
+        return whole(persona.envelope(failure), failure.status, persona.kind, failure.headers)
+    content = {"error": failure.message} if asked.native else persona.envelope(failure)
+    late = not asked.native or (stage == "run" and asked.streamed)
+    return whole(content, failure.status, JSON if late and stage != "parsed" else GIN_JSON, failure.headers)

@@ -1,0 +1,149 @@
+"""POST /v1/responses: one reply as items, whole or as events.
+
+Source: the recordings of ollama 0.24.0 and 0.32.15; what llama.cpp of 2026-11 answered; openai/types/responses, 3.52.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from llm_adapter.testing.personas.chat import counted
+from llm_adapter.testing.personas.chat_parts import call_id
+from llm_adapter.testing.personas.persona import Persona
+from llm_adapter.testing.personas.saying import Frames, Said, complete, said, streamed
+from llm_adapter.testing.personas.wire import Answer, Asked, Json, event
+from llm_adapter.testing.turns import Turn, Usage, pieces
+
+# What the events and objects of a bare server are without (llama.cpp).
+_PLACES = ("output_index", "content_index", "summary_index", "logprobs")
+_STATE = ("id", "object", "status")
+
+
+def responses(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+    """The reply to a call of the Responses API. Nothing is kept: the fake has no memory of responses."""
+    spoken = said(turn, counted(persona, asked), asked.fields.get("max_output_tokens"))
+    if spoken.calls and not persona.response.text_beside_calls:
+        spoken = replace(spoken, content=())
+    if asked.streamed:
+        return streamed(turn, _frames(persona, asked, turn, spoken))
+    return complete(turn, _response(persona, asked, spoken), persona.kind)
+
+
+def _response(persona: Persona, asked: Asked, spoken: Said) -> Json:
+    return _object(persona, asked, [item for item, _ in _items(persona, asked, spoken)], spoken)
+
+
+def _object(persona: Persona, asked: Asked, output: list[Json], spoken: Said | None = None) -> Json:
+    """The response object; without `spoken`, as it is when it begins."""
+    cut = spoken is not None and spoken.finish == "length" and persona.dialect == "openai"
+    details = {} if persona.response.bare else {"incomplete_details": {"reason": "max_output_tokens"} if cut else None}
+    return {
+        "id": f"resp_fake{asked.number:06d}",
+        "object": "response",
+        "created_at": int(asked.time),
+        "completed_at": int(asked.time) if spoken else None,
+        "status": "in_progress" if spoken is None else "incomplete" if cut else "completed",
+        **details,
+        "model": persona.named(asked),
+        "output": output,
+        **_echoed(persona, asked),
+        "usage": _usage(persona, spoken.usage) if spoken else None,
+    }
+
+
+def _echoed(persona: Persona, asked: Asked) -> Json:
+    """What the object repeats of the request."""
+    if persona.response.bare:
+        return {}
+    body, base = asked.fields, persona.response.base
+    tools: Json = {"tools": [{"strict": None, **tool} for tool in asked.items("tools") if isinstance(tool, dict)]}
+    return {**base, **{name: body[name] for name in base if body.get(name) is not None}, **tools}
+
+
+def _usage(persona: Persona, usage: Usage) -> Json:
+    counts = {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens, "total_tokens": sum(usage)}
+    thought = {} if persona.response.bare else {"output_tokens_details": {"reasoning_tokens": 0}}
+    return {**counts, "input_tokens_details": persona.response.cached, **thought}
+
+
+def _items(persona: Persona, asked: Asked, spoken: Said) -> Iterator[tuple[Json, tuple[str, ...]]]:
+    """The items of a reply, with the pieces in which a stream gives them."""
+    number = asked.number
+    if spoken.thinking:
+        hidden = {"encrypted_content": spoken.thought} if persona.response.encrypted else {}
+        summary = [{"type": "summary_text", "text": spoken.thought}]
+        yield {"id": f"rs_fake{number:06d}", "type": "reasoning", "summary": summary, **hidden}, spoken.thinking
+    if spoken.content or not spoken.calls:
+        part = {"type": "output_text", "text": spoken.text, "annotations": [], "logprobs": []}
+        role = {"status": "completed", "role": "assistant"}
+        yield {"id": f"msg_fake{number:06d}", "type": "message", **role, "content": [part]}, spoken.content
+    for place, call in enumerate(spoken.calls):
+        called = {"call_id": call_id(persona.shape, asked, call, place), "name": call.name, "arguments": call.text}
+        item = {"id": f"fc_fake{number:06d}_{place}", "type": "function_call", "status": "completed", **called}
+        yield item, pieces(call.text) if persona.shape.fragments else (call.text,)
+
+
+def _frames(persona: Persona, asked: Asked, turn: Turn, spoken: Said) -> Frames:
+    begun = _object(persona, asked, [])
+    events: list[Json] = [{"type": f"response.{kind}", "response": begun} for kind in ("created", "in_progress")]
+    for place, (item, parts) in enumerate(_items(persona, asked, spoken)):
+        events += [{**one, "output_index": place} for one in _KINDS[item["type"]](item, parts)]
+    whole = _response(persona, asked, spoken)
+    events.append({"type": f"response.{whole['status']}", "response": whole})
+    sent = [_event(persona, asked, number, one) for number, one in enumerate(events)]
+    # The pieces that a script counts are the deltas: what is before the first one opens, what follows the last closes.
+    deltas = [number for number, one in enumerate(events) if one["type"].endswith(".delta")] or [len(sent) - 1]
+    first, last = deltas[0], deltas[-1] + 1
+    broken = persona.interrupted(persona, asked, turn.failure) if turn.failure else ()
+    return Frames(tuple(sent[first:last]), tuple(sent[last:]), broken, tuple(sent[:first]))
+
+
+def _event(persona: Persona, asked: Asked, number: int, content: Json) -> bytes:
+    kind = content["type"]
+    if not persona.response.bare:
+        return event({**content, "sequence_number": number}, kind)
+    told = {name: value for name, value in content.items() if name not in _PLACES}
+    if kind in ("response.created", "response.in_progress"):
+        told["response"] = {name: told["response"][name] for name in _STATE}
+    elif kind == "response.content_part.added":
+        told["part"] = {name: told["part"][name] for name in ("type", "text")}
+    elif kind == "response.completed":
+        told["response"] = {name: value for name, value in told["response"].items() if name != "completed_at"}
+        told |= persona.shape.last(persona, asked) if persona.shape.last else {}
+    return event(told, kind)
+
+
+def _message(item: Json, parts: tuple[str, ...]) -> Iterator[Json]:
+    [part] = item["content"]
+    where = {"item_id": item["id"], "content_index": 0}
+    yield {"type": "response.output_item.added", "item": {**item, "status": "in_progress", "content": []}}
+    yield {"type": "response.content_part.added", **where, "part": {**part, "text": ""}}
+    for piece in parts:
+        yield {"type": "response.output_text.delta", **where, "delta": piece, "logprobs": []}
+    yield {"type": "response.output_text.done", **where, "text": part["text"], "logprobs": []}
+    yield {"type": "response.content_part.done", **where, "part": part}
+    yield {"type": "response.output_item.done", "item": item}
+
+
+def _reasoning(item: Json, parts: tuple[str, ...]) -> Iterator[Json]:
+    where = {"item_id": item["id"], "summary_index": 0}
+    begun = {name: value for name, value in item.items() if name != "encrypted_content"}
+    yield {"type": "response.output_item.added", "item": {**begun, "summary": []}}
+    for piece in parts:
+        yield {"type": "response.reasoning_summary_text.delta", **where, "delta": piece}
+    yield {"type": "response.reasoning_summary_text.done", **where, "text": item["summary"][0]["text"]}
+    yield {"type": "response.output_item.done", "item": item}
+
+
+def _function_call(item: Json, parts: tuple[str, ...]) -> Iterator[Json]:
+    yield {"type": "response.output_item.added", "item": {**item, "status": "in_progress", "arguments": ""}}
+    for piece in parts:
+        yield {"type": "response.function_call_arguments.delta", "item_id": item["id"], "delta": piece}
+    done: dict[str, Any] = {"item_id": item["id"], "name": item["name"], "arguments": item["arguments"]}
+    yield {"type": "response.function_call_arguments.done", **done}
+    yield {"type": "response.output_item.done", "item": item}
+
+
+_KINDS = {"message": _message, "reasoning": _reasoning, "function_call": _function_call}

@@ -1,0 +1,114 @@
+"""vLLM: every field of its types is written, null or not; what it does not know is dropped with a line in its log.
+
+Sources: vllm entrypoints/openai/protocol.py, chat_completion/serving.py and api_server.py, 002032ee. Not recorded.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from llm_adapter.testing.personas.chat import chat
+from llm_adapter.testing.personas.completions import completions
+from llm_adapter.testing.personas.library import listed, retrieved, version
+from llm_adapter.testing.personas.ollama_checks import overflow
+from llm_adapter.testing.personas.openai import OPENAI
+from llm_adapter.testing.personas.persona import Check, Model, Persona, Route, Shape, TextShape
+from llm_adapter.testing.personas.responses import responses
+from llm_adapter.testing.personas.vectors import embeddings
+from llm_adapter.testing.personas.wire import DONE, Answer, Asked, Json, event, whole
+from llm_adapter.testing.turns import Failure
+
+_KINDS = {400: "BadRequestError", 404: "NotFoundError", 422: "UnprocessableEntityError", 501: "NotImplementedError"}
+
+
+def _envelope(failure: Failure) -> Json:
+    """protocol.py ErrorResponse: its `code` is the status."""
+    kind = failure.type or _KINDS.get(failure.status, "InternalServerError")
+    error = {"message": failure.message, "type": kind, "param": failure.param, "code": failure.status}
+    return {"error": error}
+
+
+def _unknown(asked: Asked, known_path: bool) -> Answer:
+    status = HTTPStatus.METHOD_NOT_ALLOWED if known_path else HTTPStatus.NOT_FOUND
+    return whole(_envelope(Failure(status.phrase, status.value, type=status.phrase)), status.value)
+
+
+def _interrupted(persona: Persona, asked: Asked, failure: Failure) -> tuple[bytes, ...]:
+    """The error as an event, and [DONE] all the same: serving.py create_streaming_error_response."""
+    return (event(_envelope(failure)), DONE)
+
+
+def _no_model(name: str) -> Failure:
+    return Failure(f"The model `{name}` does not exist.", 404, param="model")
+
+
+def _missing(persona: Persona, asked: Asked) -> Failure | None:
+    return persona.missing(asked.model) if persona.model(asked.model) is None else None
+
+
+def _overflow(persona: Persona, asked: Asked) -> Failure | None:
+    over = overflow(persona, asked)
+    if over is None:
+        return None
+    tokens, size = over
+    words = f"This model's maximum context length is {size} tokens. However, your request has {tokens} input tokens."
+    return Failure(f"{words} Please reduce the length of the input messages.", 400)
+
+
+def _listed(asked: Asked, model: Model) -> Json:
+    head = {"id": model.name, "object": "model", "created": int(asked.time), "owned_by": "vllm"}
+    return {**head, "root": model.name, "parent": None, "max_model_len": model.context or 4096, "permission": []}
+
+
+MISSING = Check("the model is there", "vllm serving_engine.py _check_model", _missing)
+_CALLED = (MISSING, Check("the prompt fits", "vllm serving_engine.py _validate_input", _overflow))
+_LISTED = {"prompt_logprobs": None, "prompt_token_ids": None, "kv_transfer_params": None}
+_USAGE = {"prompt_tokens_details": None}
+_FINGERPRINT = {"service_tier": None, "system_fingerprint": None}
+
+VLLM = Persona(
+    name="vllm",
+    dialect="vllm",
+    routes={
+        "/v1/chat/completions": {"POST": Route(chat, True, _CALLED)},
+        "/v1/completions": {"POST": Route(completions, True, _CALLED)},
+        "/v1/embeddings": {"POST": Route(embeddings, True, _CALLED, streams=False)},
+        "/v1/responses": {"POST": Route(responses, True, _CALLED)},
+        "/v1/models": {"GET": Route(listed)},
+        "/v1/models/{model}": {"GET": Route(retrieved)},
+        "/version": {"GET": Route(version)},
+    },
+    envelope=_envelope,
+    unknown=_unknown,
+    interrupted=_interrupted,
+    shape=Shape(
+        reasoning="reasoning",
+        completion={**_FINGERPRINT, **_LISTED},
+        choice={"logprobs": None, "stop_reason": None, "token_ids": None},
+        message={
+            "refusal": None,
+            "annotations": None,
+            "audio": None,
+            "function_call": None,
+            "tool_calls": [],
+            "reasoning": None,
+        },
+        usage=_USAGE,
+        chunk_choice={"logprobs": None},
+        opening={"role": "assistant", "content": ""},
+        closing={"content": ""},
+        counts=True,
+        call_ids="chatcmpl-tool-fake{number:04d}{place:04d}",
+    ),
+    text_shape=TextShape(
+        completion={**_FINGERPRINT, "kv_transfer_params": None},
+        choice={"logprobs": None, "stop_reason": None},
+        usage=_USAGE,
+        counts=True,
+    ),
+    vectors={"id": "embd-fake", "created": 1_700_000_000, "usage": {"completion_tokens": 0, **_USAGE}},
+    listed=_listed,
+    missing=_no_model,
+    response=OPENAI.response,
+    version="0.11.0",
+)

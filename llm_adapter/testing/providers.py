@@ -1,0 +1,162 @@
+"""One test on every provider: what the mark llm_providers names, how it is switched to, and whether it can be used.
+
+A provider is chosen by variables, as users do: the clients that the code under test makes follow, and the fixtures'
+client has the same settings.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from llm_adapter.connection import connect
+from llm_adapter.doctor import keys
+from llm_adapter.doctor.way import endpoint, proxied, route
+from llm_adapter.provider import SettingsError, Started
+from llm_adapter.settings import Settings, near
+from llm_adapter.sources import FILE, PREFIX, profiles
+
+if TYPE_CHECKING:
+    from llm_adapter.testing.fake import Fake
+    from llm_adapter.testing.network import Guard
+    from llm_adapter.testing.personas.persona import Persona
+
+EMBEDDED = "embedded"
+FAKE = "fake:"
+_OPENAI = "https://api.openai.com/v1"
+# The mark has the last word on where a test goes: what the environment says of it is left out.
+_DESTINATION = ("profile", "provider", "host", "base_url", "dialect", "api_key", "api_key_env")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A provider in force. `close` brings the environment back."""
+
+    name: str
+    settings: Settings
+    ends: ExitStack
+    fake: Fake | None = None  # the server, if it is one
+
+    def close(self) -> None:
+        self.ends.close()
+
+
+def named(mark: pytest.Mark) -> list[str]:
+    """The names in a mark; those of all profiles, if there are none. Fails the collection for one that is unknown."""
+    try:
+        defined = profiles(os.environ)
+        names = list(dict.fromkeys(mark.args)) or defined
+        if mark.kwargs or not names:
+            raise SettingsError(
+                "name profiles, 'embedded' or 'fake:PERSONA'" if mark.kwargs else f"there is no profile in {FILE}"
+            )
+        for name in names:
+            _known(name, defined)
+    except SettingsError as error:
+        pytest.fail(f"llm_providers: {error}", pytrace=False)
+    return names
+
+
+def checked(names: list[str]) -> None:
+    """Refuse an option --llm-provider that can name no test."""
+    try:
+        defined = profiles(os.environ)
+        for name in names:
+            _known(name, defined)
+    except SettingsError as error:
+        raise pytest.UsageError(f"--llm-provider: {error}") from None
+
+
+def chosen(name: str | None, guard: Guard | None, *, required: bool, given: Mapping[str, Any] = {}) -> Chosen:
+    """Switch to a provider; without a name it is what the configuration names. given: options of a fake server.
+
+    Skips the test, or fails it if a provider is `required`, where this one cannot be used.
+    """
+    with ExitStack() as ends:
+        fake = None
+        try:
+            if name is not None and name.startswith(FAKE):
+                fake = _fake(name, given, ends)
+            settings = Settings.load() if name is None else _switched(name, fake, ends)
+            name = name or str(getattr(settings.provider, "name", settings.provider))
+            problem = _problem(settings, guard)
+        except SettingsError as error:
+            problem = str(error)
+        if problem is not None:
+            reason = f"{name or 'the configured provider'!r} cannot be used: {problem}"
+            pytest.fail(reason, pytrace=False) if required else pytest.skip(reason)
+        return Chosen(str(name), settings, ends.pop_all(), fake)
+
+
+def _known(name: Any, defined: list[str]) -> None:
+    if name in (*defined, EMBEDDED):
+        return
+    if isinstance(name, str) and name.startswith(FAKE):
+        _persona(name)
+        return
+    known = [*defined, EMBEDDED, "fake:PERSONA"]
+    hint = near(str(name), known)
+    raise SettingsError(f"{name!r} is no profile of {FILE}{hint}; known: {', '.join(known)}")
+
+
+def _switched(name: str, fake: Fake | None, ends: ExitStack) -> Settings:
+    """The settings that a client has from now on, until the `ends`."""
+    patches = ends.enter_context(pytest.MonkeyPatch.context())
+    for variable in list(os.environ):
+        if variable.upper() in {f"{PREFIX}{field.upper()}" for field in _DESTINATION}:
+            patches.delenv(variable)
+    for field, value in _variables(name, fake).items():
+        patches.setenv(f"{PREFIX}{field.upper()}", value)
+    return Settings.load()
+
+
+def _variables(name: str, fake: Fake | None) -> dict[str, str]:
+    if fake is None:
+        return {"profile": name} if name in profiles(os.environ) else {"provider": EMBEDDED}
+    given = fake.settings().model_dump(exclude_unset=True)
+    return {field: value if isinstance(value, str) else value.get_secret_value() for field, value in given.items()}
+
+
+def _fake(name: str, given: Mapping[str, Any], ends: ExitStack) -> Fake:
+    from llm_adapter.testing.fake import serving
+
+    return ends.enter_context(serving(_persona(name), **given))
+
+
+def _persona(name: str) -> Persona:
+    from llm_adapter.testing.personas import persona
+
+    try:
+        return persona(name.removeprefix(FAKE))
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _problem(settings: Settings, guard: Guard | None) -> str | None:
+    """Why a provider cannot be used; None, if nothing is known to be in the way. Raises `SettingsError`."""
+    connection = connect(settings, os.environ)
+    if isinstance(connection.provider, Started):
+        connection.provider.start(connection.effective, "/chat/completions")
+        return None
+    if connection.api_key is None and keys.chosen(connection, os.environ).value is None:
+        return "no key: set OPENAI_API_KEY"
+    url = connection.effective.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
+    if guard is not None:
+        proxy = proxied(url, settings.trust_env)[0]
+        guard.allow(*(endpoint(one)[0] for one in (url, proxy) if one))
+    return _unreached(url, settings.trust_env)
+
+
+@lru_cache(maxsize=64)
+def _unreached(url: str, trust_env: bool | None) -> str | None:
+    """Once for all tests: an address that does not answer takes seconds."""
+    way = route(url, trust_env)
+    if way.reached:
+        return None
+    return f"no server answers at {way.target} ({'; '.join(f'{one.address}: {one.error}' for one in way.attempts)})"

@@ -1,0 +1,50 @@
+"""The examples do what they say, on the embedded llama.cpp; the one that the demo runs is in test_cli.py."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llm_adapter import OpenAI, Settings
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def loaded(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def talk(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *lines: str, **settings: Any
+) -> list[str]:
+    """What the chat application prints for what a user types."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+    with OpenAI(settings=Settings(**{"provider": "embedded", **settings}), max_retries=0) as client:
+        loaded("chat_app").main(client)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_chat_app(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A reply, a tool that is called and answered, a new conversation."""
+    said = talk(monkeypatch, capsys, "Hello", "/new", "What is the weather in Paris?", "/new", "Count to 5")
+    assert said == [
+        "Hello! How can I help you today?",
+        "It is 18 degrees and sunny in Paris.",
+        "1, 2, 3, 4, 5",
+    ]
+
+
+def test_chat_app_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The turn that failed is taken back, and the next one is asked."""
+    server = {"provider": "openai", "base_url": "http://127.0.0.1:9/v1", "dialect": "vllm"}
+    said = talk(monkeypatch, capsys, "Hello", "Count to 5", **server)
+    assert [line.partition(":")[0] for line in said] == ["[APIConnectionError", "[APIConnectionError"]

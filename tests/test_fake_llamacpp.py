@@ -1,0 +1,109 @@
+"""The persona `llamacpp` against the real thing: the same request gives the same status, type and shape."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from colours import HTTPX
+from test_fake_recorded import from_events, shape, shapes
+
+from llm_adapter import OpenAI, Settings
+from llm_adapter.testing import Asked, Model, Turn, answer, persona, reply
+from llm_adapter.testing.personas.persona import Persona
+from llm_adapter.testing.turns import HELLO
+
+pytest.importorskip("xllamacpp")
+
+CHAT, TEXT, VECTORS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
+HI = [{"role": "user", "content": "Count to 5"}]
+CITIES = [{"role": "user", "content": "What is the weather in Paris and Rome?"}]
+LONG = [{"role": "user", "content": "word " * 3000}]
+PICTURE = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,aGk="}}]}]
+CITY = {"type": "object", "required": ["city"], "properties": {"city": {"type": "string"}}}
+TOOLS = [
+    {"type": "function", "function": {"name": "get_weather", "description": "The weather", "parameters": CITY}},
+]
+GREEDY: dict[str, Any] = {"model": "tiny", "temperature": 0}
+STREAM: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+
+CASES: dict[str, tuple[str, str, Any]] = {
+    "chat": ("POST", CHAT, {**GREEDY, "messages": HI}),
+    "cut": ("POST", CHAT, {**GREEDY, "messages": HI, "max_tokens": 3}),
+    "stream": ("POST", CHAT, {**GREEDY, "messages": HI, "stream": True}),
+    "stream with usage": ("POST", CHAT, {**GREEDY, "messages": HI, **STREAM}),
+    "tools": ("POST", CHAT, {**GREEDY, "messages": CITIES, "tools": TOOLS}),
+    "streamed tools": ("POST", CHAT, {**GREEDY, "messages": CITIES, "tools": TOOLS, **STREAM}),
+    "two choices": ("POST", CHAT, {**GREEDY, "messages": HI, "n": 2, "max_tokens": 3}),
+    "a model it has not": ("POST", CHAT, {**GREEDY, "messages": HI, "model": "nope"}),
+    "too long": ("POST", CHAT, {**GREEDY, "messages": LONG}),
+    "too long, streamed": ("POST", CHAT, {**GREEDY, "messages": LONG, "stream": True}),
+    "no messages": ("POST", CHAT, GREEDY),
+    "an image": ("POST", CHAT, {**GREEDY, "messages": PICTURE}),
+    "text": ("POST", TEXT, {**GREEDY, "prompt": "Count to 5", "max_tokens": 4}),
+    "streamed text": ("POST", TEXT, {**GREEDY, "prompt": "Count to 5", "max_tokens": 4, **STREAM}),
+    "response": ("POST", "/v1/responses", {**GREEDY, "input": "Count to 5"}),
+    "streamed response": ("POST", "/v1/responses", {**GREEDY, "input": "Count to 5", "stream": True}),
+    "a vector": ("POST", VECTORS, {"model": "tiny-embed", "input": "a"}),
+    "vectors": ("POST", VECTORS, {"model": "tiny-embed", "input": ["a", "b"], "encoding_format": "float"}),
+    "models": ("GET", "/v1/models", None),
+    "one model": ("GET", "/v1/models/tiny", None),
+    "no such path": ("GET", "/v1/nope", None),
+    "no such method": ("GET", CHAT, None),
+    "health": ("GET", "/health", None),
+}
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    """The embedded llama.cpp: `server(method, path, body)` asks it as any client would. It has a server of its own for
+    embeddings, as an option of llama.cpp's makes one."""
+    with OpenAI(settings=Settings(provider="embedded")) as client, HTTPX.Client(verify=False) as http:
+        said = client.chat.completions.with_raw_response.create(model="tiny", messages=HI, max_tokens=1)  # type: ignore[arg-type]
+        embedded = client.embeddings.with_raw_response.create(model="tiny-embed", input="a")
+        requests = {CHAT: said.http_response.request, VECTORS: embedded.http_response.request}
+
+        def ask(method: str, path: str, body: Any) -> Any:
+            request = requests.get(path, requests[CHAT])
+            url = f"http://127.0.0.1:{request.url.port}{path}"
+            return http.request(method, url, json=body, headers={"authorization": request.headers["authorization"]})
+
+        yield ask
+
+
+def turn(text: str) -> Turn:
+    if text.startswith("event:"):
+        done = json.loads(text.split("event: response.completed\ndata: ")[1].split("\n")[0])
+        return reply(done["response"])
+    if text.startswith("data:"):
+        datas = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
+        return from_events(datas)
+    return reply(json.loads(text))
+
+
+def played() -> Persona:
+    tiny = Model("tiny-chat", frozenset({"completion", "tools"}))
+    return persona("llamacpp", models=[tiny], context=2048)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_persona_answers_as_llamacpp_does(server: Any, case: str) -> None:
+    method, path, body = CASES[case]
+    real = server(method, path, body)
+    spoken = turn(real.text) if real.status_code == 200 and method == "POST" else HELLO
+    found = answer(played(), Asked(method, path, body), spoken)
+    assert (found.status, found.content_type) == (real.status_code, real.headers["content-type"])
+    kind = found.content_type or ""
+    assert told(found.body.decode(), kind) == told(real.text, kind)
+
+
+def told(body: str, kind: str) -> Any:
+    """A shape, without the name of the build."""
+    text = body.replace("b0-unknown", "").replace("b0-fake", "")
+    return shapes(text, kind.partition(";")[0])
+
+
+def test_shape_is_of_the_json() -> None:
+    assert shape({"a": [1, 2], "object": "x"}) == {"a": ["number"], "object": "x"}

@@ -1,0 +1,414 @@
+"""Turns, the script, the log and the fixture: what users write in their own tests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from llm_adapter import testing
+from llm_adapter.testing import (
+    PERSONAS,
+    Asked,
+    Fake,
+    ToolCall,
+    Turn,
+    answer,
+    choices,
+    disconnect,
+    embedding,
+    error,
+    json_text,
+    persona,
+    reply,
+    slow,
+    text,
+    thinking,
+    tool_call,
+    tool_calls,
+)
+from llm_adapter.testing.scripted import Scripted
+from llm_adapter.testing.turns import Failure, pieces
+
+CHAT = "/v1/chat/completions"
+KEY = [("Authorization", "Bearer sk-secret-1234"), ("api-key", "secret-too"), ("X-Other", "seen")]
+
+
+def ask(scripted: Scripted, content: str = "Hi", path: str = CHAT, **more: Any) -> tuple[int, Any]:
+    body = {"model": "m", "messages": [{"role": "user", "content": content}], **more}
+    found = scripted.answer("POST", path, KEY, json.dumps(body).encode())
+    return found.status, json.loads(found.body)
+
+
+def content(reply: Any) -> Any:
+    return reply["choices"][0]["message"]["content"]
+
+
+# --- turns -----------------------------------------------------------------------------------------------------------
+
+
+@given(st.text())
+def test_pieces_are_the_text(value: str) -> None:
+    assert "".join(pieces(value)) == value
+
+
+def test_turns_are_values() -> None:
+    """They compare, compose, and change nothing."""
+    paris = text("Paris", thinking="Hm.", usage=(3, 1))
+    assert paris == text("Paris", thinking="Hm.", usage=(3, 1))
+    assert thinking("Hm.", "Paris") == thinking("Hm.", text("Paris")) == text("Paris", thinking="Hm.")
+    assert slow(1, disconnect(after=2, turn=paris)).cut == 2
+    assert disconnect(after=2, turn=slow(1, paris)).pace.start == 1
+    assert error(503, "busy", turn=paris).failure == Failure("busy", 503)
+    assert tool_call("f", {"a": 1}) == tool_calls(("f", {"a": 1})) == tool_calls(ToolCall("f", {"a": 1}))
+    assert tool_call("f", '{"a": 1').calls[0].text == '{"a": 1'
+    assert json_text({"name": "Ana"}).content == '{"name": "Ana"}'
+    assert embedding([1, 2]).vectors == embedding([[1, 2]]).vectors == ((1.0, 2.0),)
+
+
+def test_a_tools_arguments_that_are_no_json() -> None:
+    """P11: as the model wrote them on /v1; natively Ollama has objects alone."""
+    turn = tool_call("f", '{"a": ')
+    v1 = answer(
+        persona("openai"), Asked("POST", CHAT, {"model": "m", "messages": [{"role": "user", "content": "x"}]}), turn
+    )
+    assert json.loads(v1.body)["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == '{"a": '
+
+
+RECORDED: list[Turn] = [
+    text("Hello", usage=(3, 1)),
+    text("Hel", finish="length", usage=(3, 1)),
+    tool_calls(ToolCall("f", '{"a": 1}', "c1"), ToolCall("g", "{}", "c2"), content="So:"),
+    choices(text("one", usage=(3, 2)), text("two")),
+]
+
+
+@pytest.mark.parametrize("name", ["openai", "vllm", "llamacpp"])
+@pytest.mark.parametrize("turn", RECORDED, ids=range(len(RECORDED)))
+def test_a_recorded_reply_is_a_turn(name: str, turn: Turn) -> None:
+    """Replayed on the same server, it is the same reply."""
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "n": 1 + len(turn.more)}
+    asked = Asked("POST", CHAT, body)
+    first = json.loads(answer(persona(name), asked, turn).body)
+    assert json.loads(answer(persona(name), asked, reply(first)).body) == first
+
+
+def test_replies_of_other_kinds() -> None:
+    vectors = {
+        "object": "list",
+        "data": [{"embedding": [1, 2]}, {"embedding": "AACAPwAAAEA="}],
+        "usage": {"prompt_tokens": 4},
+    }
+    assert reply(vectors).vectors == ((1.0, 2.0), (1.0, 2.0))
+    said = {"object": "text_completion", "choices": [{"text": "a", "finish_reason": "length"}]}
+    assert reply(said) == Turn("a", finish="length")
+    wrong = {"error": {"message": "no", "type": "t", "param": "p", "code": "c"}}
+    assert reply(wrong, 422).failure == Failure("no", 422, "c", "t", "p")
+    assert reply({"error": {"message": "no", "code": 503}}).failure == Failure("no", 503)
+    assert reply({"error": "no"}).failure == Failure("no", 400)
+    with pytest.raises(ValueError, match="no turn makes this reply: 'batch'"):
+        reply({"object": "batch"})
+
+
+def test_a_recorded_response_is_a_turn() -> None:
+    asked = Asked("POST", "/v1/responses", {"model": "m", "input": "x"})
+    turn = Turn("Hello", "Hm.", (ToolCall("f", "{}", "c1"),), usage=testing.Usage(3, 2))
+    first = json.loads(answer(persona("vllm"), asked, turn).body)
+    assert json.loads(answer(persona("vllm"), asked, reply(first)).body) == first
+
+
+# --- the script ------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_script() -> None:
+    scripted = Scripted()
+    assert [content(ask(scripted)[1]) for _ in range(2)] == ["Hello from the fake server."] * 2
+    scripted.assert_all_used()
+
+
+def test_turns_come_one_after_the_other() -> None:
+    scripted = Scripted()
+    scripted.script("one", text("two"))
+    scripted.script("three")
+    assert [content(ask(scripted)[1]) for _ in range(3)] == ["one", "two", "three"]
+    scripted.assert_all_used()
+
+
+def test_a_script_that_has_ended() -> None:
+    """It says so, with a status that no client tries again."""
+    scripted = Scripted()
+    scripted.script("one")
+    ask(scripted)
+    status, body = ask(scripted)
+    assert status == 400
+    assert body["error"]["code"] == "script_ended"
+    assert "the script has no turn left for POST /v1/chat/completions" in body["error"]["message"]
+    with pytest.raises(AssertionError, match="1 calls came when the script had ended"):
+        scripted.assert_all_used()
+
+
+def test_a_script_that_repeats_its_last_turn() -> None:
+    scripted = Scripted()
+    scripted.script("one", "two", repeat=True)
+    assert [content(ask(scripted)[1]) for _ in range(4)] == ["one", "two", "two", "two"]
+    scripted.assert_all_used()
+
+
+def test_a_repeating_script_with_turns_left() -> None:
+    scripted = Scripted()
+    scripted.script("one", "two", "three", repeat=True)
+    ask(scripted)
+    with pytest.raises(AssertionError, match="scripted turns were not asked for"):
+        scripted.assert_all_used()
+
+
+def test_turns_that_are_left() -> None:
+    scripted = Scripted()
+    scripted.script("one", tool_call("f"))
+    ask(scripted)
+    with pytest.raises(AssertionError, match=r"1 scripted turns were not asked for:\n  turn\(calls="):
+        scripted.assert_all_used()
+
+
+def test_matchers_come_first() -> None:
+    scripted = Scripted()
+    scripted.script("scripted")
+    scripted.on(lambda asked: "weather!" if "weather" in asked.body["messages"][0]["content"] else None)
+
+    @scripted.on
+    def tools(asked: Asked) -> Turn | None:
+        return tool_call("f") if "tools" in asked.body else None
+
+    assert content(ask(scripted, "the weather?")[1]) == "weather!"
+    assert content(ask(scripted)[1]) == "scripted"
+    offered = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
+    assert ask(scripted, tools=offered)[1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_a_matcher_that_fails() -> None:
+    """The caller is told, and so is the test: nothing hangs, nothing is lost."""
+    scripted = Scripted()
+    scripted.on(lambda asked: asked.body["nope"])
+    status, body = ask(scripted)
+    assert (status, body["error"]["message"]) == (400, "fake_llm: a matcher raised KeyError('nope')")
+    with pytest.raises(AssertionError, match="a matcher failed"):
+        scripted.assert_all_used()
+
+
+def test_a_matcher_adds_to_the_script() -> None:
+    scripted = Scripted()
+    scripted.on(lambda asked: scripted.script("added"))
+    assert content(ask(scripted)[1]) == "added"
+
+
+def test_refusals_use_up_no_turn() -> None:
+    scripted = Scripted(models=["here"])
+    scripted.script("one")
+    assert ask(scripted, model="nope")[0] == 404
+    assert scripted.unused == (text("one"),)
+
+
+def test_the_server_changes_under_way() -> None:
+    scripted = Scripted(models=["m"])
+    scripted.persona = "ollama@0.32"
+    scripted.context = 50
+    assert [model.name for model in scripted.models or ()] == ["m"]
+    assert ask(scripted, "word " * 99)[1]["usage"]["prompt_tokens"] == 50
+    scripted.models = None
+    assert ask(scripted, model="any")[0] == 200
+    assert scripted.context == 50
+
+
+# --- the log ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def logged() -> Scripted:
+    scripted = Scripted("ollama@0.32")
+    for path, body in (
+        ("/api/show", {"model": "m"}),
+        ("/api/chat", {"model": "m", "messages": [{"role": "user", "content": "Hi"}], "options": {"num_ctx": 4096}}),
+    ):
+        scripted.answer("POST", path, KEY, json.dumps(body).encode())
+    return scripted
+
+
+def test_what_is_logged(logged: Scripted) -> None:
+    assert (logged.last.method, logged.last.path, logged.last.wire) == ("POST", "/api/chat", "ollama")
+    assert logged.last.body["options"] == {"num_ctx": 4096}
+    assert [asked.path for asked in logged.requests] == ["/api/show", "/api/chat"]
+    assert [asked.path for asked in logged.calls] == ["/api/chat"]
+
+
+def test_keys_are_not_kept(logged: Scripted) -> None:
+    assert logged.last.headers == {"authorization": "Bearer ***", "api-key": "***", "x-other": "seen"}
+    assert logged.last.authorized
+    assert "secret" not in repr(vars(logged))
+
+
+def test_assertions_that_hold(logged: Scripted) -> None:
+    logged.assert_sent("options.num_ctx", 4096)
+    logged.assert_sent("messages.0.content", "Hi")
+    logged.assert_sent("messages.-1.role")
+    logged.assert_not_sent("tools")
+    logged.assert_called("/api/chat", times=1)
+    logged.assert_called("/api/show")
+    logged.assert_not_called("/api/generate")
+
+
+CAME = '\nwhat came:\n  1. POST /api/show -> 200 {"model": "m"}\n  2. POST /api/chat -> 200 {"model": "m", '
+FAILED: dict[str, tuple[Any, str]] = {
+    "another value": (
+        lambda log: log.assert_sent("options.num_ctx", 8192),
+        "no request had `options.num_ctx` = 8192: it was 4096",
+    ),
+    "not at all": (lambda log: log.assert_sent("options.seed"), "no request had `options.seed`"),
+    "beyond the list": (lambda log: log.assert_sent("messages.1"), "no request had `messages.1`"),
+    "sent": (lambda log: log.assert_not_sent("messages"), "a request had `messages`: [{'role'"),
+    "path": (lambda log: log.assert_called("/chat/completions"), "/chat/completions should have been asked at least"),
+    "times": (lambda log: log.assert_called("/api/chat", times=2), "should have been asked 2 times, and was 1 times"),
+}
+
+
+@pytest.mark.parametrize("case", FAILED)
+def test_assertions_that_fail(logged: Scripted, case: str) -> None:
+    """They show what came instead."""
+    check, words = FAILED[case]
+    with pytest.raises(AssertionError) as caught:
+        check(logged)
+    assert words in str(caught.value)
+    assert CAME in str(caught.value)
+
+
+def test_a_long_log_is_shown_short() -> None:
+    scripted = Scripted()
+    for _ in range(30):
+        ask(scripted, "word " * 200)
+    with pytest.raises(AssertionError, match="the last 10 of 30 that came") as caught:
+        scripted.assert_sent("tools")
+    assert len(str(caught.value)) < 4500
+
+
+def test_nothing_came() -> None:
+    with pytest.raises(AssertionError, match="no request came"):
+        _ = Scripted().last
+
+
+# --- the fixture -----------------------------------------------------------------------------------------------------
+
+
+def plain(fake: Fake) -> openai.OpenAI:
+    http = openai.DefaultHttpxClient(verify=False)
+    return openai.OpenAI(base_url=fake.base_url, api_key="any", max_retries=0, http_client=http)
+
+
+HI: list[Any] = [{"role": "user", "content": "Hello"}]
+
+
+def test_fixture(fake_llm: Fake) -> None:
+    """OpenAI, where the test does not say otherwise."""
+    fake_llm.script("Hi!")
+    with plain(fake_llm) as client:
+        assert client.chat.completions.create(model="m", messages=HI).choices[0].message.content == "Hi!"
+    assert fake_llm.persona.name == "openai"
+
+
+@pytest.mark.fake_llm("ollama@0.32", models=["tiny"], context=64)
+def test_marked(fake_llm: Fake) -> None:
+    assert (fake_llm.persona.name, fake_llm.context) == ("ollama@0.32", 64)
+    assert [model.name for model in fake_llm.models or ()] == ["tiny"]
+
+
+@pytest.mark.fake_llm("openai", "vllm")
+def test_on_each(fake_llm: Fake, request: pytest.FixtureRequest) -> None:
+    assert fake_llm.persona.name in request.node.name
+
+
+@pytest.fixture
+def asking(fake_llm: Fake) -> Iterator[Any]:
+    with fake_llm.client(http_client=openai.DefaultHttpxClient(verify=False), max_retries=0) as client:
+        yield client
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+@pytest.mark.fake_llm(*PERSONAS)
+def test_a_migration(fake_llm: Fake, asking: Any) -> None:
+    """The same code and script on every server; a reply that breaks its schema is sent back once (P9)."""
+    fake_llm.script("Ana is 30.", json_text({"name": "Ana", "age": 30}))
+    found = (
+        asking.chat.completions.parse(model="m", messages=HI, response_format=Person)
+        if fake_llm.persona.name != "openai"
+        else None
+    )
+    assert found is None or found.choices[0].message.parsed == Person(name="Ana", age=30)
+    assert len(fake_llm.calls) == (0 if found is None else 2)
+
+
+@pytest.mark.fake_llm("ollama@0.32")
+def test_native_options(fake_llm: Fake, asking: Any) -> None:
+    """P1, P3, P4: they are sent, and the fake lets one see it."""
+    with fake_llm.client(
+        settings=fake_llm.settings(num_ctx=8192, keep_alive="24h"), http_client=openai.DefaultHttpxClient(verify=False)
+    ) as client:
+        client.chat.completions.create(model="m", messages=HI, max_completion_tokens=5)
+    fake_llm.assert_sent("options.num_ctx", 8192)
+    fake_llm.assert_sent("options.num_predict", 5)
+    fake_llm.assert_sent("keep_alive", "24h")
+
+
+@pytest.mark.fake_llm("ollama@0.24", "ollama@0.32", "openai", "llamacpp", "vllm", context=50)
+def test_a_prompt_that_is_too_long(fake_llm: Fake, asking: Any) -> None:
+    """P1: one error for all."""
+    with pytest.raises(openai.BadRequestError) as caught:
+        asking.chat.completions.create(model="m", messages=[{"role": "user", "content": "word " * 200}])
+    assert caught.value.code == "context_length_exceeded"
+
+
+@pytest.mark.fake_llm("ollama@0.32", models=["other"], library=["qwen3:8b"])
+def test_a_missing_model_is_pulled(fake_llm: Fake) -> None:
+    """P12."""
+    http = openai.DefaultHttpxClient(verify=False)
+    with fake_llm.client(settings=fake_llm.settings(pull="missing"), http_client=http) as client:
+        client.chat.completions.create(model="qwen3:8b", messages=HI)
+        with pytest.raises(openai.NotFoundError):
+            client.chat.completions.create(model="nope", messages=HI)
+    fake_llm.assert_called("/api/pull", times=2)
+
+
+@pytest.mark.fake_llm("vllm", "llamacpp", "lmstudio", "ollama@0.32")
+def test_a_demanded_call_that_does_not_come(fake_llm: Fake, asking: Any) -> None:
+    """P2: prose is never taken for a call."""
+    fake_llm.script("It is sunny.", repeat=True)
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    with pytest.raises(openai.APIError):
+        asking.chat.completions.create(model="m", messages=HI, tools=tools, tool_choice="required")
+
+
+def test_the_fixture_says_what_the_script_lacked(tried: Any) -> None:
+    """A test that asks once too often fails, even where the program swallows the error."""
+    source = """
+        import json, urllib.error, urllib.request
+
+        def test_a_loop(fake_llm):
+            fake_llm.script("one")
+            body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Hi"}]}).encode()
+            for _ in range(2):
+                request = urllib.request.Request(fake_llm.base_url + "/chat/completions", body, {"authorization": "x"})
+                try:
+                    urllib.request.urlopen(request).close()
+                except urllib.error.HTTPError as error:
+                    error.close()
+    """
+    result = tried(source)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*1 calls came when the script had ended*", "*2. POST /v1/chat/completions -> 400*"])
