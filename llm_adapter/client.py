@@ -94,7 +94,7 @@ class _Adapter:
             vars(self)["api_key"] = self._connection.api_key or os.environ.get("OPENAI_API_KEY") or NO_KEY
             self._disown({**vars(self), "default_headers": self._custom_headers, "base_url": url})
             url = self._connection.base_url or url
-        openai.OpenAI.base_url.fset(self, url)  # type: ignore[attr-defined]
+        super(_Adapter, type(self)).base_url.fset(self, url)  # type: ignore[misc]
 
     def platform_headers(self) -> dict[str, str]:
         headers = cast("dict[str, str]", super().platform_headers())  # type: ignore[misc]

@@ -184,3 +184,14 @@ def test_an_explanation_leaves_nothing_behind() -> None:
     assert [one.path for one in second.requests] == [one.path for one in first.requests]
     assert first.requests[0].path == "/api/generate"
     assert second.warnings == first.warnings != []
+
+
+@pytest.mark.parametrize(("name", "plain", "other"), [("n", 1, 2), ("tool_choice", "auto", "none")])
+def test_what_happens_anyway_is_not_emulated(name: str, plain: Any, other: Any) -> None:
+    connection = connect(Settings(provider="ollama"), {})
+    body: Any = {**CHAT, "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]}
+    verdicts = []
+    for value in (plain, other):
+        told = explanation(connection, "/chat/completions", {**body, name: value}).verdicts()
+        verdicts += [one.verdict for one in told if one.name == name]
+    assert verdicts == ["accepted", "emulated"]

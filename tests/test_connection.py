@@ -538,6 +538,14 @@ def test_base_url_that_is_set_later_is_native(wire: Wire, keys: None, written: s
     assert str(wire.last.url) == BASE_URLS[written]
 
 
+def test_base_url_where_our_classes_stand_for_the_sdks(monkeypatch: pytest.MonkeyPatch, keys: None) -> None:
+    """As the SDK's own tests put them: `openai.OpenAI` is ours then."""
+    monkeypatch.setattr(openai, "OpenAI", OpenAI)
+    with OpenAI() as client:
+        client.base_url = "https://other.test/v1"
+        assert str(client.base_url) == "https://other.test/v1/"
+
+
 def test_copy_is_of_the_same_settings(keys: None, project: Path) -> None:
     """`settings` survives every copy, and a copy of the other kind changes it."""  # P26
     with OpenAI(profile="local") as client:

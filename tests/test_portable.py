@@ -123,7 +123,7 @@ def test_an_unknown_target() -> None:
 
 
 ENDPOINTS: list[tuple[dict[str, Any], str | None, dict[str, str]]] = [
-    ({"model": "m", "prompt": "x", "suffix": "y"}, None, {"prompt": "emulated", "suffix": "refused"}),
+    ({"model": "m", "prompt": ["x"], "suffix": "y"}, None, {"prompt": "emulated", "suffix": "refused"}),
     ({"model": "m", "input": "x", "user": "u"}, None, {"user": "ignored"}),
     ({"model": "m", "input": "x", "instructions": "y"}, None, {}),
     ({"model": "m", "input": "x", "background": True}, "/responses", {"background": "refused"}),

@@ -134,7 +134,7 @@ def test_what_is_not_told_does_not_make_a_refusal(tmp_path: Path) -> None:
     code = "client.chat.completions.create(model=model, messages=messages, tool_choice='auto', max_tokens=5, **rest)"
     for settings in ({}, {"provider": "openai"}):
         found = call(code, tmp_path, **settings)
-        assert set(verdicts(found).values()) <= {"honoured", "emulated"}, verdicts(found)
+        assert set(verdicts(found).values()) <= {"honoured", "accepted"}, verdicts(found)
         assert found.more
 
 

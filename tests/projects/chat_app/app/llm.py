@@ -46,7 +46,7 @@ def answer(question: str, n: int, bias: dict, model: str = "gpt-4.1") -> str:  #
 
 def literals() -> None:
     """Values that change nothing are taken, those that do are not."""
-    client.chat.completions.create(model=MODEL, messages=HI, logit_bias={}, n=1)  # expect: call chat.completions.create; emulated n
+    client.chat.completions.create(model=MODEL, messages=HI, logit_bias={}, n=1)  # expect: call chat.completions.create
     client.chat.completions.create(model=MODEL, messages=HI, n=0)  # expect: call chat.completions.create; refused n
     client.chat.completions.create(model=MODEL, messages=HI, modalities=["text"])  # expect: call chat.completions.create
     client.chat.completions.create(model=MODEL, messages=HI, modalities=["audio"])  # expect: call chat.completions.create; refused modalities
