@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import agents
 import pytest
-from agents import Agent, ModelSettings, OpenAIChatCompletionsModel, Runner, function_tool
-from conftest import ANA, COUNT, COUNTED, GREETING, HELLO, MODEL, PARIS, REPORT, SUNNY, Person
+from agents import Agent, ModelSettings, OpenAIChatCompletionsModel, OpenAIResponsesModel, Runner, function_tool
+from conftest import ANA, COUNT, COUNTED, GREETING, HELLO, MODEL, PARIS, REPORT, SUNNY, Person, embedded_only
 
 agents.set_tracing_disabled(True)
 
@@ -75,3 +75,24 @@ def test_tool_call_stream(run, agent):
 def test_guide(guide, loop, capsys):
     guide("agents")
     assert capsys.readouterr().out == "The capital of France is Paris.\n"
+
+
+@embedded_only
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_responses_api(run, async_client, streamed):
+    """The SDK's own default; what one turn is answered with goes into the next."""
+    agent = Agent(
+        name="Test",
+        model=OpenAIResponsesModel(model=MODEL, openai_client=async_client),
+        model_settings=ModelSettings(temperature=0),
+        tools=[get_weather],
+    )
+
+    async def main():
+        if not streamed:
+            return await Runner.run(agent, PARIS)
+        result = Runner.run_streamed(agent, PARIS)
+        assert [event async for event in result.stream_events()]
+        return result
+
+    assert run(main()).final_output == REPORT

@@ -79,7 +79,9 @@ class Explanation:
             return Verdict(name, "left out", row.note if row else "the provider has no such parameter")
         if row is None:
             sent = any(name in (request.body or {}) for request in self.requests)
-            return Verdict(name, "passed on" if sent else "left out", "")
+            unknown = name in self.call.report.notes.get("unknown", ())
+            note = "the server is not known to read it" if unknown else ""
+            return Verdict(name, "passed on" if sent else "left out", note)
         plain = row.harmless if row.verdict == "refused" else _PLAIN.get(name) if row.verdict == "emulated" else None
         if plain is not None and plain(value):
             return Verdict(name, "accepted", "this value is what happens anyway")

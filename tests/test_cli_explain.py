@@ -12,7 +12,7 @@ from commands import Command, Ollama, command, server
 
 from llm_adapter import Settings
 from llm_adapter.connection import connect
-from llm_adapter.explanation import explanation
+from llm_adapter.explanation import Verdict, explanation
 
 __all__ = ["command", "server"]
 CHAT: dict[str, Any] = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}
@@ -195,3 +195,10 @@ def test_what_happens_anyway_is_not_emulated(name: str, plain: Any, other: Any) 
         told = explanation(connection, "/chat/completions", {**body, name: value}).verdicts()
         verdicts += [one.verdict for one in told if one.name == name]
     assert verdicts == ["accepted", "emulated"]
+
+
+def test_a_key_that_the_server_is_not_known_to_read() -> None:
+    connection = connect(Settings(base_url="http://llama.test/v1", dialect="llamacpp"), {})
+    told = explanation(connection, "/chat/completions", {**CHAT, "extra_body": {"cache_promt": True}})
+    assert told.verdicts()[-1] == Verdict("cache_promt", "passed on", "the server is not known to read it")
+    assert "did you mean `cache_prompt`?" in told.warnings[0]
