@@ -34,21 +34,22 @@ class Adapted(BaseModel):
 
 
 _EXTRAS: dict[str, type[BaseModel]] = {"ollama": Timings, "adapter": Adapted}
+_FIELDS = {name: frozenset(kind.model_fields) for name, kind in _EXTRAS.items()}
 
 
 def with_attributes(reply: Any) -> Any:
     """The reply itself, its extra fields of ours turned from dictionaries into objects."""
     extra: dict[str, Any] | None = getattr(reply, "__pydantic_extra__", None)
     if extra:
-        for name, kind in _EXTRAS.items():
+        for name, fields in _FIELDS.items():
             # A model's `ollama` holds its digest and details, and stays a dictionary.
-            if type(extra.get(name)) is dict and not kind.model_fields.keys().isdisjoint(extra[name]):
-                extra[name] = _object(kind, extra[name])
+            if type(extra.get(name)) is dict and not fields.isdisjoint(extra[name]):
+                extra[name] = _object(_EXTRAS[name], extra[name])
     return reply
 
 
 def _object(kind: type[BaseModel], fields: dict[str, Any]) -> BaseModel:
     try:
-        return kind.model_validate(fields, strict=True)
+        return kind.__pydantic_validator__.validate_python(fields, strict=True)  # type: ignore[no-any-return]
     except ValidationError:  # whatever a server says is passed on, by the slower way of the SDK
         return kind.construct(**fields)

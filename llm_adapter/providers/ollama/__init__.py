@@ -5,6 +5,7 @@ What is not translated here goes on to Ollama's /v1.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from llm_adapter import responses
@@ -26,15 +27,20 @@ class Ollama:
         return f"{root}/v1"
 
     def endpoint(self, method: str, path: str) -> Endpoint | None:
-        # Imported with the first call that comes here: applications on other providers do not pay for it.
-        from llm_adapter.providers.ollama import management
-        from llm_adapter.providers.ollama.endpoints import ENDPOINTS, MODEL
-        from llm_adapter.providers.ollama.unavailable import unavailable
+        return _endpoint(method, path)
 
-        if path.startswith("/models/"):
-            return MODEL.get(method)
-        if path.startswith("/api/"):
-            return management.endpoint(method, path)
-        if responses.serves(path):
-            return responses.endpoint(method, path, ENDPOINTS["POST", "/chat/completions"])
-        return ENDPOINTS.get((method, path)) or unavailable(method, path)
+
+@lru_cache(maxsize=64)  # an import statement costs a microsecond, each time
+def _endpoint(method: str, path: str) -> Endpoint | None:
+    # Imported with the first call that comes here: applications on other providers do not pay for it.
+    from llm_adapter.providers.ollama import management
+    from llm_adapter.providers.ollama.endpoints import ENDPOINTS, MODEL
+    from llm_adapter.providers.ollama.unavailable import unavailable
+
+    if path.startswith("/models/"):
+        return MODEL.get(method)
+    if path.startswith("/api/"):
+        return management.endpoint(method, path)
+    if responses.serves(path):
+        return responses.endpoint(method, path, ENDPOINTS["POST", "/chat/completions"])
+    return ENDPOINTS.get((method, path)) or unavailable(method, path)
