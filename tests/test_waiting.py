@@ -90,7 +90,7 @@ def test_a_local_server_is_asked_with_the_sdks_timeouts(play: Play, server: Loop
 @pytest.mark.parametrize("stream", [False, True])
 def test_load(play: Play, server: Loopback, stream: bool) -> None:
     """Nothing begins: it ends after `load_timeout`, and is asked once, whatever the retries (P21)."""
-    server.act = asleep(0.4)
+    server.act = asleep(5)
 
     def script(client: Any) -> Any:
         with pytest.raises(openai.APITimeoutError):
@@ -98,7 +98,7 @@ def test_load(play: Play, server: Loopback, stream: bool) -> None:
 
     began = time.monotonic()
     play(script, **local(server, load_timeout=0.1), max_retries=2)
-    assert time.monotonic() - began < 0.35
+    assert time.monotonic() - began < 4
     assert len(server.asked) == 1
 
 
