@@ -1,9 +1,10 @@
 """The supported versions of the `openai` SDK, oldest to newest, each in an environment of its own.
 
 2.45 is the floor and runs on httpx; 3.0 brought httpx2; 3.3.0 is what instructor resolves to. "floors" has every
-dependency at the oldest version that pyproject.toml allows. The pytest plugin's own tests are run on each, too.
+dependency at the oldest version that pyproject.toml allows. The pytest plugin's own tests are run on each, too; on the
+newest, those of the parameters' rows.
 
-    python frameworks/versions.py [floors] [2.45] [2.54] [3.0] [3.3.0] [3.52.0]
+    python frameworks/versions.py [floors] [2.45] [2.54] [3.0] [3.3.0] [3.52.0] [newest]
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ PINS = {
     "3.0": "openai==3.0.*",
     "3.3.0": "openai==3.3.0",
     "3.52.0": "openai==3.52.0",
+    "newest": "openai",
 }
 SHOWN = ("openai", "httpx2", "pydantic", "xllamacpp")
-PLUGIN = "pytest-xdist pytest-httpx2 requests trio"  # what the plugin's tests stand beside
+PLUGIN = "pytest-xdist pytest-httpx2 requests trio hypothesis"  # what the tests stand beside
+# On the newest, whether a parameter has come that has no row.
+TESTS = {"newest": ("tests/test_plugin*.py", "tests/test_rows.py", "tests/test_responses.py")}
 ROWS = {
-    name: Row(f"{pins} {PLUGIN}", "test_openai.py", SHOWN, ("tests/test_plugin*.py",)) for name, pins in PINS.items()
+    name: Row(f"{pins} {PLUGIN}", "test_openai.py", SHOWN, TESTS.get(name, ("tests/test_plugin*.py",)))
+    for name, pins in PINS.items()
 }
 
 if __name__ == "__main__":

@@ -117,6 +117,10 @@ RESPONSES: Rows = {
     "stream": honoured("the events of the Responses API, made of chat's"),
     "stream_options": ignored("`include_obfuscation` has nothing to hide here"),
     "background": refused("a response is answered while the caller waits", harmless=lambda value: value is False),
+    "background_options": refused(
+        "a response is answered while the caller waits",
+        harmless=lambda value: isinstance(value, dict) and value in ({}, {"completion_window": "soonest"}),
+    ),
     "prompt": refused("prompt templates are kept at OpenAI"),
     "context_management": refused("there is no compaction here; see `overflow`", harmless=lambda value: value == []),
     "moderation": refused("local models are not moderated"),
