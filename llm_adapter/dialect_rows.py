@@ -12,7 +12,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from llm_adapter.provider import Call, Json, Rejected
-from llm_adapter.rows import Row, Rows, agreed_length, count, countable, emulated, honoured, ignored, only, refused
+from llm_adapter.rows import (
+    BEST,
+    ECHO,
+    MANY,
+    Row,
+    Rows,
+    agreed_length,
+    among,
+    countable,
+    emulated,
+    honoured,
+    ignored,
+    only,
+    refused,
+)
 
 _OLLAMA = "ollama openai/openai.go ChatCompletionRequest, v0.24.0: the field is not there"
 _LLAMACPP = "llama.cpp tools/server/server-common.cpp, 2026-10: read by nothing"
@@ -24,9 +38,6 @@ _UNLISTED = honoured("passed on; not among the parameters that LM Studio documen
 _MESSAGES = "passed on; leading system and developer messages become one"
 _LABEL = ignored("only labels the request at OpenAI; the reply is the same")
 _CACHE = ignored("the server caches by prefix on its own")
-_MANY = emulated("as many requests, side by side; a seed is counted up", count)
-_ECHO = emulated("the prompt is put before the text; without logprobs of it")
-_BEST = emulated("as many requests, ranked by their mean log probability; not streamed", count)
 _OLDER = emulated("the form before `tools`, as `tools`; the reply is in the old form")
 
 
@@ -59,6 +70,10 @@ def _template(value: Any, body: Json, call: Call) -> None:
     call.report.note("emulated", "reasoning_effort")
 
 
+def _one(prompt: Any) -> bool:
+    return isinstance(prompt, str)
+
+
 _SAME = {effort: effort for effort in ("none", "low", "medium", "high")}
 _LENGTH = honoured("`max_tokens`", _as_max_tokens)
 
@@ -77,11 +92,11 @@ _CHAT: dict[str, Row] = {
     "response_format": honoured("passed on; the reply is checked, and sent back once if it is wrong"),
     "tools": honoured("passed on; calls of `strict` ones are checked, and calls that come as text are taken for calls"),
     "tool_choice": honoured("passed on; none withholds the tools, a demanded call is checked"),
-    "parallel_tool_calls": emulated("false keeps the first call"),
-    "n": _MANY,
+    "parallel_tool_calls": emulated("false keeps the first call", harmless=among(True)),
+    "n": MANY,
     "audio": refused("the server gives no audio"),
     "modalities": only(["text"], "the server gives text only"),
-    "function_call": emulated("the form before `tools`, as `tool_choice`"),
+    "function_call": emulated("the form before `tools`, as `tool_choice`", harmless=among("auto")),
     "functions": _OLDER,
     "web_search_options": refused("the server does not search"),
     "verbosity": refused("no local model knows it"),
@@ -91,13 +106,13 @@ _CHAT: dict[str, Row] = {
     **_rows(("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"), _CACHE),
 }
 _COMPLETIONS: dict[str, Row] = {
-    "prompt": emulated("a list as requests side by side"),
+    "prompt": emulated("a list as requests side by side", harmless=_one),
     **_rows(("model", "stream", "stream_options")),
     **_SAMPLING,
     **_rows(("max_tokens", "suffix", "logprobs")),
-    "best_of": _BEST,
-    "echo": _ECHO,
-    "n": _MANY,
+    "best_of": BEST,
+    "echo": ECHO,
+    "n": MANY,
     "user": _LABEL,
 }
 _EMBEDDINGS: dict[str, Row] = {
@@ -123,10 +138,13 @@ _OLLAMA_ROWS: dict[str, Rows] = {
         "tool_choice": emulated(
             _CHOSEN + "required and a named function constrain the reply by `response_format`, with thinking off",
             source=_OLLAMA,
+            harmless=among("auto"),
         ),
     },
     "/completions": {
-        "prompt": emulated("a list as requests side by side; Ollama's /v1 wraps each in the model's chat template"),
+        "prompt": emulated(
+            "a list as requests side by side; Ollama's /v1 wraps each in the model's chat template", harmless=_one
+        ),
         "logit_bias": refused("Ollama's sampler has no per-token bias", source=_OLLAMA, harmless=lambda bias: not bias),
         "logprobs": refused("Ollama's /v1 leaves them out; its native API does not", source="openai.go ToCompletion"),
         "best_of": only(1, "Ollama's /v1 gives no logprobs to rank by; its native API does"),
@@ -141,11 +159,15 @@ _LLAMACPP_ROWS: dict[str, Rows] = {
             _template,
             source=_LLAMACPP,
         ),
-        "tool_choice": emulated(_CHOSEN + "a named function is offered alone, and required", source=_LLAMACPP),
+        "tool_choice": emulated(
+            _CHOSEN + "a named function is offered alone, and required", source=_LLAMACPP, harmless=among("auto")
+        ),
         "logprobs": honoured("passed on; llama.cpp refuses it with tools and a stream together"),
     },
     "/completions": {
-        "prompt": emulated("a list as requests side by side: llama.cpp counts the tokens of its first one alone"),
+        "prompt": emulated(
+            "a list as requests side by side: llama.cpp counts the tokens of its first one alone", harmless=_one
+        ),
         "suffix": refused("llama.cpp leaves it out; its /infill is another endpoint", source=_LLAMACPP),
         "logprobs": emulated("brought into the completions form"),
     },
@@ -185,7 +207,8 @@ _LMSTUDIO_ROWS: dict[str, Rows] = {
             "passed on; json_object, which LM Studio refuses, as the schema of any object; the reply is checked"
         ),
         "tool_choice": emulated(
-            _CHOSEN + "a named function is offered alone, and required; MLX models need not obey, so it is checked"
+            _CHOSEN + "a named function is offered alone, and required; MLX models need not obey, so it is checked",
+            harmless=among("auto"),
         ),
     },
     "/completions": _rows(("suffix", "logprobs"), _UNLISTED) | {"best_of": only(1, "it is not documented")},

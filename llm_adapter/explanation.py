@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,17 +25,6 @@ _IMAGE = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b55"
     "0000000a49444154789c63600000000200015b0c5f930000000049454e44ae426082"
 )
-# What an emulated parameter may say without anything being emulated.
-_PLAIN: dict[str, Callable[[Any], bool]] = {
-    "n": lambda count: count == 1,
-    "best_of": lambda count: count in (0, 1),
-    "echo": lambda echo: not echo,
-    "prompt": lambda prompt: isinstance(prompt, str),
-    "tool_choice": lambda choice: choice == "auto",
-    "function_call": lambda choice: choice == "auto",
-    "parallel_tool_calls": bool,
-    "truncation": lambda how: how == "disabled",
-}
 _KNOWS_NOTHING = NativeReply(200, {}, b"{}")
 _ABSENT = NativeReply(404, {}, b"404 page not found")
 
@@ -82,8 +71,7 @@ class Explanation:
             unknown = name in self.call.report.notes.get("unknown", ())
             note = "the server is not known to read it" if unknown else ""
             return Verdict(name, "passed on" if sent else "left out", note)
-        plain = row.harmless if row.verdict == "refused" else _PLAIN.get(name) if row.verdict == "emulated" else None
-        if plain is not None and plain(value):
+        if row.harmless(value):
             return Verdict(name, "accepted", "this value is what happens anyway")
         return Verdict(name, row.verdict, row.note)
 

@@ -33,10 +33,11 @@ class Row:
     note: str  # how it is honoured, or why not
     source: str = ""  # where the fact comes from: file, symbol, version
     apply: Apply | None = None  # writes the value into the native request
-    harmless: Callable[[Any], bool] = _never  # values that a refused row accepts: they change nothing
+    harmless: Callable[[Any], bool] = _never  # values that are what happens anyway: nothing is refused, or emulated
 
 
 Rows: TypeAlias = Mapping[str, Row]
+_TOOLING = ("tools", "functions", "tool_choice", "function_call", "parallel_tool_calls")
 
 
 def honoured(note: str, apply: Apply | None = None, *, source: str = "") -> Row:
@@ -44,8 +45,10 @@ def honoured(note: str, apply: Apply | None = None, *, source: str = "") -> Row:
     return Row("honoured", note, source, apply)
 
 
-def emulated(note: str, apply: Apply | None = None, *, source: str = "") -> Row:
-    return Row("emulated", note, source, apply)
+def emulated(
+    note: str, apply: Apply | None = None, *, source: str = "", harmless: Callable[[Any], bool] = _never
+) -> Row:
+    return Row("emulated", note, source, apply, harmless)
 
 
 def ignored(reason: str, *, source: str = "") -> Row:
@@ -55,6 +58,11 @@ def ignored(reason: str, *, source: str = "") -> Row:
 
 def refused(reason: str, *, source: str = "", harmless: Callable[[Any], bool] = _never) -> Row:
     return Row("refused", reason, source, None, harmless)
+
+
+def among(*accepted: Any) -> Callable[[Any], bool]:
+    """A row's `harmless`: these values."""
+    return lambda value: value in accepted
 
 
 def only(value: Any, reason: str, *, source: str = "") -> Row:
@@ -78,6 +86,14 @@ def option(name: str, note: str = "", *, source: str = "") -> Row:
         native.setdefault("options", {})[name] = value
 
     return honoured(note or f"`options.{name}`", apply, source=source)
+
+
+def note_emulated(rows: Rows, body: Json, call: Call) -> None:
+    """Remember which of a call's parameters about tools are emulated; the endpoint's code does it."""
+    for name in _TOOLING:
+        row = rows[name]
+        if body.get(name) is not None and row.verdict == "emulated" and not row.harmless(body[name]):
+            call.report.note("emulated", name)
 
 
 def translate(rows: Rows, call: Call, native: Json, *, provider: str) -> None:
@@ -143,3 +159,9 @@ def near(name: str, known: Iterable[str]) -> str:
 
     matches = get_close_matches(name, known, n=1)
     return f"; did you mean `{matches[0]}`?" if matches else ""
+
+
+# Rows of what one server after another lacks.
+MANY = emulated("as many requests, side by side; a seed is counted up", count, harmless=among(1))
+ECHO = emulated("the prompt is put before the text; without logprobs of it", harmless=among(False))
+BEST = emulated("as many requests, ranked by their mean log probability; not streamed", count, harmless=among(0, 1))

@@ -12,7 +12,7 @@ from typing import Any
 
 from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.responses.tools import tool_choice, tools
-from llm_adapter.rows import Row, Rows, emulated, field, honoured, ignored, refused, translate, unsupported
+from llm_adapter.rows import Row, Rows, among, emulated, field, honoured, ignored, refused, translate, unsupported
 
 _LABEL = "only labels the request at OpenAI; the reply is the same"
 _CACHE = "backends cache by prefix on their own"
@@ -113,7 +113,11 @@ RESPONSES: Rows = {
     "store": emulated("the response store keeps it, in memory or in the file that `response_store` names"),
     "include": honoured("`message.output_text.logprobs`; everything else is there anyway, or cannot be", _include),
     "top_logprobs": honoured("`logprobs` and `top_logprobs`", _top_logprobs),
-    "truncation": emulated('"auto" is `overflow = "truncate"` for this call, "disabled" is "error"', _truncation),
+    "truncation": emulated(
+        '"auto" is `overflow = "truncate"` for this call, "disabled" is "error"',
+        _truncation,
+        harmless=among("disabled"),
+    ),
     "stream": honoured("the events of the Responses API, made of chat's"),
     "stream_options": ignored("`include_obfuscation` has nothing to hide here"),
     "background": refused("a response is answered while the caller waits", harmless=lambda value: value is False),

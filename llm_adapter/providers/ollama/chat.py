@@ -22,6 +22,7 @@ from llm_adapter.providers.ollama.params import CHAT
 from llm_adapter.providers.ollama.sizing import counted, shortened, sized
 from llm_adapter.reasoning import thoughtless
 from llm_adapter.repair import Interrupted
+from llm_adapter.rows import note_emulated
 
 __all__ = ["Events", "flow", "request", "response"]
 
@@ -59,9 +60,7 @@ def request(call: Call, asked: Asked | None = None) -> Json:
     """The native request. Raises `Rejected`."""
     asked = asked or _asked(call)
     native = wire.generating(CHAT, call, {"messages": messages(call)})
-    for name in ("tools", "functions", "tool_choice", "function_call", "parallel_tool_calls"):
-        if call.body.get(name) not in (None, "auto", True) and CHAT[name].verdict == "emulated":
-            call.report.note("emulated", name)
+    note_emulated(CHAT, call.body, call)
     if asked.plan.functions:
         native["tools"] = asked.plan.folded
     if asked.plan.forced:

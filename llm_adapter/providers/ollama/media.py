@@ -6,38 +6,30 @@ which ended with it. Rule: what Ollama's /v1 would leave out in silence is refus
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from llm_adapter.errors import checked
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.unavailable import ELSEWHERE, unsupported_endpoint
-from llm_adapter.rows import Rows, field, ignored, refused, translate
+from llm_adapter.rows import Rows, among, field, ignored, refused, translate
 
 _SILENT = "Ollama leaves it out"
-
-
-def _of(*accepted: Any) -> Callable[[Any], bool]:
-    """The values of a refused parameter that change nothing: what happens anyway."""
-    return lambda value: value in accepted
-
 
 TRANSCRIPTIONS: Rows = {
     "file": field("file", "sent as it is; wav or mp3, 25 MiB at most"),
     "model": field("model", "aliases from `models` are resolved"),
     "language": field("language"),
     "prompt": field("prompt"),
-    "response_format": refused("Ollama gives the text alone, as json", harmless=_of("json", "text")),
-    "temperature": refused("Ollama fixes it at 0", harmless=_of(0)),
-    "stream": refused(_SILENT, harmless=_of(False)),
-    "chunking_strategy": refused(_SILENT, harmless=_of("auto")),
-    "timestamp_granularities": refused(_SILENT, harmless=_of([])),
-    "include": refused(_SILENT, harmless=_of([])),
-    "keywords": refused(_SILENT, harmless=_of([])),
-    "languages": refused(_SILENT, harmless=_of([])),
-    "known_speaker_names": refused(_SILENT, harmless=_of([])),
-    "known_speaker_references": refused(_SILENT, harmless=_of([])),
+    "response_format": refused("Ollama gives the text alone, as json", harmless=among("json", "text")),
+    "temperature": refused("Ollama fixes it at 0", harmless=among(0)),
+    "stream": refused(_SILENT, harmless=among(False)),
+    "chunking_strategy": refused(_SILENT, harmless=among("auto")),
+    "timestamp_granularities": refused(_SILENT, harmless=among([])),
+    "include": refused(_SILENT, harmless=among([])),
+    "keywords": refused(_SILENT, harmless=among([])),
+    "languages": refused(_SILENT, harmless=among([])),
+    "known_speaker_names": refused(_SILENT, harmless=among([])),
+    "known_speaker_references": refused(_SILENT, harmless=among([])),
 }
 
 IMAGES: Rows = {
@@ -45,20 +37,20 @@ IMAGES: Rows = {
     "model": field("model", "aliases from `models` are resolved"),
     "size": field("size"),
     "seed": field("seed"),
-    "n": refused("Ollama makes one image", harmless=_of(1)),
-    "response_format": refused("Ollama gives base64 alone, and keeps no file", harmless=_of("b64_json")),
-    "output_format": refused("Ollama gives png", harmless=_of("png")),
-    "output_compression": refused(_SILENT, harmless=_of(100)),
-    "background": refused(_SILENT, harmless=_of("auto")),
-    "quality": refused(_SILENT, harmless=_of("auto")),
+    "n": refused("Ollama makes one image", harmless=among(1)),
+    "response_format": refused("Ollama gives base64 alone, and keeps no file", harmless=among("b64_json")),
+    "output_format": refused("Ollama gives png", harmless=among("png")),
+    "output_compression": refused(_SILENT, harmless=among(100)),
+    "background": refused(_SILENT, harmless=among("auto")),
+    "quality": refused(_SILENT, harmless=among("auto")),
     "style": refused(_SILENT),
-    "stream": refused(_SILENT, harmless=_of(False)),
-    "partial_images": refused(_SILENT, harmless=_of(0)),
+    "stream": refused(_SILENT, harmless=among(False)),
+    "partial_images": refused(_SILENT, harmless=among(0)),
     "complexity": refused(_SILENT),
     "frame_count": refused(_SILENT),
     "frame_duration_ms": refused(_SILENT),
     "svg": refused(_SILENT),
-    "moderation": refused("Ollama does not moderate", harmless=_of("auto", "low")),
+    "moderation": refused("Ollama does not moderate", harmless=among("auto", "low")),
     "safety_identifier": ignored("only labels the request at OpenAI"),
     "user": ignored("only labels the request at OpenAI"),
 }

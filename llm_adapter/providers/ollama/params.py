@@ -9,8 +9,24 @@ from __future__ import annotations
 from typing import Any
 
 from llm_adapter.provider import Call, Json, Rejected
-from llm_adapter.rows import Row, Rows, agreed_length, count, emulated, field, honoured, ignored, only, option, refused
+from llm_adapter.rows import (
+    BEST,
+    ECHO,
+    MANY,
+    Row,
+    Rows,
+    agreed_length,
+    among,
+    emulated,
+    field,
+    honoured,
+    ignored,
+    only,
+    option,
+    refused,
+)
 
+_NO_FIELD = "ollama/api/types.go ChatRequest has no such field"
 _OPTIONS = "ollama/api/types.go Options, v0.24.0"
 _LABEL = "only labels the request at OpenAI; the reply is the same"
 # OpenAI's seven efforts on Ollama's scale (openai/openai.go thinkFromReasoningEffort, v0.33.0-rc2).
@@ -127,13 +143,14 @@ CHAT: Rows = {
     "tools": honoured("`tools`; what Ollama would drop of a schema is inlined, or told in descriptions"),
     "tool_choice": emulated(
         "none withholds the tools; required and a named function constrain the reply by `format`, with thinking off",
-        source="api/types.go ChatRequest has no such field",
+        source=_NO_FIELD,
+        harmless=among("auto"),
     ),
-    "parallel_tool_calls": emulated("false keeps the first call", source="api/types.go ChatRequest has no such field"),
-    "n": emulated("as many requests, side by side; a seed is counted up", count),
+    "parallel_tool_calls": emulated("false keeps the first call", source=_NO_FIELD, harmless=among(True)),
+    "n": MANY,
     "audio": refused("Ollama gives no audio"),
     "modalities": only(["text"], "Ollama gives text only"),
-    "function_call": emulated("the form before `tools`, as `tool_choice`"),
+    "function_call": emulated("the form before `tools`, as `tool_choice`", harmless=among("auto")),
     "functions": emulated("the form before `tools`, as `tools`; the reply is in the old form"),
     "web_search_options": refused("Ollama's chat does not search"),
     "verbosity": refused("no local model knows it"),
@@ -161,9 +178,9 @@ COMPLETIONS: Rows = {
     "max_tokens": option("num_predict", source=_OPTIONS),
     "suffix": honoured("`suffix`; the model's infill template is applied", _suffix),
     "logprobs": honoured("`logprobs` and `top_logprobs`, in the completions form", _completion_logprobs),
-    "best_of": emulated("as many requests, ranked by their mean log probability; not streamed", count),
-    "echo": emulated("the prompt is put before the text; without logprobs of it"),
-    "n": emulated("as many requests, side by side; a seed is counted up", count),
+    "best_of": BEST,
+    "echo": ECHO,
+    "n": MANY,
     "user": ignored(_LABEL),
     **NATIVE,
     "think": field("think"),

@@ -20,6 +20,7 @@ from llm_adapter.providers.v1.messages import adapted
 from llm_adapter.providers.v1.stream import streams
 from llm_adapter.reasoning import thoughtless
 from llm_adapter.repair import Interrupted, repaired
+from llm_adapter.rows import note_emulated
 from llm_adapter.structured import ANY_OBJECT
 
 _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
@@ -64,10 +65,7 @@ def _exchange(call: Call, dialect: Dialect) -> Flow:
 def request(asked: Asked, dialect: Dialect) -> Json:
     """The body of one choice's request, or of all where the server counts itself. Raises `Rejected`."""
     body = dialect.body(asked.call)
-    for name in ("tools", "functions", "tool_choice", "function_call", "parallel_tool_calls"):
-        row = dialect.rows["/chat/completions"][name]
-        if body.get(name) not in (None, "auto", True) and row.verdict == "emulated":
-            asked.call.report.note("emulated", name)
+    note_emulated(dialect.rows["/chat/completions"], body, asked.call)
     body = _formed(asked, _tooled(asked, adapted(body, dialect), dialect), dialect)
     if "n" in body and (asked.count == 1 or not dialect.counts or asked.judged):
         if asked.count > 1:
