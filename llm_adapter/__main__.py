@@ -2,4 +2,5 @@
 
 from llm_adapter.cli import main
 
-main()
+if __name__ == "__main__":  # who only looks through the package does not run it
+    main()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import json
 import subprocess
@@ -255,6 +256,14 @@ def test_importing_is_lean(fresh: Any, name: str) -> None:
 def test_importing_does_nothing(fresh: Any) -> None:
     """No configuration is read and nothing is reached, by the import or by a client with settings of its own."""
     assert fresh[1:] == [[], []]
+
+
+@pytest.mark.parametrize("package", ["llm_adapter", "llm_adapter.testing"])
+def test_every_public_name_is_there(package: str) -> None:
+    """They are loaded when they are asked for: a name without a home would be missed by its first user alone."""
+    module = importlib.import_module(package)
+    assert [name for name in module.__all__ if getattr(module, name, None) is None] == []
+    assert set(module.__all__) <= set(dir(module))
 
 
 # --- types -----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +50,24 @@ def test_chat_app_goes_on_after_an_error(monkeypatch: pytest.MonkeyPatch, capsys
     server = {"provider": "openai", "base_url": "http://127.0.0.1:9/v1", "dialect": "vllm"}
     said = talk(monkeypatch, capsys, "Hello", "Count to 5", **server)
     assert [line.partition(":")[0] for line in said] == ["[APIConnectionError", "[APIConnectionError"]
+
+
+PROFILES = """
+[profiles.a]
+provider = "embedded"
+[profiles.b]
+provider = "embedded"
+"""
+
+
+@pytest.mark.parametrize(
+    ("to", "status", "last"), [("b", 0, "READY: a -> b"), ("c", 1, "NOT READY: scan, doctor, verify: a -> c")]
+)
+def test_verify_migration(to: str, status: int, last: str) -> None:
+    """Every step is run, whatever the one before it found, and one exit code says it all."""
+    Path("llm_adapter.toml").write_text(PROFILES, "utf-8")
+    command = [sys.executable, str(EXAMPLES / "verify_migration.py"), str(EXAMPLES), "--against", "a", "--to", to]
+    done = subprocess.run(command, capture_output=True, text=True)
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.startswith("== ")] == ["== scan", "== doctor", "== verify"]
+    assert (done.returncode, lines[-1]) == (status, last), done.stdout + done.stderr

@@ -55,23 +55,23 @@ def _fitting(schema: Any, case: Case) -> Script:
 
 def parse(case: Case) -> Script:
     """The SDK's .parse() gives an object of the class."""
-    arguments = case.arguments(_ASKED)
-    try:
-        got = yield case.client.chat.completions.parse(**arguments, response_format=Person)
-    except openai.LengthFinishReasonError:
-        raise Inconclusive("the reply was cut at the limit of tokens") from None
-    except ValueError as error:  # pydantic's, or of JSON that is none
-        raise Broken("a reply that fits the class", error) from None
-    _answer(got)
-    parsed = got.choices[0].message.parsed
-    expect(isinstance(parsed, Person), "an object of the class in `message.parsed`", repr(parsed))
+    yield from _parsed(_once(case.client.chat.completions.parse, case))
 
 
 def streamed(case: Case) -> Script:
     """The SDK's .stream() parses what it put together."""
     manager = case.client.chat.completions.stream(**case.arguments(_ASKED), response_format=Person)
+    yield from _parsed(within(manager, _last))
+
+
+def _once(parse: Any, case: Case) -> Generator[Any, Any, Any]:
+    return (yield parse(**case.arguments(_ASKED), response_format=Person))
+
+
+def _parsed(asking: Generator[Any, Any, Any]) -> Script:
+    """What comes of asking holds an object of the class."""
     try:
-        got = yield from within(manager, _last)
+        got = yield from asking
     except openai.LengthFinishReasonError:
         raise Inconclusive("the reply was cut at the limit of tokens") from None
     except ValueError as error:  # pydantic's, or of JSON that is none
