@@ -31,15 +31,21 @@ HOST = "http://ollama.test:11434"
 HI: list[Any] = [{"role": "user", "content": "Hello"}]
 DONE = {"done": True, "done_reason": "stop", "prompt_eval_count": 3, "eval_count": 2, "total_duration": 9}
 _VARIABLES = ("OPENAI_", "OLLAMA_", "LLM_ADAPTER_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+# What a terminal or a CI machine says of itself: cassettes are not recorded there, pages are as wide as it says, and in
+# colour. A test that is about one of them sets it.
+_SURROUNDINGS = {
+    *("CI", "GITHUB_ACTIONS", "BUILD_NUMBER", "PY_COLORS", "FORCE_COLOR", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"),
+    *("COLUMNS", "LINES", "TTY_COMPATIBLE", "TTY_INTERACTIVE"),
+}
 
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """No variable and no file of the machine's reaches a test."""
+    """No variable that we read and no file of the machine's reaches a test."""
     import os
 
     for name in list(os.environ):
-        if name.upper().startswith(_VARIABLES):
+        if name in _SURROUNDINGS or name.upper().startswith(_VARIABLES):
             monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
