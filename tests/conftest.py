@@ -47,6 +47,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     for name in list(os.environ):
         if name in _SURROUNDINGS or name.upper().startswith(_VARIABLES):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("TERM", "xterm")  # on a dumb one rich has no width but its own, and no colours
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.chdir(tmp_path)
 
