@@ -96,7 +96,7 @@ WORK = {
 def stub() -> Iterator[str]:
     """The stub server's root address, while it runs in a process of its own."""
     command = [sys.executable, str(Path(__file__).with_name("stub.py"))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8") as process:
         assert process.stdin is not None
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
@@ -195,7 +195,7 @@ def imports(rounds: int) -> Cost:
 
 def _process(code: str) -> tuple[float, str]:
     """The CPU time of a fresh interpreter, and what it prints."""
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, encoding="utf-8") as process:
         assert process.stdout is not None
         printed = process.stdout.read()
         _, status, used = os.wait4(process.pid, 0)
@@ -266,7 +266,7 @@ def main() -> None:
     start = imports(starts)
     print(imported(start))
     if given.json:
-        given.json.write_text(json.dumps(report(found, start), indent=2) + "\n")
+        given.json.write_text(json.dumps(report(found, start), indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

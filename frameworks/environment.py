@@ -78,7 +78,7 @@ def install(python: Path, requires: str) -> None:
 
 
 def _call(command: list[str]) -> None:
-    subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
 
 
 def run(python: Path, tests: Iterable[Path]) -> tuple[int, int]:
@@ -93,7 +93,7 @@ def run(python: Path, tests: Iterable[Path]) -> tuple[int, int]:
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
     )
     if done.returncode:
         print(done.stdout, file=sys.stderr)
@@ -107,7 +107,7 @@ def run(python: Path, tests: Iterable[Path]) -> tuple[int, int]:
 
 
 def version(python: Path, distribution: str) -> str:
-    done = subprocess.run([str(python), "-c", _VERSION, distribution], capture_output=True, text=True)
+    done = subprocess.run([str(python), "-c", _VERSION, distribution], capture_output=True, encoding="utf-8")
     return done.stdout.strip() or "-"
 
 

@@ -33,7 +33,7 @@ class Command:
         self._capsys = capsys
 
     def __call__(self, *arguments: str, stdin: bytes = b"") -> Result:
-        self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8"))
         with pytest.raises(SystemExit) as ended:
             run(list(arguments))
         out, err = self._capsys.readouterr()

@@ -518,7 +518,7 @@ def test_bytes_are_kept(path: Path) -> None:
 
 def test_a_file_that_is_none(path: Path) -> None:
     path.parent.mkdir()
-    path.write_text('{"method": "POST", "path": "/x"}\nnonsense\n')
+    path.write_text('{"method": "POST", "path": "/x"}\nnonsense\n', encoding="utf-8")
     with pytest.raises(CassetteError, match=r"x\.jsonl, line 2: not a line of a cassette"):
         Cassette(path, "none")
 
@@ -752,7 +752,7 @@ def test_the_fixture(tried: Callable[..., pytest.RunResult], monkeypatch: pytest
     (folder,) = Path("cassettes").iterdir()
     names = {one.name for one in folder.iterdir()}
     assert names == {"TestGreeting.test_passes[1].jsonl", "TestGreeting.test_passes[2].jsonl", "shared-name.jsonl"}
-    assert all(address.api_key not in one.read_text() for one in folder.iterdir())
+    assert all(address.api_key not in one.read_text(encoding="utf-8") for one in folder.iterdir())
     played = tried(TEST.format(url=NOWHERE, options=""), "--llm-record=none")
     played.assert_outcomes(passed=3, failed=1, xfailed=1)
     assert "there is no cassette at" in played.stdout.str()  # of the test that failed

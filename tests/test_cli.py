@@ -27,7 +27,9 @@ REFUSED = "http://127.0.0.1:9"  # nothing listens on the discard port
 def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """The command, in an environment without an Ollama unless a test says where one is."""
     environ = {**os.environ, "OLLAMA_HOST": REFUSED, **environ}
-    return subprocess.run([COMMAND, *arguments], env=environ, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return subprocess.run(
+        [COMMAND, *arguments], env=environ, capture_output=True, encoding="utf-8", stdin=subprocess.DEVNULL
+    )
 
 
 def mistake(*arguments: str, **environ: str) -> str:

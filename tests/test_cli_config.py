@@ -83,7 +83,7 @@ def completed(words: str) -> Any:
     """What bash is offered for the last of these words."""
     count = str(len(words.split(" ")) - 1)
     asked = {"_LLM_ADAPTER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": count}
-    result = subprocess.run([COMMAND], env={**os.environ, **asked}, capture_output=True, text=True)
+    result = subprocess.run([COMMAND], env={**os.environ, **asked}, capture_output=True, encoding="utf-8")
     assert result.stderr == ""
     return result.stdout.split()
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -202,3 +204,49 @@ def test_a_key_that_the_server_is_not_known_to_read() -> None:
     told = explanation(connection, "/chat/completions", {**CHAT, "extra_body": {"cache_promt": True}})
     assert told.verdicts()[-1] == Verdict("cache_promt", "passed on", "the server is not known to read it")
     assert "did you mean `cache_prompt`?" in told.warnings[0]
+
+
+WORDS = "café → 日本 😀"
+
+
+class Stdout(io.TextIOWrapper):
+    """A stream of a machine whose own encoding is not UTF-8, as Windows' often is not."""
+
+    def __init__(self, *, terminal: bool) -> None:
+        self.written = io.BytesIO()
+        super().__init__(self.written, encoding="cp1252")
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+@pytest.mark.parametrize(
+    ("terminal", "asked", "encoding", "shown"),
+    [
+        (False, None, "utf-8", WORDS),
+        (False, "cp1252", "cp1252", r"café \u2192 \u65e5\u672c \U0001f600"),
+        (True, None, "cp1252", r"café \u2192 \u65e5\u672c \U0001f600"),
+    ],
+    ids=["a pipe", "a pipe with an encoding of its own", "a terminal"],
+)
+def test_any_script_can_be_written(
+    command: Command,
+    quiet: Ollama,
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,
+    asked: str | None,
+    encoding: str,
+    shown: str,
+) -> None:
+    """Nothing raises, nothing becomes a question mark, and JSON stays JSON."""
+    if asked:
+        monkeypatch.setenv("PYTHONIOENCODING", asked)
+    file = written({**CHAT, "model": WORDS})
+    for options in ([], ["--json"]):
+        out = Stdout(terminal=terminal)
+        monkeypatch.setattr(sys, "stdout", out)
+        command("explain", file, *options)
+        out.flush()
+        text = out.written.getvalue().decode(encoding)
+        assert (json.loads(text)["requests"][0]["body"]["model"] == WORDS) if options else shown in text

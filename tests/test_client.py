@@ -266,7 +266,7 @@ def test_a_copy_keeps_class_settings_and_pool(play: Play, ollama: Server, method
 def test_a_copy_can_go_elsewhere(play: Play, tmp_path: Any, chosen: dict[str, Any]) -> None:
     """Another destination, the same timeout and retries; the client that it was made of stays where it is."""
     (tmp_path / "llm_adapter.toml").write_text(
-        '[profiles.other]\nprovider = "openai"\nbase_url = "http://other.test/v1"\n'
+        '[profiles.other]\nprovider = "openai"\nbase_url = "http://other.test/v1"\n', encoding="utf-8"
     )
 
     def script(client: Any) -> Any:

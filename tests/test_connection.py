@@ -287,7 +287,9 @@ def test_key_in_a_header_does_not_follow_a_switch(wire: Wire, keys: None) -> Non
 
 def test_missing_key_variable(project: Path) -> None:
     """A key that is not there is missed when the client is made, by the name of its variable."""  # P26
-    project.write_text('[profiles.cluster]\nbase_url = "https://llm.internal"\napi_key_env = "CLUSTER_KEY"\n')
+    project.write_text(
+        '[profiles.cluster]\nbase_url = "https://llm.internal"\napi_key_env = "CLUSTER_KEY"\n', encoding="utf-8"
+    )
     with pytest.raises(SettingsError) as error:
         OpenAI(profile="cluster")
     assert str(error.value) == (
@@ -478,7 +480,8 @@ def project(tmp_path: Path) -> Path:
     path = tmp_path / "llm_adapter.toml"
     path.write_text(
         '[profiles.local]\nprovider = "ollama"\nhost = "gpu.lan"\n[profiles.cloud]\nprovider = "openai"\n'
-        '[profiles.cluster]\nbase_url = "https://llm.internal"\napi_key_env = "CLUSTER_KEY"\ndialect = "openai"\n'
+        '[profiles.cluster]\nbase_url = "https://llm.internal"\napi_key_env = "CLUSTER_KEY"\ndialect = "openai"\n',
+        encoding="utf-8",
     )
     return path
 

@@ -99,7 +99,7 @@ def test_private_attributes(kind: Any, name: str) -> None:
 def typed_options() -> dict[str, set[str]]:
     """The keys of options.py's dictionaries. Read as text: an older SDK lacks some of the types."""
     keys: dict[str, set[str]] = {}
-    for node in ast.parse((PACKAGE / "options.py").read_text()).body:
+    for node in ast.parse((PACKAGE / "options.py").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef):
             bases = [keys.get(base.id, set()) for base in node.bases if isinstance(base, ast.Name)]
             keys[node.name] = {part.target.id for part in node.body if isinstance(part, ast.AnnAssign)}.union(*bases)  # type: ignore[union-attr]
@@ -139,7 +139,7 @@ def statements(tree: ast.AST, *, lazy: bool) -> Iterator[ast.stmt]:
 
 def imported(module: str, *, lazy: bool = True) -> set[str]:
     names = set()
-    for node in statements(ast.parse(MODULES[module].read_text()), lazy=lazy):
+    for node in statements(ast.parse(MODULES[module].read_text(encoding="utf-8")), lazy=lazy):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -214,7 +214,7 @@ def test_translation_is_pure(module: str) -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_modules_and_functions_are_short(module: str) -> None:
-    source = MODULES[module].read_text()
+    source = MODULES[module].read_text(encoding="utf-8")
     functions = [
         node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
     ]
@@ -240,8 +240,8 @@ print(json.dumps([sorted(sys.modules), touched, reached]))
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What a new process has loaded, opened and reached after an import, in a folder with configuration."""
     folder = tmp_path_factory.mktemp("fresh")
-    (folder / "llm_adapter.toml").write_text("nonsense = 1\n")
-    done = subprocess.run([sys.executable, "-c", PROBE], cwd=folder, capture_output=True, text=True, check=True)
+    (folder / "llm_adapter.toml").write_text("nonsense = 1\n", encoding="utf-8")
+    done = subprocess.run([sys.executable, "-c", PROBE], cwd=folder, capture_output=True, encoding="utf-8", check=True)
     return json.loads(done.stdout)
 
 
@@ -301,7 +301,7 @@ def test_types(tmp_path: Path) -> None:
     """A typed code base takes our clients where it takes the SDK's: mypy, strict. A second with mypy's cache warm."""
     pytest.importorskip("mypy")
     file = tmp_path / "typed.py"
-    file.write_text(TYPED)
+    file.write_text(TYPED, encoding="utf-8")
     options = ["--strict", "--config-file=", f"--cache-dir={ROOT / '.mypy_cache'}"]
-    done = subprocess.run([sys.executable, "-m", "mypy", *options, str(file)], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "mypy", *options, str(file)], capture_output=True, encoding="utf-8")
     assert done.stdout.startswith("Success"), done.stdout + done.stderr

@@ -705,7 +705,8 @@ def test_profile_and_its_file(command: Command, scripted: Ollama) -> None:
     scripted.answers = SCRIPTS["ollama"]
     Path("llm_adapter.toml").write_text(
         f'profile = "mine"\n[profiles.mine]\nprovider = "ollama"\nhost = "{scripted.url}"\napi_key = "hunter2-token"\n'
-        'models = { "gpt-4o" = "n" }\nkeep_alive = "1h"\n'
+        'models = { "gpt-4o" = "n" }\nkeep_alive = "1h"\n',
+        encoding="utf-8",
     )
     result = command("doctor")
     assert result.code == 2

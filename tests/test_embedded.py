@@ -280,7 +280,7 @@ print(before, "xllamacpp" in sys.modules)
 
 def test_a_process_starts_late_and_ends_well() -> None:
     """Nothing is loaded before the first request; a process that ends in the midst of a reply ends at once."""
-    done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, encoding="utf-8", timeout=30)
     assert (done.returncode, done.stdout, done.stderr) == (0, "False True\n", "")
 
 
@@ -305,7 +305,7 @@ def test_no_such_file(play: Play, own: Embedded, tmp_path: Any) -> None:
 
 
 def test_not_a_model(play: Play, own: Embedded, tmp_path: Any) -> None:
-    (tmp_path / "text.gguf").write_text("not a model")
+    (tmp_path / "text.gguf").write_text("not a model", encoding="utf-8")
     assert "could not load" in failure(play, own, model_path=str(tmp_path / "text.gguf"))
 
 

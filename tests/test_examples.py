@@ -67,7 +67,7 @@ def test_verify_migration(to: str, status: int, last: str) -> None:
     """Every step is run, whatever the one before it found, and one exit code says it all."""
     Path("llm_adapter.toml").write_text(PROFILES, "utf-8")
     command = [sys.executable, str(EXAMPLES / "verify_migration.py"), str(EXAMPLES), "--against", "a", "--to", to]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("== ")] == ["== scan", "== doctor", "== verify"]
     assert (done.returncode, lines[-1]) == (status, last), done.stdout + done.stderr

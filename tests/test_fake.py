@@ -349,9 +349,9 @@ def test_it_starts_and_stops_quickly() -> None:
 def test_from_a_shell(tmp_path: Any) -> None:
     """For tests in other languages: it says where it listens, and has a script of recorded replies."""
     recorded = {"object": "chat.completion", "choices": [{"message": {"content": "Recorded."}}]}
-    (tmp_path / "replies.jsonl").write_text(json.dumps(recorded) + "\n")
+    (tmp_path / "replies.jsonl").write_text(json.dumps(recorded) + "\n", encoding="utf-8")
     command = [sys.executable, "-m", "llm_adapter.testing.fake", "--persona", "vllm", "--script", "replies.jsonl"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, encoding="utf-8") as process:
         try:
             assert process.stdout is not None
             said = process.stdout.readline()

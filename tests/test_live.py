@@ -232,7 +232,7 @@ PLACES = {
 
 @pytest.mark.parametrize("place", PLACES)
 def test_where_it_is(place: str, tmp_path: Any) -> None:
-    (tmp_path / "llm_adapter.toml").write_text(FILE)
+    (tmp_path / "llm_adapter.toml").write_text(FILE, encoding="utf-8")
     environ, host = PLACES[place]
     found = settings(environ)
     assert (found.provider, found.host) == ("ollama", host)

@@ -31,7 +31,8 @@ def profiles(fake: fakes.Fake) -> None:
         '[profiles.one]\nprovider = "embedded"\n[profiles.two]\nprovider = "embedded"\n'
         f'[profiles.fake]\nprovider = "openai"\nbase_url = "{fake.base_url}"\ndialect = "openai"\n'
         f'api_key = "{SECRET}"\n'
-        '[profiles.nobody]\nprovider = "ollama"\nhost = "127.0.0.1:9"\n'
+        '[profiles.nobody]\nprovider = "ollama"\nhost = "127.0.0.1:9"\n',
+        encoding="utf-8",
     )
 
 
@@ -39,7 +40,7 @@ def suite(*prompts: dict[str, Any], **rest: Any) -> str:
     """A suite's file. YAML knows JSON."""
     named = [{"name": f"p{number}", **prompt} for number, prompt in enumerate(prompts, 1)]
     content = {"defaults": {"model": "gpt-4o-mini", "temperature": 0}, "prompts": named, **rest}
-    Path("suite.yaml").write_text(json.dumps(content))
+    Path("suite.yaml").write_text(json.dumps(content), encoding="utf-8")
     return "suite.yaml"
 
 
@@ -180,10 +181,10 @@ def test_prices(command: Command, fake: fakes.Fake, monkeypatch: pytest.MonkeyPa
 def test_texts_are_only_where_they_are_asked_for(command: Command, fake: fakes.Fake) -> None:
     fake.script(text("a secret word"), repeat=True)
     arguments = ("parity", suite(FRANCE), "--a", "fake", "--b", "fake", "--json", "-", "--html", "page.html")
-    assert "secret word" not in command(*arguments).out + Path("page.html").read_text()
+    assert "secret word" not in command(*arguments).out + Path("page.html").read_text(encoding="utf-8")
     with_texts = command(*arguments, "--texts")
     assert with_texts.json["prompts"][0]["runs"]["a"][0]["text"] == "a secret word"
-    assert "a secret word" in Path("page.html").read_text()
+    assert "a secret word" in Path("page.html").read_text(encoding="utf-8")
 
 
 def test_similarity_beside_as_own(command: Command, fake: fakes.Fake) -> None:
@@ -214,7 +215,7 @@ JUDGE = (
 
 
 def test_a_judge(command: Command, fake: fakes.Fake) -> None:
-    Path("judging.py").write_text(JUDGE.format(wrong=0.25))
+    Path("judging.py").write_text(JUDGE.format(wrong=0.25), encoding="utf-8")
     fake.script(text("Paris"), text("Lyon"))
     arguments = ("--a", "one", "--b", "fake", "--runs", "2", "--no-warm-up", "--judge", "judging:score", "--json", "-")
     result = command("parity", suite(FRANCE, thresholds={"judge": 0.7}), *arguments)
@@ -321,7 +322,7 @@ def test_errors_of_the_profiles_and_the_judge(command: Command) -> None:
     assert "unknown profile 'on'; did you mean" not in command.mistake(
         "parity", suite(FRANCE), "--a", "on", "--b", "two"
     )
-    Path("judging_wrongly.py").write_text(JUDGE.format(wrong="7"))
+    Path("judging_wrongly.py").write_text(JUDGE.format(wrong="7"), encoding="utf-8")
     arguments = ("--a", "one", "--b", "two", "--judge", "judging_wrongly:score")
     told = command.mistake("parity", suite({"user": "Hello"}), *arguments)
     assert "the judge gave 7 for 'p1': a score is a number from 0 to 1" in told

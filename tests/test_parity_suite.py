@@ -126,7 +126,9 @@ TAPED = {"method": "POST", "path": "/chat/completions", "request": CALL, "status
 
 def test_lines_of_the_batch_api_and_of_cassettes(tmp_path: Path) -> None:
     file = tmp_path / "calls.jsonl"
-    file.write_text("\n".join(map(json.dumps, (BATCH, TAPED, {"method": "GET", "path": "/models"}))) + "\n")
+    file.write_text(
+        "\n".join(map(json.dumps, (BATCH, TAPED, {"method": "GET", "path": "/models"}))) + "\n", encoding="utf-8"
+    )
     assert [(one.name, one.path, one.body) for one in load(file).prompts] == [
         ("hi", "/chat/completions", CALL),
         ("line 2", "/chat/completions", CALL),

@@ -246,5 +246,5 @@ print(sorted(new - {"llm_adapter"}))
 
 def test_the_plugin_is_light() -> None:
     """Every run of pytest loads it: beside pytest it needs nothing but two empty packages of ours."""
-    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "[]"

@@ -52,7 +52,7 @@ def server() -> Iterator[Loopback]:
 @pytest.fixture
 def project(pytester: pytest.Pytester, server: Loopback, tried: Tried) -> Tried:
     """`project(tests)`: what pytest says of them in a folder with profiles."""
-    (pytester.path / "llm_adapter.toml").write_text(CONFIGURED.format(host=server.root))
+    (pytester.path / "llm_adapter.toml").write_text(CONFIGURED.format(host=server.root), encoding="utf-8")
     return lambda source, *options: tried(HEAD + source, *options)
 
 

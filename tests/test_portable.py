@@ -110,7 +110,8 @@ def test_ollama_extras_on_the_way_back() -> None:
 def test_profiles_are_targets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the profile's own settings: its models, and what it lets pass."""
     (tmp_path / "llm_adapter.toml").write_text(
-        '[profiles.lax]\nprovider = "ollama"\nunsupported = "ignore"\n[profiles.vllm]\nprovider = "ollama"\n'
+        '[profiles.lax]\nprovider = "ollama"\nunsupported = "ignore"\n[profiles.vllm]\nprovider = "ollama"\n',
+        encoding="utf-8",
     )
     call = {**CALL, "logit_bias": {"1": 5}}
     assert judged(call, "lax") == {"logit_bias": "left out"}

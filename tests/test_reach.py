@@ -138,5 +138,5 @@ def test_over_v1_the_line_is_another() -> None:
 def test_surroundings(tmp_path: Path, files: dict[str, str], environ: dict[str, str], around: Surroundings) -> None:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="utf-8")
     assert found(tmp_path, environ) == around

@@ -461,7 +461,7 @@ def test_a_file_that_cannot_be(play: Play, tmp_path: Path) -> None:
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     path = tmp_path / "r.sqlite"
-    path.write_text(json.dumps({"not": "a database"}) * 100)
+    path.write_text(json.dumps({"not": "a database"}) * 100, encoding="utf-8")
     with pytest.raises(SettingsError, match="not a database"):
         store_of(Settings(response_store=str(path)))
 

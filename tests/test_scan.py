@@ -207,7 +207,7 @@ def test_every_method_of_the_sdk_is_known() -> None:
 
 def test_positions_are_libcsts() -> None:
     """Our own places are those of LibCST's slower provider, line ends and tabs and all."""
-    for code in [path.read_text() for path in PROJECTS.rglob("*.py")] + [
+    for code in [path.read_text(encoding="utf-8") for path in PROJECTS.rglob("*.py")] + [
         "if a:\r\n\tb(c)\r\n\r\n(\td . e)",
         "",
         "\f\na",
@@ -311,10 +311,10 @@ def test_no_program_stops_a_scan(lines: list[tuple[str, str]]) -> None:
 
 def test_a_nest_stops_nothing(tmp_path: Path) -> None:
     """Deeper than Python's own stack: the file is told, and the next one is read."""
-    (tmp_path / "a.py").write_text("import openai\nx = " + "(" * 5000 + ")" * 5000)
-    (tmp_path / "b.py").write_text("import openai\nx = " + "-" * 1500 + "1")
-    (tmp_path / "c.py").write_text("import openai\nopenai.OpenAI()" + ".x" * 3000)
-    (tmp_path / "d.py").write_text("import openai\nopenai.OpenAI()\n")
+    (tmp_path / "a.py").write_text("import openai\nx = " + "(" * 5000 + ")" * 5000, encoding="utf-8")
+    (tmp_path / "b.py").write_text("import openai\nx = " + "-" * 1500 + "1", encoding="utf-8")
+    (tmp_path / "c.py").write_text("import openai\nopenai.OpenAI()" + ".x" * 3000, encoding="utf-8")
+    (tmp_path / "d.py").write_text("import openai\nopenai.OpenAI()\n", encoding="utf-8")
     done = scan([tmp_path], target())
     assert done.files == 4
     assert {Path(one.place.path).name for one in done.findings} >= {"d.py"}

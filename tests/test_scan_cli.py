@@ -27,7 +27,7 @@ client.chat.completions.create(model="gpt-4o", messages=HI, logit_bias={"1": 5},
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "app").mkdir()
-    (tmp_path / "app" / "a b.py").write_text(CODE)
+    (tmp_path / "app" / "a b.py").write_text(CODE, encoding="utf-8")
     return tmp_path
 
 
@@ -58,7 +58,7 @@ def test_json(command: Command, project: Path) -> None:
 
 def test_the_profile_is_the_target(command: Command, project: Path) -> None:
     Path("llm_adapter.toml").write_text(
-        '[profiles.here]\nprovider = "embedded"\n[profiles.back]\nprovider = "openai"\n'
+        '[profiles.here]\nprovider = "embedded"\n[profiles.back]\nprovider = "openai"\n', encoding="utf-8"
     )
     assert command("scan", "app", "--profile", "here", "--json").json["verdicts"] == {
         "ignored": 1,
@@ -194,7 +194,7 @@ SARIF: dict[str, Any] = {
 
 def test_sarif(command: Command, project: Path) -> None:
     """Rules and results agree, and a refusal is an error at its own argument."""
-    (project / "app" / "old.py").write_text("import openai\nprint 'x'\n")
+    (project / "app" / "old.py").write_text("import openai\nprint 'x'\n", encoding="utf-8")
     told = command("scan", "app", "--sarif").json
     jsonschema.validate(told, SARIF)
     run = told["runs"][0]
@@ -214,7 +214,7 @@ def test_fingerprints_stay_when_lines_move(command: Command, project: Path) -> N
         return [one["partialFingerprints"]["finding/v1"] for one in results]
 
     before = prints()
-    (project / "app" / "a b.py").write_text("\n# moved\n" + CODE)
+    (project / "app" / "a b.py").write_text("\n# moved\n" + CODE, encoding="utf-8")
     assert prints() == before
     assert len(set(before)) == len(before)
 
@@ -222,10 +222,10 @@ def test_fingerprints_stay_when_lines_move(command: Command, project: Path) -> N
 def test_what_cannot_be_read_is_told(command: Command, project: Path) -> None:
     """No file stops a scan, and none is passed over in silence."""
     app = project / "app"
-    (app / "two.py").write_text("import openai\nprint 'x'\n")
+    (app / "two.py").write_text("import openai\nprint 'x'\n", encoding="utf-8")
     (app / "latin.py").write_bytes(b"import openai\nx = '\xe9'\n")
     (app / "odd.py").write_bytes(b"# coding: nonsense\nimport openai\n")
-    (app / "no.ipynb").write_text("{}")
+    (app / "no.ipynb").write_text("{}", encoding="utf-8")
     (app / "bom.py").write_bytes(b"\xef\xbb\xbfimport openai\nopenai.OpenAI()\n")
     (app / "old.py").write_bytes("# coding: latin-1\nimport openai\nopenai.OpenAI()  # \xe9\n".encode("latin-1"))
     result = command("scan", "app", "--json")
@@ -255,13 +255,13 @@ def test_which_files(tmp_path: Path, known_to_git: bool) -> None:
     """Installed packages and build results never; what git ignores not, where git is there."""
     for name in ("a.py", "b/c.py", "d.ipynb", "e.txt", "node_modules/f.py", "build/g.py", "lib/site-packages/h.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("")
+        (tmp_path / name).write_text("", encoding="utf-8")
     (tmp_path / "myenv").mkdir()
-    (tmp_path / "myenv" / "pyvenv.cfg").write_text("")
-    (tmp_path / "myenv" / "i.py").write_text("")
+    (tmp_path / "myenv" / "pyvenv.cfg").write_text("", encoding="utf-8")
+    (tmp_path / "myenv" / "i.py").write_text("", encoding="utf-8")
     (tmp_path / "left").mkdir()
-    (tmp_path / "left" / "j.py").write_text("")
-    (tmp_path / ".gitignore").write_text("left/\nmyenv/\n")
+    (tmp_path / "left" / "j.py").write_text("", encoding="utf-8")
+    (tmp_path / ".gitignore").write_text("left/\nmyenv/\n", encoding="utf-8")
     if known_to_git:
         subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     found = {path.relative_to(tmp_path).as_posix() for path in files([tmp_path, tmp_path / "a.py"])}
@@ -289,5 +289,5 @@ def test_cells(cell: str, expected: str) -> None:
 
 def test_a_notebook_of_any_age(tmp_path: Path) -> None:
     old = {"worksheets": [{"cells": [{"cell_type": "code", "input": ["x = 1\n", "y = 2"]}]}], "nbformat": 3}
-    (tmp_path / "old.ipynb").write_text(json.dumps(old))
+    (tmp_path / "old.ipynb").write_text(json.dumps(old), encoding="utf-8")
     assert [(one.cell, one.code) for one in sources([tmp_path])] == [(1, "x = 1\ny = 2")]

@@ -47,12 +47,14 @@ def refusal(environ: dict[str, str] | None = None, **arguments: Any) -> str:
 def test_precedence(user: Path, project: Path, strongest: int, in_profile: bool) -> None:
     """The strongest source that names a field gives its value, and its origin says which it was."""  # P13
     table = 'profile = "p"\n[profiles.p]\n' if in_profile else ""
-    project.write_text('[profiles.p]\nprovider = "ollama"\n' if in_profile else "")
+    project.write_text('[profiles.p]\nprovider = "ollama"\n' if in_profile else "", encoding="utf-8")
     environ = {**os.environ, "LLM_ADAPTER_PROFILE": "p"} if in_profile else dict(os.environ)
     arguments: dict[str, Any] = {}
     for layer in LAYERS[1 : strongest + 1]:
         if layer in ("user", "project"):
-            (user if layer == "user" else project).write_text(f"{table}num_ctx = {LAYERS.index(layer)}\n")
+            (user if layer == "user" else project).write_text(
+                f"{table}num_ctx = {LAYERS.index(layer)}\n", encoding="utf-8"
+            )
         elif layer == "environment":
             environ["LLM_ADAPTER_NUM_CTX"] = "3"
         else:
@@ -65,9 +67,10 @@ def test_precedence(user: Path, project: Path, strongest: int, in_profile: bool)
 
 def test_fields_of_several_sources(user: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each field comes from its own source."""  # P13
-    user.write_text('keep_alive = "1h"\nnum_ctx = 1\n')
+    user.write_text('keep_alive = "1h"\nnum_ctx = 1\n', encoding="utf-8")
     project.write_text(
-        'profile = "local"\n[profiles.local]\nprovider = "ollama"\n[profiles.local.options]\ntop_k = 20\n'
+        'profile = "local"\n[profiles.local]\nprovider = "ollama"\n[profiles.local.options]\ntop_k = 20\n',
+        encoding="utf-8",
     )
     monkeypatch.setenv("LLM_ADAPTER_NUM_CTX", "2")
     settings = Settings.load(think=True)
@@ -93,7 +96,8 @@ CHOICES = {
 def test_profile(project: Path, case: str) -> None:
     """A profile is chosen by the argument, else by the environment, else by a file."""  # P13
     project.write_text(
-        'profile = "c"\n[profiles.a]\nnum_ctx = 1\n[profiles.b]\nnum_ctx = 2\n[profiles.c]\nnum_ctx = 3\n'
+        'profile = "c"\n[profiles.a]\nnum_ctx = 1\n[profiles.b]\nnum_ctx = 2\n[profiles.c]\nnum_ctx = 3\n',
+        encoding="utf-8",
     )
     arguments, environ, expected = CHOICES[case]
     assert Settings.load({**os.environ, **environ}, **arguments).num_ctx == expected
@@ -101,8 +105,8 @@ def test_profile(project: Path, case: str) -> None:
 
 def test_profile_of_both_files(user: Path, project: Path) -> None:
     """A profile may begin in the user's file and go on in the project's."""  # P26
-    user.write_text('[profiles.cluster]\napi_key = "mine"\nbase_url = "https://llm.internal"\n')
-    project.write_text('profile = "cluster"\n[profiles.cluster]\nmodels = { gpt = "llama" }\n')
+    user.write_text('[profiles.cluster]\napi_key = "mine"\nbase_url = "https://llm.internal"\n', encoding="utf-8")
+    project.write_text('profile = "cluster"\n[profiles.cluster]\nmodels = { gpt = "llama" }\n', encoding="utf-8")
     settings = Settings.load()
     assert settings.api_key == SecretStr("mine")
     assert settings.models == {"gpt": "llama"}
@@ -126,7 +130,7 @@ FOUND = {
 def test_found_upwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, below: str) -> None:
     """The project's file is found from the working directory upwards."""  # P13
     name, text, expected = FOUND[case]
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / below).mkdir(parents=True, exist_ok=True)
     monkeypatch.chdir(tmp_path / below)
     assert Settings.load().num_ctx == expected
@@ -134,9 +138,9 @@ def test_found_upwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: st
 
 def test_nearest_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The nearest project file is the project's, and the only one."""  # P13
-    (tmp_path / "llm_adapter.toml").write_text('num_ctx = 1\nkeep_alive = "1h"')
+    (tmp_path / "llm_adapter.toml").write_text('num_ctx = 1\nkeep_alive = "1h"', encoding="utf-8")
     (tmp_path / "inner").mkdir()
-    (tmp_path / "inner" / "pyproject.toml").write_text("[tool.llm_adapter]\nnum_ctx = 2")
+    (tmp_path / "inner" / "pyproject.toml").write_text("[tool.llm_adapter]\nnum_ctx = 2", encoding="utf-8")
     monkeypatch.chdir(tmp_path / "inner")
     settings = Settings.load()
     assert (settings.num_ctx, settings.keep_alive) == (2, None)
@@ -200,7 +204,7 @@ def test_every_field_has_a_variable(field: str) -> None:
 
 def test_value_reads_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`Settings(...)` is a plain value: no file and no variable changes it."""  # P26
-    project.write_text("num_ctx = 1")
+    project.write_text("num_ctx = 1", encoding="utf-8")
     monkeypatch.setenv("LLM_ADAPTER_NUM_CTX", "2")
     monkeypatch.setenv("OLLAMA_HOST", "gpu")
     settings = Settings(provider="ollama")
@@ -252,14 +256,14 @@ OVER: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
 def test_stronger_destination(project: Path, case: str) -> None:
     """Where a stronger source names another destination, the weaker's address and key stay behind."""  # P26
     file, variables, expected = OVER[case]
-    project.write_text(file)
+    project.write_text(file, encoding="utf-8")
     settings = Settings.load({**os.environ, **{f"LLM_ADAPTER_{name}": text for name, text in variables.items()}})
     assert {name: getattr(settings, name) for name in expected} == expected
 
 
 def test_top_level_key_is_not_the_profiles(project: Path) -> None:
     """A file's key is not for the other host that one of its profiles names."""  # P26
-    project.write_text('api_key = "sk-work"\n[profiles.local]\nprovider = "ollama"\n')
+    project.write_text('api_key = "sk-work"\n[profiles.local]\nprovider = "ollama"\n', encoding="utf-8")
     assert Settings.load(profile="local").api_key is None
 
 
@@ -307,9 +311,9 @@ def test_unknown_field(project: Path, case: str) -> None:
     text, environ, arguments, expected = UNKNOWN[case]
     pyproject = project.with_name("pyproject.toml")
     if text is None:
-        pyproject.write_text("[tool.llm-adapter]\nnum_ctx = 1")
+        pyproject.write_text("[tool.llm-adapter]\nnum_ctx = 1", encoding="utf-8")
     else:
-        project.write_text(text)
+        project.write_text(text, encoding="utf-8")
     assert refusal(environ, **arguments) == expected.format(project=project, pyproject=pyproject)
 
 
@@ -393,7 +397,7 @@ WRONG: dict[str, tuple[str, dict[str, str], dict[str, Any], str]] = {
 def test_refused(project: Path, case: str) -> None:
     """Bad input gets one line that says what, where and what to do, and shows no key."""  # P13
     text, environ, arguments, expected = WRONG[case]
-    project.write_text(text)
+    project.write_text(text, encoding="utf-8")
     said = refusal(environ, **arguments)
     assert expected.format(project=project) in said
     assert "sk-real" not in said
@@ -434,7 +438,7 @@ def test_none_chooses_nothing() -> None:
 
 def test_none_argument_keeps_the_file(project: Path) -> None:
     """An argument of None leaves what the file says."""  # P13
-    project.write_text("num_ctx = 1")
+    project.write_text("num_ctx = 1", encoding="utf-8")
     assert Settings.load(num_ctx=None).num_ctx == 1
 
 

@@ -107,7 +107,8 @@ def settings(one: Loopback, two: Loopback | str, **fields: Any) -> Settings:
     root = two if isinstance(two, str) else two.root
     Path("llm_adapter.toml").write_text(
         f'[profiles.one]\nprovider = "openai"\ndialect = "openai"\nbase_url = "{one.root}/v1"\n{own}\n'
-        f'[profiles.two]\nprovider = "openai"\ndialect = "openai"\nbase_url = "{root}/v1"\n'
+        f'[profiles.two]\nprovider = "openai"\ndialect = "openai"\nbase_url = "{root}/v1"\n',
+        encoding="utf-8",
     )
     return Settings.load(profile="one")
 
@@ -116,7 +117,7 @@ def records(seconds: float = WAIT) -> list[dict[str, Any]]:
     """What the file holds, when all is compared."""
     assert drain(seconds)
     file = Path("shadow.jsonl")
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
 
 
 def chat(client: Any, **more: Any) -> Any:
@@ -192,7 +193,8 @@ def test_embedded_shadow(play: Play, one: Loopback, two: Loopback) -> None:
     file = Path("llm_adapter.toml")
     file.write_text(
         '[profiles.one]\nprovider = "embedded"\nshadow = "two"\nshadow_sample = 1\nshadow_log = "shadow.jsonl"\n'
-        '[profiles.two]\nprovider = "embedded"\nn_gpu_layers = 0\n'
+        '[profiles.two]\nprovider = "embedded"\nn_gpu_layers = 0\n',
+        encoding="utf-8",
     )
 
     def script(client: Any) -> Any:
@@ -320,7 +322,7 @@ def test_shadow_takes_no_place(play: Play, one: Loopback, two: Loopback) -> None
 
     one.act = act
     found = settings(one, one, max_concurrency=1)
-    with Path("llm_adapter.toml").open("a") as file:
+    with Path("llm_adapter.toml").open("a", encoding="utf-8") as file:
         file.write("max_concurrency = 1\n")
 
     def script(client: Any) -> Any:
@@ -698,7 +700,8 @@ def test_named_provider(one: Loopback, two: Loopback) -> None:
     settings(one, two)
     Path("llm_adapter.toml").write_text(
         f'[profiles.one]\nprovider = "openai"\nbase_url = "{one.root}/v1"\nshadow = "two"\nshadow_sample = 1\n'
-        f'[profiles.two]\nprovider = "ollama"\nhost = "{two.root}"\n'
+        f'[profiles.two]\nprovider = "ollama"\nhost = "{two.root}"\n',
+        encoding="utf-8",
     )
     shadow = shadow_of(OpenAI(profile="one")._connection)
     assert (shadow._led_away("openai/m"), shadow._led_away("m")) == (True, False)
@@ -751,7 +754,7 @@ def test_keys_stay(one: Loopback, two: Loopback, monkeypatch: pytest.MonkeyPatch
 
     one.act = two.act = act
     settings(one, two)
-    with Path("llm_adapter.toml").open("a") as file:
+    with Path("llm_adapter.toml").open("a", encoding="utf-8") as file:
         file.write('api_key = "sk-second"\n')
     monkeypatch.setenv("LLM_ADAPTER_API_KEY", "sk-variable")
     monkeypatch.setenv("LLM_ADAPTER_SHADOW_SAMPLE", "1")
@@ -781,7 +784,7 @@ def test_refused(case: str, one: Loopback, two: Loopback) -> None:
     fields, message = REFUSED[case]
     settings(one, two)
     found = settings(one, two, **fields)
-    with Path("llm_adapter.toml").open("a") as file:
+    with Path("llm_adapter.toml").open("a", encoding="utf-8") as file:
         file.write('[profiles.cloud]\nprovider = "openai"\n[profiles.unset]\napi_key_env = "UNSET_KEY"\n')
     with pytest.raises(SettingsError, match=message) as error:
         OpenAI(settings=found, api_key="k")
@@ -794,7 +797,8 @@ def test_local_only_holds_for_the_shadow(one: Loopback, two: Loopback) -> None:
     Path("llm_adapter.toml").write_text(
         f'[profiles.one]\nprovider = "openai"\nbase_url = "{one.root}/v1"\nlocal_only = true\ndialect = "openai"\n'
         'shadow = "two"\nshadow_sample = 1\nshadow_log = "shadow.jsonl"\n'
-        f'[profiles.two]\nprovider = "ollama"\nhost = "{two.root}"\nmodels = {{ m = "big:cloud" }}\n'
+        f'[profiles.two]\nprovider = "ollama"\nhost = "{two.root}"\nmodels = {{ m = "big:cloud" }}\n',
+        encoding="utf-8",
     )
     NEAR[0](chatting, settings=Settings.load(profile="one"))
     (record,) = records()
@@ -805,7 +809,7 @@ def test_local_only_holds_for_the_shadow(one: Loopback, two: Loopback) -> None:
 def test_shadow_of_a_shadow(one: Loopback, two: Loopback) -> None:
     """The second's own `shadow` is not followed, and may even be the first."""
     found = settings(one, two)
-    with Path("llm_adapter.toml").open("a") as file:
+    with Path("llm_adapter.toml").open("a", encoding="utf-8") as file:
         file.write('shadow = "one"\nshadow_sample = 1\n')
     NEAR[0](chatting, settings=found)
     assert [len(records()) for _ in range(3)] == [1, 1, 1]  # what the shadow's own call began would be in line by now
@@ -845,7 +849,10 @@ def test_missing_key(one: Loopback, two: Loopback, caplog: pytest.LogCaptureFixt
     """A second profile without the key it needs is told in the SDK's words."""
     settings(one, two)
     file = Path("llm_adapter.toml")
-    file.write_text(file.read_text().partition("[profiles.two]")[0] + '[profiles.two]\nprovider = "openai"\n')
+    file.write_text(
+        file.read_text(encoding="utf-8").partition("[profiles.two]")[0] + '[profiles.two]\nprovider = "openai"\n',
+        encoding="utf-8",
+    )
     assert NEAR[0](chatting, settings=Settings.load(profile="one")) == "Hello"
     assert records() == []
     assert "OPENAI_API_KEY" in caplog.text
@@ -886,7 +893,7 @@ def test_nothing_is_quoted(play: Play, one: Loopback, two: Loopback, caplog: pyt
     play(script, settings=found)
     kinds = [[one["what"] for one in record["differences"]] for record in records()]
     assert kinds == [["argument_names"], ["tools"], ["error"]]
-    assert "SECRET" not in Path("shadow.jsonl").read_text()
+    assert "SECRET" not in Path("shadow.jsonl").read_text(encoding="utf-8")
     assert "SECRET" not in "".join(one.getMessage() for one in caplog.records if one.name == "llm_adapter.shadow")
     if os.name == "posix":
         assert stat.S_IMODE(Path("shadow.jsonl").stat().st_mode) == 0o600
@@ -909,7 +916,7 @@ def test_exit(hangs: bool, one: Loopback, two: Loopback) -> None:
     _, release = held(two)
     if not hangs:
         release.set()
-    done = subprocess.run([sys.executable, "-c", APP], capture_output=True, text=True, timeout=WAIT * 2)
+    done = subprocess.run([sys.executable, "-c", APP], capture_output=True, encoding="utf-8", timeout=WAIT * 2)
     assert (done.returncode, done.stdout, done.stderr) == (0, "Hello\n", "")
     assert (len(records()), release.is_set()) == (0 if hangs else 1, not hangs)
     release.set()
@@ -919,8 +926,11 @@ def test_exit_with_an_embedded_shadow(one: Loopback, two: Loopback) -> None:
     """Its server stops at exit, too: not before the comparison, and never as a failure of it."""
     settings(one, two)
     file = Path("llm_adapter.toml")
-    file.write_text(file.read_text().partition("[profiles.two]")[0] + '[profiles.two]\nprovider = "embedded"\n')
-    done = subprocess.run([sys.executable, "-c", APP], capture_output=True, text=True, timeout=WAIT * 2)
+    file.write_text(
+        file.read_text(encoding="utf-8").partition("[profiles.two]")[0] + '[profiles.two]\nprovider = "embedded"\n',
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, "-c", APP], capture_output=True, encoding="utf-8", timeout=WAIT * 2)
     assert (done.returncode, done.stdout, done.stderr) == (0, "Hello\n", "")
     assert all(record["shadow"].get("error") is None for record in records())
 
@@ -947,7 +957,9 @@ if child:
 def test_fork(one: Loopback, two: Loopback) -> None:
     """A child has a thread and connections of its own."""
     settings(one, two)
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, encoding="utf-8", timeout=60
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert [record["event"] for record in records()] == ["compared"] * 3
 
@@ -973,7 +985,7 @@ print([name for name in sys.modules if "shadow" in name and name.startswith("llm
 
 def test_others_do_not_pay() -> None:
     """Nothing of it is loaded for a client without a shadow."""
-    done = subprocess.run([sys.executable, "-c", LEAN], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", LEAN], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout == "[]\n"
 
 
@@ -1096,12 +1108,12 @@ def test_records_are_summed_up(one: Loopback, two: Loopback) -> None:
 
 def test_command(command: Command, tmp_path: Path) -> None:
     """`llm-adapter shadow` prints the summary."""
-    (tmp_path / "shadow.jsonl").write_text("\n".join(LINES))
+    (tmp_path / "shadow.jsonl").write_text("\n".join(LINES), encoding="utf-8")
     shown = command("shadow", "shadow.jsonl").out
     assert "one and two: of 4 calls compared, 1 came out the same (25%)" in shown
     assert "NotFoundError (model_not_found)" in shown
     assert "not compared: 1 abandoned, 2 left out, 2 not understood" in shown
     assert command("shadow", "shadow.jsonl", "--json").json["differences"] == {"finish_reason": 2, "error": 1}
-    (tmp_path / "empty").write_text("")
+    (tmp_path / "empty").write_text("", encoding="utf-8")
     assert "of 0 calls compared" in command("shadow", "empty").out
     assert "does not exist" in command.mistake("shadow", "nothing", code=2)

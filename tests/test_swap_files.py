@@ -27,7 +27,7 @@ SWAPPED = "from llm_adapter import OpenAI\nclient = OpenAI()\n"
 def project(tmp_path: Path) -> Path:
     folder = tmp_path / "project"
     folder.mkdir()
-    (folder / "app.py").write_text(CODE)
+    (folder / "app.py").write_text(CODE, encoding="utf-8")
     return folder
 
 
@@ -40,7 +40,7 @@ def test_yes(command: Command, project: Path) -> None:  # noqa: F811
     assert result.code == 0
     assert "-from openai import OpenAI\n+from llm_adapter import OpenAI\n client = OpenAI()\n" in result.out
     assert "formatter" in result.out
-    assert (project / "app.py").read_text() == SWAPPED
+    assert (project / "app.py").read_text(encoding="utf-8") == SWAPPED
     again = command("scan", str(project), "--fix", "--yes")
     assert (again.code, "nothing to swap" in again.out) == (0, True)
 
@@ -50,7 +50,7 @@ def test_nothing_is_written_without_a_word(command: Command, project: Path) -> N
     result = command("scan", str(project), "--fix")
     assert (result.code, "+from llm_adapter import OpenAI" in result.out) == (1, True)
     assert result.err == "llm-adapter: nothing is written: --yes changes the 1 file without a question\n"
-    assert (project / "app.py").read_text() == CODE
+    assert (project / "app.py").read_text(encoding="utf-8") == CODE
 
 
 @pytest.mark.parametrize(("answer", "code", "text"), [("y", 0, SWAPPED), ("n", 1, CODE), ("", 1, CODE)])
@@ -59,9 +59,9 @@ def test_a_person_is_asked(monkeypatch: pytest.MonkeyPatch, project: Path, answe
     from llm_adapter.cli.fix import fix
 
     monkeypatch.setattr(sys, "stdin", Terminal(answer))
-    (project / "other.py").write_text(CODE)
+    (project / "other.py").write_text(CODE, encoding="utf-8")
     assert fix([project], yes=False) == code
-    assert [(project / name).read_text() for name in ("app.py", "other.py")] == [text, text]
+    assert [(project / name).read_text(encoding="utf-8") for name in ("app.py", "other.py")] == [text, text]
 
 
 class Terminal:
@@ -82,24 +82,28 @@ def test_fix_reports_nothing_else(command: Command, project: Path) -> None:  # n
 
 def test_what_is_left_is_told(command: Command, project: Path) -> None:  # noqa: F811
     """A place that needs a person is shown with its lines, and the exit status says that something is left."""
-    (project / "errors.py").write_text("import openai\nc = openai.OpenAI()\nE = openai.RateLimitError\n")
+    (project / "errors.py").write_text(
+        "import openai\nc = openai.OpenAI()\nE = openai.RateLimitError\n", encoding="utf-8"
+    )
     result = command("scan", str(project), "--fix", "--yes")
     assert result.code == 1
     assert f"{project / 'errors.py'}:1  `import openai` serves openai.RateLimitError (line 3) too" in result.out
     assert "\n    import llm_adapter\n    llm_adapter.OpenAI(...)\n" in result.out
-    assert (project / "app.py").read_text() == SWAPPED
+    assert (project / "app.py").read_text(encoding="utf-8") == SWAPPED
 
 
 def test_the_swapped_program_runs(command: Command, tmp_path: Path) -> None:  # noqa: F811
     """The example, turned back to the SDK's import and swapped by the command, speaks to an embedded llama.cpp."""
     program = tmp_path / "app.py"
-    theirs = APP.read_text().replace("from llm_adapter import OpenAI  # was: from openai import OpenAI", CODE[:25])
-    program.write_text(theirs)
+    theirs = APP.read_text(encoding="utf-8").replace(
+        "from llm_adapter import OpenAI  # was: from openai import OpenAI", CODE[:25]
+    )
+    program.write_text(theirs, encoding="utf-8")
     assert "llm_adapter" not in theirs
     assert command("scan", str(program), "--fix", "--yes").code == 0
-    assert program.read_text() == theirs.replace("from openai import", "from llm_adapter import")
+    assert program.read_text(encoding="utf-8") == theirs.replace("from openai import", "from llm_adapter import")
     environ = {**os.environ, "LLM_ADAPTER_PROVIDER": "embedded"}
-    done = subprocess.run([sys.executable, str(program)], env=environ, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, str(program)], env=environ, capture_output=True, encoding="utf-8")
     assert (done.returncode, "dimensions; similarity" in done.stdout) == (0, True)
 
 
@@ -136,17 +140,21 @@ def test_mode_and_link(project: Path, tmp_path: Path) -> None:
     file.chmod(0o751)
     link.symlink_to(file)
     fixed(link)
-    assert (link.is_symlink(), file.read_text(), stat.S_IMODE(file.stat().st_mode)) == (True, SWAPPED, 0o751)
+    assert (link.is_symlink(), file.read_text(encoding="utf-8"), stat.S_IMODE(file.stat().st_mode)) == (
+        True,
+        SWAPPED,
+        0o751,
+    )
     assert [path.name for path in project.iterdir()] == ["app.py"]
 
 
 def test_a_file_that_changed_meanwhile(project: Path) -> None:
     """Between the diff and the answer an editor may have saved."""
     change = planned([project]).changes[0]
-    (project / "app.py").write_text("x = 1\n")
+    (project / "app.py").write_text("x = 1\n", encoding="utf-8")
     with pytest.raises(OSError, match="changed in the meantime"):
         write(change)
-    assert (project / "app.py").read_text() == "x = 1\n"
+    assert (project / "app.py").read_text(encoding="utf-8") == "x = 1\n"
 
 
 def test_a_write_that_fails(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,12 +167,12 @@ def test_a_write_that_fails(project: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="no space"):
         write(change)
-    assert [(path.name, path.read_text()) for path in project.iterdir()] == [("app.py", CODE)]
+    assert [(path.name, path.read_text(encoding="utf-8")) for path in project.iterdir()] == [("app.py", CODE)]
 
 
 def test_what_cannot_be_read(project: Path) -> None:
     (project / "bad.py").write_bytes(b"from openai import OpenAI  # \xff\n")
-    (project / "bad.ipynb").write_text("from openai import OpenAI")
+    (project / "bad.ipynb").write_text("from openai import OpenAI", encoding="utf-8")
     plan = planned([project])
     assert sorted(path.name for path, _ in plan.failed) == ["bad.ipynb", "bad.py"]
     assert [change.path.name for change in plan.changes] == ["app.py"]
@@ -185,9 +193,9 @@ MODULE = "import openai\nclient = openai.OpenAI()\n"
 )
 def test_a_module_that_others_reach_through(project: Path, other: str) -> None:
     """Its `openai` has to keep the SDK's other names."""
-    (project / "clients.py").write_text(MODULE)
+    (project / "clients.py").write_text(MODULE, encoding="utf-8")
     assert "clients.py" in {change.path.name for change in planned([project]).changes}
-    (project / "other.py").write_text(other)
+    (project / "other.py").write_text(other, encoding="utf-8")
     plan = planned([project])
     assert "clients.py" not in {change.path.name for change in plan.changes}
     assert "other modules" in plan.by_hand[0][1].reason
@@ -195,13 +203,13 @@ def test_a_module_that_others_reach_through(project: Path, other: str) -> None:
 
 def test_a_module_called_openai(project: Path) -> None:
     """A script's neighbour hides the SDK; inside a package it does not."""
-    (project / "openai.py").write_text("class OpenAI: ...\n")
+    (project / "openai.py").write_text("class OpenAI: ...\n", encoding="utf-8")
     plan = planned([project])
     assert (plan.changes, "module of your own" in plan.by_hand[0][1].reason) == ([], True)
     package = project / "below"
     package.mkdir()
     for name, text in {"__init__.py": "", "openai.py": CODE, "app.py": CODE}.items():
-        (package / name).write_text(text)
+        (package / name).write_text(text, encoding="utf-8")
     assert {change.path.name for change in planned([package / "openai.py", package / "app.py"]).changes} == {
         "app.py",
         "openai.py",

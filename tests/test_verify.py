@@ -43,7 +43,8 @@ def profiles(prose: Ollama) -> None:
         '[profiles.small]\nprovider = "embedded"\n'
         f'[profiles.prose]\nprovider = "openai"\nbase_url = "{prose.url}/v1"\napi_key = "{SECRET}"\n'
         'models = { "*" = "m" }\ncorrections = 0\n'
-        '[profiles.nobody]\nprovider = "ollama"\nhost = "127.0.0.1:9"\n'
+        '[profiles.nobody]\nprovider = "ollama"\nhost = "127.0.0.1:9"\n',
+        encoding="utf-8",
     )
 
 

@@ -20,7 +20,7 @@ from llm_adapter.cli.explain import explain
 from llm_adapter.cli.failures import explained
 from llm_adapter.cli.parity import parity
 from llm_adapter.cli.scan import scan
-from llm_adapter.cli.screen import console, say
+from llm_adapter.cli.screen import console, say, take_all_scripts
 from llm_adapter.cli.shadow import shadow
 from llm_adapter.cli.verify import verify
 from llm_adapter.rows import AdapterWarning
@@ -46,6 +46,7 @@ app.add_typer(config.app, name="config")
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command that the arguments name. A user's mistake gets one line, not a traceback."""
+    take_all_scripts()
     try:
         with warnings.catch_warnings(), paused():
             warnings.showwarning = partial(_warned, warnings.showwarning)

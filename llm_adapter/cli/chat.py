@@ -11,7 +11,7 @@ from llm_adapter.cli.choice import chat_model
 from llm_adapter.cli.conversation import Conversation
 from llm_adapter.cli.options import AsJson, AskedModel, Profile
 from llm_adapter.cli.reply import spoken
-from llm_adapter.cli.screen import console
+from llm_adapter.cli.screen import console, print_json
 from llm_adapter.client import OpenAI
 
 
@@ -39,7 +39,7 @@ def chat(
         if talk:
             conversation.run()
         elif as_json:
-            print(client.chat.completions.create(**conversation.request(text)).to_json())
+            print_json(client.chat.completions.create(**conversation.request(text)).to_dict(mode="json"))
         else:
             spoken(client, conversation.request(text), console())
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from llm_adapter.cli.choice import embedding_model
 from llm_adapter.cli.options import AsJson, AskedModel, Profile
-from llm_adapter.cli.screen import NARROW, console, print_table, shortened
+from llm_adapter.cli.screen import NARROW, console, print_json, print_table, shortened
 from llm_adapter.client import OpenAI
 
 _FIRST = 3  # values of a vector that are shown
@@ -32,7 +32,7 @@ def embed(
         asked = model or embedding_model(client)
         reply = client.embeddings.create(model=asked, input=inputs, encoding_format="float")
     if as_json:
-        print(reply.to_json())
+        print_json(reply.to_dict(mode="json"))
         return
     vectors = [one.embedding for one in reply.data]
     screen = console()

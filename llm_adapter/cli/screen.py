@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from typing import Any
 
 from rich.cells import cell_len
@@ -29,8 +30,22 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, color_system=colours, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
+def take_all_scripts() -> None:
+    """Names and replies in any script go out: a file or a pipe gets UTF-8, a terminal escapes of what it cannot show.
+
+    Python alone writes a pipe in the machine's own encoding - on Windows often cp1252 - and raises at the first "→".
+    What PYTHONIOENCODING asks for is kept.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            ours = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            stream.reconfigure(encoding=stream.encoding if ours else "utf-8", errors="backslashreplace")
+
+
 def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+    # backslashreplace writes \U0001f600, which is no JSON.
+    escaped = "utf" not in (sys.stdout.encoding or "utf-8").lower()
+    print(json.dumps(value, indent=2, ensure_ascii=escaped, default=str))
 
 
 def harmless(text: str) -> str:
