@@ -97,6 +97,7 @@ CASES: dict[str, list[tuple[str, Facts, str, str, str]]] = {
         ("direct", facts(), "OK", "h:1 answers; no proxy is set", ""),
         ("embedded", facts({"provider": "embedded"}, route=None), "OK", "in this process", ""),
         ("no extra", facts(route=None, startup="install: pip install 'x'"), "FAIL", "install", "llm_adapter[embedded]"),
+        ("no OpenMP", facts(route=None, startup="cannot be loaded: x"), "FAIL", "loaded: x", "library of the system"),
         ("refused", facts(address="http://127.0.0.1:1/v1", route=REFUSED), "FAIL", "refused", "ollama serve"),
         (
             "in a container",

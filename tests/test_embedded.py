@@ -275,6 +275,11 @@ stream = client.chat.completions.create(
 )
 next(stream)
 print(before, "xllamacpp" in sys.modules)
+if sys.version_info >= (3, 13):
+    # Whoever closes a stream of httpx2 while CPython is taken down crashes there, with the plain SDK too (3.13.5,
+    # python/cpython#132413). So nobody does.
+    import ctypes
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(stream))
 """
 
 
@@ -312,6 +317,24 @@ def test_not_a_model(play: Play, own: Embedded, tmp_path: Any) -> None:
 def test_without_the_extra(play: Play, own: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xllamacpp", None)
     assert "pip install 'llm_adapter[embedded]'" in failure(play, own)
+
+
+LIBGOMP = "libgomp.so.1: cannot open shared object file: No such file or directory"  # on debian:trixie-slim
+
+
+@pytest.mark.parametrize(
+    ("said", "cure"), [(LIBGOMP, "apt-get install libgomp1"), ("no ABI of mine", "no ABI of mine")]
+)
+def test_a_library_of_the_system_is_missing(
+    said: str, cure: str, play: Play, own: Embedded, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """The extra is there: to install it again would not help."""
+    (tmp_path / "xllamacpp.py").write_text(f"raise ImportError({said!r})", encoding="utf-8")
+    monkeypatch.delitem(sys.modules, "xllamacpp", raising=False)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    message = failure(play, own)
+    assert message.startswith(f"provider 'embedded': llama.cpp is installed, but cannot be loaded: {said}")
+    assert message.endswith(cure)
 
 
 # --- what llama.cpp leaves out is given all the same ------------------------------------------------------------------

@@ -313,7 +313,7 @@ def test_wrong_data(url: str) -> None:
     assert caught.value.error["code"] == code
 
 
-def picture(form: str, mode: str = "RGB", size: tuple[int, int] = (3, 2)) -> bytes:
+def picture(form: str, mode: str = "RGB", size: tuple[int, int] = (16, 16)) -> bytes:
     image = pytest.importorskip("PIL.Image")
     out = io.BytesIO()
     image.new(mode, size).save(out, form)

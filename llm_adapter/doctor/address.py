@@ -88,7 +88,9 @@ def network(facts: Facts) -> Finding:
 
 
 def _startup_fix(problem: str) -> str:
-    return "pip install 'llm_adapter[embedded]'" if "pip install" in problem else "`model_path` of a GGUF file"
+    if "pip install" in problem:
+        return "pip install 'llm_adapter[embedded]'"
+    return "the library of the system that it names" if "be loaded" in problem else "`model_path` of a GGUF file"
 
 
 def _through(route: Route) -> str:

@@ -115,13 +115,23 @@ def _file(settings: Settings, embeddings: bool) -> Path:
     return path.resolve()
 
 
-def _started(model: Path, embeddings: bool, settings: Settings) -> tuple[Any, Address]:
+def _llamacpp() -> Any:
     try:
         import xllamacpp
-    except ImportError:
+    except ModuleNotFoundError:
         raise SettingsError(
             "provider 'embedded' needs llama.cpp: install the extra with  pip install 'llm_adapter[embedded]'"
         ) from None
+    except ImportError as error:  # it is there, and one of the system's libraries is not: slim images have no OpenMP
+        cure = ": install it with  apt-get install libgomp1" if "libgomp" in str(error) else ""
+        raise SettingsError(
+            f"provider 'embedded': llama.cpp is installed, but cannot be loaded: {error}{cure}"
+        ) from None
+    return xllamacpp
+
+
+def _started(model: Path, embeddings: bool, settings: Settings) -> tuple[Any, Address]:
+    xllamacpp = _llamacpp()
     key = secrets.token_urlsafe(24)
     params = xllamacpp.CommonParams()
     params.model.path = str(model)
