@@ -88,9 +88,7 @@ def examined(asked: Asked, choice: Json) -> tuple[Json, list[str]]:
     text = said.get("content") or ""
     whole = choice.get("finish_reason") != "length"
     if not whole and not text and said.get("reasoning"):
-        # P6: the budget went into thinking, and the content is empty without an error.
-        asked.call.report.note("changed", "thinking used the whole of max_tokens")
-        warnings.warn("thinking used the whole of `max_tokens`: the content is empty", AdapterWarning, stacklevel=2)
+        only_thought(asked.call)
     given = said.get("tool_calls") or calls_in(asked, text)
     if asked.plan.forced:
         given = given or [one for one in (forced_call(text),) if one]
@@ -107,6 +105,12 @@ def examined(asked: Asked, choice: Json) -> tuple[Json, list[str]]:
     if asked.form is None or not whole:
         return choice, []
     return {**choice, "message": {**said, "content": unfenced(text)}}, asked.form.faults(unfenced(text))
+
+
+def only_thought(call: Call) -> None:
+    """P6: the budget went into thinking, and the reply is empty without an error."""
+    call.report.note("changed", "thinking used the whole of max_tokens")
+    warnings.warn("thinking used the whole of `max_tokens`: the content is empty", AdapterWarning, stacklevel=3)
 
 
 def calls_in(asked: Asked, text: str) -> list[Json]:

@@ -17,7 +17,7 @@ from llm_adapter.dialect_rows import ROWS
 from llm_adapter.hosts import is_loopback, is_openai
 from llm_adapter.memory import remembered
 from llm_adapter.provider import Call, Json
-from llm_adapter.rows import AdapterWarning, Rows, near, unsupported
+from llm_adapter.rows import AdapterWarning, Rows, passed_on, unsupported
 
 # What only Ollama's native API understands; `extra_body` is where a call site puts them.
 OLLAMA_ONLY = frozenset(
@@ -93,8 +93,7 @@ class Dialect:
             return
         for name in sorted(body.keys() - rows.keys() - known - self.understands):
             if body[name] is not None:
-                call.report.note("unknown", name)
-                _warn_of_unknown(self.name, name, [*rows, *known])
+                passed_on(call, name, _server(self.name), [*rows, *known])
 
 
 def _by_rows(rows: Rows, call: Call, body: Json, where: str) -> Json:
@@ -171,21 +170,11 @@ def _warn(dialect: str, names: frozenset[str]) -> None:
     if (dialect, names) not in _warned:
         _warned.add((dialect, names))
         listed = ", ".join(f"`{name}`" for name in sorted(names))
-        warnings.warn(
-            f"left out on a {dialect} /v1 server, which does not know it: {listed}", AdapterWarning, stacklevel=2
-        )
+        warnings.warn(f"left out on {_server(dialect)}, which does not know it: {listed}", AdapterWarning, stacklevel=2)
 
 
-def _warn_of_unknown(dialect: str, name: str, known: list[str]) -> None:
-    """One warning for each name."""
-    seen = (dialect, frozenset({f"unknown {name}"}))
-    if seen not in _warned:
-        _warned.add(seen)
-        warnings.warn(
-            f"`{name}` is passed on to a {dialect} /v1 server, which is not known to read it{near(name, known)}",
-            AdapterWarning,
-            stacklevel=2,
-        )
+def _server(dialect: str) -> str:
+    return f"{'an' if dialect[0] in 'aeiou' else 'a'} {dialect} /v1 server"
 
 
 def _role(message: Any) -> Any:

@@ -42,8 +42,7 @@ class Models(Managing, sdk.Models):
 
     def push(self, model: str, *, insecure: bool = False) -> Transfer:
         """Give a model, named `namespace/name`, to its registry."""
-        name = self._name(model)
-        return self._transfer("push", name, lambda: self._ollama.push(name, insecure=insecure, stream=True))
+        return self._transfer("push", model, lambda: self._ollama.push(model, insecure=insecure, stream=True))
 
     def create(
         self,
@@ -79,7 +78,7 @@ class Models(Managing, sdk.Models):
 
     def show(self, model: str) -> ModelInfo:
         """What is known of an installed model."""
-        shown: ModelInfo = self._post(**self._call("/api/show", ModelInfo, {"model": model}))
+        shown: ModelInfo = self._post(**self._call("/api/show", ModelInfo, {"model": self._name(model)}))
         return shown
 
     def ps(self) -> list[RunningModel]:
@@ -152,8 +151,7 @@ class AsyncModels(Managing, sdk.AsyncModels):
 
     def push(self, model: str, *, insecure: bool = False) -> AsyncTransfer:
         """Give a model, named `namespace/name`, to its registry."""
-        name = self._name(model)
-        return self._transfer("push", name, lambda: self._ollama.push(name, insecure=insecure, stream=True))
+        return self._transfer("push", model, lambda: self._ollama.push(model, insecure=insecure, stream=True))
 
     def create(
         self,
@@ -191,7 +189,7 @@ class AsyncModels(Managing, sdk.AsyncModels):
 
     async def show(self, model: str) -> ModelInfo:
         """What is known of an installed model."""
-        shown: ModelInfo = await self._post(**self._call("/api/show", ModelInfo, {"model": model}))
+        shown: ModelInfo = await self._post(**self._call("/api/show", ModelInfo, {"model": self._name(model)}))
         return shown
 
     async def ps(self) -> list[RunningModel]:

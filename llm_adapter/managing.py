@@ -34,8 +34,8 @@ class Managing:
             raise self._error(unmanaged(connection.provider.name))
 
     def _name(self, model: str) -> str:
-        """The server's name for a call site's model."""
-        return self._connection.settings.model(model)
+        """The server's name for a model that is asked about; what is made, given away or deleted is named as it is."""
+        return self._connection.settings.alias(model)
 
     def _call(self, path: str, cast_to: Any, body: Any = None) -> dict[str, Any]:
         """The arguments of a request of our own."""
@@ -46,8 +46,9 @@ class Managing:
         body = load_body(self._connection.effective, self._name(model), keep_alive)
         return {name: value for name, value in body.items() if name != "stream"}
 
-    def _preloads(self) -> tuple[str, ...]:
-        return self._connection.settings.preload
+    def _preloads(self) -> list[str]:
+        settings = self._connection.settings
+        return [settings.model(name) for name in settings.preload]
 
     def _given(self, from_: str | None, **more: Any) -> dict[str, Any]:
         return {"from_": None if from_ is None else self._name(from_), **more}

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from urllib.parse import unquote
 
 from openai import OpenAIError
 from pydantic_core import from_json
@@ -68,6 +69,11 @@ class Call:
     created: int  # unix seconds
     report: Report = field(default_factory=Report, compare=False)
     query: Mapping[str, Any] = field(default_factory=dict)  # of the call's address: a list's page
+
+    @property
+    def named(self) -> str:
+        """The model in the path: GET and DELETE /models/{id}."""
+        return unquote(self.path.removeprefix("/models/"))
 
     @property
     def stream(self) -> bool:

@@ -63,7 +63,7 @@ def translated(
     body = _body(options)
     asked = body.get("model")
     origin, given = connection, body
-    connection, body = destination(origin, given)
+    connection, body = destination(origin, given, aliased=not path.startswith("/api/"))  # `client.models` has done it
     if origin.plain and connection is origin and body is given and (body is options.json_data or origin.unknown):
         return _carried(connection, options)
     if connection.routed:
@@ -112,16 +112,17 @@ def _body(options: FinalRequestOptions) -> Json:
     return body if isinstance(body, dict) else {}
 
 
-def destination(connection: Connection, body: Json) -> tuple[Connection, Json]:
+def destination(connection: Connection, body: Json, *, aliased: bool = True) -> tuple[Connection, Json]:
     """Where the call's model lives, and the body with the model's real name.
 
     "ollama/x", "ollama:x" and "openai/x" name a provider; any other prefix is part of the name, for tags contain ":"
-    and names "/". A prefix of the provider in use is only taken off where no model's name can begin with it.
+    and names "/". A prefix of the provider in use is only taken off where no model's name can begin with it;
+    what is left is the server's own name, which "*" does not mean. aliased: whether the name may be one of `models`.
     """
     model = body.get("model")
     if not isinstance(model, str):
         return connection, body
-    name = connection.settings.model(model)
+    name = _meant(connection, model) if aliased else model
     if name.startswith(_PREFIXES):
         prefix = next(prefix for prefix in _PREFIXES if name.startswith(prefix))
         other = prefix[:-1]
@@ -130,6 +131,13 @@ def destination(connection: Connection, body: Json) -> tuple[Connection, Json]:
         elif connection.own_names:
             name = name.removeprefix(prefix)
     return connection, body if name == model else {**body, "model": name}
+
+
+def _meant(connection: Connection, model: str) -> str:
+    """The name that `models` gives a call site's."""
+    own = connection.provider.name
+    named = connection.own_names and model.startswith((f"{own}/", f"{own}:"))
+    return connection.settings.alias(model) if named else connection.settings.model(model)
 
 
 def _rewritten(connection: Connection, options: FinalRequestOptions, native: NativeRequest) -> FinalRequestOptions:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+from llm_adapter.memory import remembered
 from llm_adapter.provider import Call, Json, Rejected
 
 Verdict: TypeAlias = Literal["honoured", "emulated", "ignored", "refused"]
@@ -151,6 +152,18 @@ def unsupported(call: Call, name: str, message: str) -> None:
             warnings.warn(f"left out: {message}", AdapterWarning, stacklevel=2)
         case "ignore":
             pass
+
+
+_told: set[tuple[str, str]] = remembered(set())
+
+
+def passed_on(call: Call, name: str, server: str, known: Iterable[str]) -> None:
+    """Tell, once, of a name that a server reads over in silence. It goes out: a newer server may know it."""
+    call.report.note("unknown", name)
+    if (server, name) not in _told:
+        _told.add((server, name))
+        message = f"`{name}` is passed on to {server}, which is not known to read it{near(name, known)}"
+        warnings.warn(message, AdapterWarning, stacklevel=2)
 
 
 def near(name: str, known: Iterable[str]) -> str:

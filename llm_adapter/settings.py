@@ -31,6 +31,7 @@ PROVIDER_NAMES = ("openai", "ollama", "embedded")
 
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DURATION = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+")  # Go's time.ParseDuration
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
@@ -194,6 +195,14 @@ class Settings(BaseModel):
             return self.models[name]
         return name if name in self.models.values() else self.models.get("*", name)
 
+    def alias(self, name: str) -> str:
+        """The same for who manages models: "*" stands for what call sites ask for, not for what is to be deleted."""
+        return name if name == "*" else self.models.get(name, name)
+
+    def names(self, name: str) -> list[str]:
+        """The names to look a model up by: its own or its alias's, and then that of "*"."""
+        return list(dict.fromkeys((self.alias(name), self.model(name))))
+
     def located(self, origins: Mapping[str, str], profile: str | None = None) -> Settings:
         """This value, knowing where its fields came from."""
         copy = self.model_copy()
@@ -225,6 +234,8 @@ class Settings(BaseModel):
         # Ollama refuses "300": a bare number in a string has no unit (recordings: bad_keep_alive). As a number it has.
         if isinstance(value, str) and _NUMBER.fullmatch(value):
             return float(value) if "." in value else int(value)
+        if isinstance(value, str) and not _DURATION.fullmatch(value):
+            raise ValueError(f'{value!r} is no duration: "30m", "1h30m", seconds as a number, or -1 for ever')
         return value
 
     @field_validator("api_key_env")

@@ -11,9 +11,9 @@ import openai
 import pytest
 import respx
 from colours import COLOURS, Play, colour
-from conftest import HI, Server
+from conftest import DONE, HI, HOST, Server
 
-from llm_adapter import AdapterWarning, OpenAI, Settings, dialects
+from llm_adapter import AdapterWarning, OpenAI, Settings, dialects, rows
 from llm_adapter.dialect_fields import FIELDS
 from llm_adapter.dialect_rows import ROWS
 from llm_adapter.dialects import DIALECTS, OLLAMA_ONLY, SAMPLERS
@@ -34,6 +34,7 @@ def play(request: pytest.FixtureRequest) -> Play:
 def nothing_warned(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a new process: no warning has been given yet."""
     monkeypatch.setattr(dialects, "_warned", set())
+    monkeypatch.setattr(rows, "_told", set())
 
 
 @pytest.fixture
@@ -68,7 +69,8 @@ def test_a_misspelt_name_is_told(dialect: str, play: Play, server: Server) -> No
     name, hint = MISSPELT[dialect]
     with pytest.warns(AdapterWarning) as warned:
         reply = ask(play, dialect, **{name: 1})
-    said = f"`{name}` is passed on to a {dialect} /v1 server, which is not known to read it{hint}"
+    article = "an" if dialect == "ollama" else "a"
+    said = f"`{name}` is passed on to {article} {dialect} /v1 server, which is not known to read it{hint}"
     assert [str(one.message) for one in warned] == [said]
     assert (server.sent[name], reply.adapter.unknown) == (1, [name])
 
@@ -169,3 +171,28 @@ def _said(client: OpenAI, name: str, value: Any) -> str:
     except openai.BadRequestError as error:
         return str(error)
     return ""
+
+
+# --- Ollama's own options, which it passes over in the same way ------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["call", "profile"])
+def test_a_misspelt_option(play: Play, ollama: Server, place: str) -> None:
+    """The server logs it where nobody of the caller's looks; it goes out, for a newer one may know it."""
+    ollama.answer("/api/chat", body={"model": "m", "message": {"content": "Hi"}, **DONE})
+    options = {"num_ctxx": 3, "top_k": 4}
+    settings = Settings(provider="ollama", host=HOST, options=options if place == "profile" else {})
+    extra = {"extra_body": {"options": options}} if place == "call" else {}
+
+    def script(client: Any) -> Any:
+        for _ in range(2):
+            reply = yield client.chat.completions.create(model="m", messages=HI, **extra)
+        return reply
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        reply = play(script, settings=settings)
+    assert [str(one.message) for one in caught] == [
+        "`options.num_ctxx` is passed on to Ollama, which is not known to read it; did you mean `options.num_ctx`?"
+    ]
+    assert (reply.adapter.unknown, ollama.sent["options"]) == (["options.num_ctxx"], options)

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,36 @@ def test_delete(play: Play, ollama: Server, profile: Settings, recording: str) -
     assert json.loads(route.calls.last.request.content) == one.request
     ollama.answer("/api/delete", 404, missing.body, method="DELETE")
     play(failing(lambda models: models.delete("nope"), match="nope.* not found"), settings=profile)
+
+
+NAMED = {
+    "show": ("/api/show", "POST", lambda models, name: models.show(name), "asked about"),
+    "load": ("/api/generate", "POST", lambda models, name: models.load(name), "asked about"),
+    "unload": ("/api/generate", "POST", lambda models, name: models.unload(name), "asked about"),
+    "pull": ("/api/pull", "POST", lambda models, name: models.pull(name).wait(), "asked about"),
+    "push": ("/api/push", "POST", lambda models, name: models.push(name).wait(), "acted on"),
+    "create": ("/api/create", "POST", lambda models, name: models.create(name, from_="a").wait(), "acted on"),
+    "delete": ("/api/delete", "DELETE", lambda models, name: models.delete(name), "acted on"),
+}
+
+
+@pytest.mark.parametrize("verb", NAMED)
+def test_names_are_the_servers(play: Play, ollama: Server, profile: Settings, verb: str) -> None:
+    """ "*" answers for what call sites ask; it is not shown, overwritten or deleted in another model's place."""
+    path, method, act, kind = NAMED[verb]
+    line = {"status": "success", "done": True}
+    route = ollama.answer(path, body=[line] if verb in ("pull", "push", "create") else line, method=method)
+    aliased = profile.model_copy(update={"models": {"gpt-4o": "qwen3:8b", "*": "spare"}})
+    for name, alias in {"mine": "mine", "gpt-4o": "qwen3:8b" if kind == "asked about" else "gpt-4o"}.items():
+        play(calling(partial(act, name=name)), settings=aliased)
+        assert json.loads(route.calls.last.request.content)["model"] == alias
+
+
+def test_preload_loads_what_calls_will_ask_for(play: Play, ollama: Server) -> None:
+    ollama.answer("/api/generate", body={"done": True})
+    aliased = Settings(provider="ollama", host=HOST, preload=("gpt-4o",), models={"*": "spare"})
+    play(calling(lambda models: models.preload()), settings=aliased)
+    assert ollama.sent["model"] == "spare"
 
 
 @pytest.mark.parametrize("verb", ["copy", "delete", "pull", "create"])

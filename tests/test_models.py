@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from conftest import DONE, HOST
 from recorded import SERVERS, exchanges
 
-from llm_adapter import Settings
+from llm_adapter import AdapterWarning, Settings
 
 
 def models(server: str, method: str, path: str) -> Any:
@@ -19,8 +21,6 @@ def models(server: str, method: str, path: str) -> Any:
 @pytest.mark.parametrize("server", SERVERS[:2])
 def test_list(server: str, run: Any, ollama: Any) -> None:
     """The models that /v1 lists, with its ids, times and owners."""
-    import json
-
     ollama.answer("/api/tags", body=models(server, "GET", "/api/tags").body, method="GET")
     theirs = next(one for one in exchanges(server, "models", "v1") if one.path == "/v1/models")
     ours = run(lambda client: client.models.list()).data
@@ -33,14 +33,49 @@ def test_list(server: str, run: Any, ollama: Any) -> None:
 @pytest.mark.parametrize("name", ["tiny", "hf.co/someone/tiny:Q4", "gpt-4o-mini"])
 def test_retrieve(name: str, run: Any, ollama: Any) -> None:
     """One model, by any name: a slash is 404 on Ollama's /v1, and an alias is resolved."""
-    ollama.answer("/api/show", body=models(SERVERS[0], "POST", "/api/show").body)
+    asked = ollama.answer("/api/show", body=models(SERVERS[0], "POST", "/api/show").body)
     aliased = Settings(provider="ollama", host=HOST, models={"gpt-4o-mini": "qwen3:8b"})
     model = run(lambda client: client.models.retrieve(name), settings=aliased)
     real = "qwen3:8b" if name == "gpt-4o-mini" else name
-    assert ollama.sent == {"model": real}
+    assert json.loads(asked.calls.last.request.content) == {"model": real}
     assert (model.id, model.created > 1_700_000_000) == (real, True)
     assert model.owned_by == ("someone" if "/" in name else "library")
     assert model.ollama["capabilities"] == ["completion", "tools", "thinking"]
+
+
+def test_retrieve_has_the_digest(run: Any, ollama: Any) -> None:
+    """/api/show has none: an embedding's fingerprint would be another one than that of the list."""
+    listed = models(SERVERS[0], "GET", "/api/tags").body
+    ollama.answer("/api/tags", body=listed, method="GET")
+    ollama.answer("/api/show", body=models(SERVERS[0], "POST", "/api/show").body)
+    model = run(lambda client: client.models.retrieve("tiny"))
+    digests = {one["model"]: one["digest"] for one in json.loads(listed)["models"]}
+    assert model.ollama["digest"] == digests["tiny:latest"]
+    assert model.ollama["capabilities"] == ["completion", "tools", "thinking"]
+
+
+def test_retrieve_of_what_is_there_and_of_what_another_answers_for(run: Any, ollama: Any) -> None:
+    """A model is itself, whatever "*" stands for; a name that the server has not is the model that will answer."""
+    there = json.loads(models(SERVERS[0], "POST", "/api/show").body)
+
+    def shown(request: Any) -> Any:
+        known = json.loads(request.content)["model"] in ("tiny", "spare")
+        return httpx.Response(200, json=there) if known else httpx.Response(404, json={"error": "model not found"})
+
+    ollama.answer("/api/show").mock(side_effect=shown)
+    starred = Settings(provider="ollama", host=HOST, models={"*": "spare"})
+    for name, real in {"tiny": "tiny", "gpt-4o": "spare"}.items():
+        assert run(lambda client, name=name: client.models.retrieve(name), settings=starred).id == real
+
+
+def test_a_provider_in_the_name(run: Any, ollama: Any) -> None:
+    """What follows "ollama/" is the server's own name, which "*" does not mean. Other prefixes stay names."""
+    ollama.answer("/api/chat", body={"model": "m", "message": {"content": "x"}, **DONE})
+    settings = Settings(provider="ollama", host=HOST, models={"ollama/mine": "theirs", "*": "spare"})
+    said = [{"role": "user", "content": "x"}]
+    for name, real in {"ollama/tiny": "tiny", "ollama/mine": "theirs", "hf.co/tiny": "spare"}.items():
+        run(lambda client, name=name: client.chat.completions.create(model=name, messages=said), settings=settings)
+        assert ollama.sent["model"] == real
 
 
 def test_delete(run: Any, ollama: Any) -> None:
@@ -179,3 +214,16 @@ def test_ids_are_unique(run: Any, ollama: Any) -> None:
         return client.chat.completions.create(model="m", messages=[{"role": "user", "content": "x"}])
 
     assert len({run(script).id for _ in range(40)}) == 40
+
+
+def test_a_completion_that_only_thought(run: Any, ollama: Any) -> None:
+    """`raw: False` has the template, and the model thinks: an empty text is told of, as it is of a chat. P6"""
+    ollama.answer(
+        "/api/generate", body={"model": "m", "response": "", "thinking": "Hm", **DONE, "done_reason": "length"}
+    )
+    with pytest.warns(AdapterWarning, match="thinking used the whole of `max_tokens`"):
+        reply = run(
+            lambda client: client.completions.create(model="m", prompt="Hi", max_tokens=2, extra_body={"raw": False})
+        )
+    assert (reply.choices[0].text, reply.choices[0].reasoning) == ("", "Hm")
+    assert reply.adapter.changed == ["thinking used the whole of max_tokens"]

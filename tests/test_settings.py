@@ -486,3 +486,15 @@ def test_alias(models: dict[str, str], name: str, expected: str) -> None:
 def test_provider_names() -> None:
     """The names that settings accept are the registry's."""  # P13
     assert set(PROVIDER_NAMES) == PROVIDERS.keys()
+
+
+@pytest.mark.parametrize("value", ["30m", "1h30m", "1.5h", "-1m", "300", -1, 0, 12.5])
+def test_durations(value: Any) -> None:
+    assert Settings(keep_alive=value).keep_alive == (300 if value == "300" else value)
+
+
+@pytest.mark.parametrize("value", ["30x", "half an hour", "30 m", "m"])
+def test_what_is_no_duration(value: str) -> None:
+    """Ollama would say so with the first call (recordings: bad_keep_alive)."""
+    with pytest.raises(ValueError, match="is no duration"):
+        Settings(keep_alive=value)

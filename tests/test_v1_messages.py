@@ -201,10 +201,11 @@ def test_a_model_of_the_embedded_server(live: Any) -> None:
     """P12"""
 
     def script(client: Any) -> Any:
-        known = (yield client.models.list()).data[0]
-        model = yield client.models.retrieve(known.id)
+        known = [one.id for one in (yield client.models.list()).data]
+        chat, embedder = (yield client.models.retrieve(known[0])), (yield client.models.retrieve(known[1]))
         with pytest.raises(openai.NotFoundError, match="lists tiny-chat") as caught:
             yield client.models.retrieve("nope")
-        return known.id, model.id, caught.value.code
+        return known, [(one.id, one.owned_by, one.created > 0) for one in (chat, embedder)], caught.value.code
 
-    assert live(script) == ("tiny-chat", "tiny-chat", "model_not_found")
+    told = [("tiny-chat", "llamacpp", True), ("tiny-embed", "llamacpp", True)]
+    assert live(script) == (["tiny-chat", "tiny-embed"], told, "model_not_found")

@@ -48,8 +48,8 @@ class Embedded:
             return None
         if responses.serves(path):
             return responses.endpoint(method, path, _spoken) or _as_it_comes
-        if method == "GET" and path.startswith("/models/"):
-            return _retrieved
+        if method == "GET" and path.startswith("/models"):
+            return _retrieved if path.startswith("/models/") else _listed
         return _spoken if method == "POST" and path in PATHS else _as_it_comes
 
     def start(self, settings: Settings, path: str) -> Address:
@@ -98,7 +98,18 @@ def _spoken(call: Call) -> Flow:
 def _retrieved(call: Call) -> Flow:
     from llm_adapter.providers.v1.models import retrieved
 
-    return (yield from retrieved(call))
+    return (yield from retrieved(call, _embedders(call.settings)))
+
+
+def _listed(call: Call) -> Flow:
+    from llm_adapter.providers.v1.models import listed
+
+    return (yield from listed(call, _embedders(call.settings)))
+
+
+def _embedders(settings: Settings) -> list[str]:
+    """The model that embeds: it has a server of its own, which the list of the first does not know."""
+    return [Path(settings.embedding_model_path or EMBEDDING_MODEL).stem]
 
 
 def _as_it_comes(call: Call) -> Flow:

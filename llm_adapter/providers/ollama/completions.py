@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from llm_adapter.checks import summed
+from llm_adapter.checks import only_thought, summed
 from llm_adapter.deltas import wants_usage
 from llm_adapter.errors import checked
 from llm_adapter.flows import Several, Steps, together
@@ -58,6 +58,8 @@ def _answered(call: Call, native: Json, prompt: str) -> Steps[Json]:
 def response(call: Call, native: Json, prompt: str) -> Json:
     """The text completion of one text's native reply."""
     text = native.get("response") or ""
+    if not text and native.get("thinking") and native.get("done_reason") == "length":
+        only_thought(call)
     choice = _choice(0, text, logprobs(native.get("logprobs"), 0), str(native.get("done_reason") or "stop"))
     usage = wire.usage(native, prompt, text)
     whole = {**_head(call, native), "choices": [{**choice, **_thinking(native)}], "usage": usage}

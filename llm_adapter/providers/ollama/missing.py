@@ -12,7 +12,7 @@ import threading
 from collections.abc import Generator
 from difflib import get_close_matches
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 from llm_adapter.errors import checked
 from llm_adapter.flows import Steps
@@ -98,7 +98,7 @@ def _name(call: Call) -> str:
     """The model that a call is about: in its body, or in its path."""
     name = call.body.get("model") or call.body.get("source")
     if not name:
-        name = call.settings.model(unquote(call.path.removeprefix("/models/")))
+        name = call.named if call.method == "DELETE" else call.settings.names(call.named)[-1]
     return str(name)
 
 

@@ -7,7 +7,6 @@ Source: ollama/openai/openai.go ToListCompletion, ToModel, v0.24.0. A name with 
 from __future__ import annotations
 
 from datetime import datetime
-from urllib.parse import unquote
 
 from llm_adapter.errors import checked
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest
@@ -21,21 +20,24 @@ def list_flow(call: Call) -> Flow:
 
 
 def retrieve_flow(call: Call) -> Flow:
-    name = _name(call)
-    reply: NativeReply = yield NativeRequest("POST", "/api/show", {"model": name})
-    return _model(name, checked(reply).json())
+    """The model of that name, or else the one that "*" has answer to it; the digest is in the list alone."""
+    for name in call.settings.names(call.named):
+        reply: NativeReply = yield NativeRequest("POST", "/api/show", {"model": name})
+        if reply.status != 404:
+            break
+    model = _model(name, checked(reply).json())
+    listed: NativeReply = yield NativeRequest("GET", "/api/tags")
+    installed = checked(listed).json().get("models") or []
+    same: Json = next((one for one in installed if one.get("model") in (name, f"{name}:latest")), {})
+    return {**model, "ollama": {**_more(same), **model.get("ollama", {})}}
 
 
 def delete_flow(call: Call) -> Flow:
-    name = _name(call)
+    name = call.named  # as it is written: what an alias stands for is not what was to be deleted
     reply: NativeReply = yield NativeRequest("DELETE", "/api/delete", {"model": name})
     checked(reply)
     forget(name)
     return {"id": name, "object": "model", "deleted": True}
-
-
-def _name(call: Call) -> str:
-    return call.settings.model(unquote(call.path.removeprefix("/models/")))
 
 
 # What OpenAI's model has no field for: `model.ollama["digest"]` tells one build of a model from another.
@@ -44,8 +46,12 @@ _MORE = ("digest", "size", "details", "capabilities", "remote_model", "remote_ho
 
 def _model(name: str, native: Json) -> Json:
     model = {"id": name, "object": "model", "created": _unix(native.get("modified_at")), "owned_by": _owner(name)}
-    more = {key: native[key] for key in _MORE if native.get(key)}
+    more = _more(native)
     return {**model, "ollama": more} if more else model
+
+
+def _more(native: Json) -> Json:
+    return {key: native[key] for key in _MORE if native.get(key)}
 
 
 def _owner(name: str) -> str:

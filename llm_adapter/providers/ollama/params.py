@@ -23,6 +23,7 @@ from llm_adapter.rows import (
     ignored,
     only,
     option,
+    passed_on,
     refused,
 )
 
@@ -67,7 +68,14 @@ def _think(value: Any, native: Json, call: Call) -> None:
 def _options(value: Any, native: Json, call: Call) -> None:
     if not isinstance(value, dict):
         raise Rejected("`options` must be an object", param="options", code="invalid_type")
+    look_over(call, value)
     native["options"] = {**native.get("options", {}), **value}
+
+
+def look_over(call: Call, options: Json) -> None:
+    """Tell of options that Ollama passes over (api/types.go Options.FromMap logs them, on the server alone)."""
+    for name in sorted(options.keys() - OPTIONS):
+        passed_on(call, f"options.{name}", "Ollama", [f"options.{one}" for one in OPTIONS])
 
 
 def _keep_alive(value: Any, native: Json, call: Call) -> None:
@@ -97,31 +105,32 @@ SAMPLING: dict[str, Row] = {
     "logit_bias": refused("Ollama's sampler has no per-token bias", source=_OPTIONS, harmless=lambda bias: bias == {}),
 }
 
+# What a model is loaded and run with, beyond OpenAI's own.
+_RUNNER = (
+    "num_ctx",
+    "num_predict",
+    "num_keep",
+    "top_k",
+    "min_p",
+    "typical_p",
+    "repeat_last_n",
+    "repeat_penalty",
+    "num_batch",
+    "num_gpu",
+    "main_gpu",
+    "use_mmap",
+    "num_thread",
+    "draft_num_predict",
+)
+OPTIONS = frozenset(_RUNNER) | (SAMPLING.keys() - {"logit_bias"})
+
 # Provider-only parameters: per call in `extra_body`, for every call in the profile.
 NATIVE: dict[str, Row] = {
     "keep_alive": honoured("`keep_alive`", _keep_alive),
     "options": honoured("merged into `options`", _options),
     "truncate": field("truncate"),
     "shift": field("shift"),
-    **{
-        name: option(name)
-        for name in (
-            "num_ctx",
-            "num_predict",
-            "num_keep",
-            "top_k",
-            "min_p",
-            "typical_p",
-            "repeat_last_n",
-            "repeat_penalty",
-            "num_batch",
-            "num_gpu",
-            "main_gpu",
-            "use_mmap",
-            "num_thread",
-            "draft_num_predict",
-        )
-    },
+    **{name: option(name) for name in _RUNNER},
 }
 
 CHAT: Rows = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llm_adapter.context import estimate
 from llm_adapter.provider import Call, Json
+from llm_adapter.providers.ollama.params import look_over
 from llm_adapter.rows import Rows, translate
 
 # Nanoseconds, but for the counts (ollama/api/types.go Metrics, v0.24.0).
@@ -21,6 +22,8 @@ def request(rows: Rows, call: Call, native: Json) -> Json:
     """The native request: the endpoint's own part, the profile's defaults, the call's parameters over them."""
     settings = call.settings
     options = dict(settings.options)
+    if options:
+        look_over(call, options)
     if isinstance(settings.num_ctx, int):  # "auto" has become a number before (sizing.sized)
         options["num_ctx"] = settings.num_ctx
     if settings.sampling_defaults == "openai":
