@@ -40,7 +40,7 @@ def test_text(command: Command, project: Path) -> None:
         "3:1  chat.completions.create(model, messages, logit_bias, n, user)\n",
         "refused  logit_bias: Ollama's sampler has no per-token bias\n",
         "1 call site in 1 file of 1\n",
-        "on ollama: 1 refused, 1 ignored, 1 emulated, 2 honoured\n",
+        "on ollama, by argument: 1 refused, 1 ignored, 1 emulated, 2 honoured\n",
         'models = { "gpt-4o" = "..." }\n',
     ):
         assert part in result.out, result.out
@@ -192,6 +192,16 @@ SARIF: dict[str, Any] = {
 }
 
 
+def test_what_is_alike_is_shown_once_a_file(command: Command, project: Path) -> None:
+    """Tests name one model a hundred times; each call is told all the same, and machines get everything."""
+    (project / "app" / "many.py").write_text(CODE + 'def f(model="gpt-4"): ...\n' * 3 + CODE, encoding="utf-8")
+    shown = command("scan", "app/many.py").out
+    assert shown.count('not mapped: models = { "gpt-4" = "..." }') == 1
+    assert '"gpt-4" = "..." }  (and 2 more in this file)\n' in shown
+    assert shown.count("chat.completions.create(") == 2
+    assert command("scan", "app/many.py", "--json").json["kinds"]["unmapped-model"] == 5
+
+
 def test_sarif(command: Command, project: Path) -> None:
     """Rules and results agree, and a refusal is an error at its own argument."""
     (project / "app" / "old.py").write_text("import openai\nprint 'x'\n", encoding="utf-8")
@@ -226,6 +236,8 @@ def test_what_cannot_be_read_is_told(command: Command, project: Path) -> None:
     (app / "latin.py").write_bytes(b"import openai\nx = '\xe9'\n")
     (app / "odd.py").write_bytes(b"# coding: nonsense\nimport openai\n")
     (app / "no.ipynb").write_text("{}", encoding="utf-8")
+    (app / "none.ipynb").write_text("", encoding="utf-8")
+    (app / "half.ipynb").write_text('{"cells": [', encoding="utf-8")
     (app / "bom.py").write_bytes(b"\xef\xbb\xbfimport openai\nopenai.OpenAI()\n")
     (app / "old.py").write_bytes("# coding: latin-1\nimport openai\nopenai.OpenAI()  # \xe9\n".encode("latin-1"))
     result = command("scan", "app", "--json")
@@ -234,6 +246,8 @@ def test_what_cannot_be_read_is_told(command: Command, project: Path) -> None:
         "app/latin.py": "it is not utf-8, and says nothing else",
         "app/odd.py": "unknown encoding: nonsense",
         "app/no.ipynb": "it is no notebook: there are no cells",
+        "app/none.ipynb": "it is empty",
+        "app/half.ipynb": "it is no JSON: Expecting value: line 1 column 12 (char 11)",
     }
     assert "llm-adapter: app/two.py is not scanned: line 2: it is not Python; is it Python 2?\n" in result.err
     clients = {one["path"] for one in result.json["findings"] if one["kind"] == "client"}
@@ -277,6 +291,8 @@ def test_which_files(tmp_path: Path, known_to_git: bool) -> None:
         ("if a:\n    !ls \\\n  -l\nx", "if a:\n    pass\n\nx"),
         ("files = !ls\nx?", "files = None\npass"),
         ("%%bash\nls\nls", "\n\n"),
+        ('pip install -U "openai"\nx = 1', "pass\nx = 1"),
+        ("pip = env\nls - x\n!ls", "pip = env\nls - x\npass"),
         ("%%time\nx = 1", "\nx = 1"),
         ("s = '''\n%d''' % 1", "s = '''\n%d''' % 1"),
     ],
@@ -291,3 +307,10 @@ def test_a_notebook_of_any_age(tmp_path: Path) -> None:
     old = {"worksheets": [{"cells": [{"cell_type": "code", "input": ["x = 1\n", "y = 2"]}]}], "nbformat": 3}
     (tmp_path / "old.ipynb").write_text(json.dumps(old), encoding="utf-8")
     assert [(one.cell, one.code) for one in sources([tmp_path])] == [(1, "x = 1\ny = 2")]
+
+
+def test_profiles_that_nobody_chose(command: Command, project: Path) -> None:
+    """The file is there: to be told to write one would lead astray."""
+    assert "`llm-adapter config init` writes a file" in command("scan", "app").out
+    Path("llm_adapter.toml").write_text("[profiles.lab]\nnum_ctx = 1\n[profiles.home]\nnum_ctx = 1\n", "utf-8")
+    assert "--profile NAME chooses one of these: home, lab" in command("scan", "app").out

@@ -267,6 +267,11 @@ BY_HAND = {
         "import openai\nc = openai.OpenAI()\ntry: ...\nexcept openai.RateLimitError: ...\n",
         *(1, "serves openai.RateLimitError (line 4) too: write ours at line 2", "llm_adapter.OpenAI(...)"),
     ),
+    "one name often": Left(
+        "import openai\nx = openai.A or openai.A or openai.B or openai.C or openai.D\nopenai.OpenAI()\n",
+        *(1, "serves openai.A (line 2), openai.B (line 2), openai.C (line 2), ... too: write", "llm_adapter.OpenAI"),
+    ),
+    "too long to parse": Left("import openai\nopenai.OpenAI()\n" + "x = [1]\n" * 260_000, 1, "too long", ""),
     "quoted types too": Left(
         "import openai\ndef f(x: 'openai.types.Model'):\n    return openai.OpenAI()\n",
         1,

@@ -288,6 +288,8 @@ def test_cells_share_their_names() -> None:
     both = book(cell("import openai\n", "c = openai.OpenAI()"), cell("E = openai.APIError"))
     swapped = notebook(json.dumps(both))
     assert (swapped.cells, len(swapped.swap.by_hand)) == ((), 1)
+    said = "`import openai` serves openai.APIError (cell 2:line 1) too: write ours at cell 1:line 2"
+    assert swapped.swap.by_hand[0].reason == said
     earlier = notebook(json.dumps(book(*reversed(both["cells"]))))
     assert (earlier.cells, earlier.places[earlier.swap.by_hand[0].line - 1]) == ((), (2, 1))
     assert len(notebook(json.dumps(book(both["cells"][0]))).cells) == 1
@@ -296,6 +298,14 @@ def test_cells_share_their_names() -> None:
 def test_another_language() -> None:
     other = {**book(cell("from openai import OpenAI\n")), "metadata": {"kernelspec": {"language": "R"}}}
     assert notebook(json.dumps(other)).cells == ()
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"dotnet_interactive": {"language": "csharp"}}, {"vscode": {"languageId": "sql"}}]
+)
+def test_a_cell_in_another_language(metadata: dict[str, Any]) -> None:
+    swapped = notebook(json.dumps(book(cell("from openai import OpenAI\n", metadata=metadata), cell("x = 1\n"))))
+    assert (swapped.cells, swapped.swap.by_hand) == ((), ())
 
 
 def test_random_notebooks() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import groupby
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from llm_adapter.cli.screen import say
 from llm_adapter.migrate.findings import Finding
 from llm_adapter.migrate.rules import RULES, VERDICTS
 from llm_adapter.migrate.scanning import Scan
+from llm_adapter.sources import profiles
 
 _LEVELS = {"error": "bold red", "warning": "yellow", "note": ""}
 _VERDICTS = {"refused": "bold red", "left out": "yellow", "ignored": "yellow", "emulated": "cyan", "passed on": "cyan"}
@@ -23,17 +25,26 @@ def show(screen: Console, scan: Scan) -> None:
         screen.print(path, style="bold")
         found = list(group)
         column = max(len(one.place.within) for one in found)
-        for one in found:
-            _finding(screen, one, column)
+        for one, more in _alike(found):
+            _finding(screen, one, column, more)
         screen.print()
     _summary(screen, scan)
     _next(screen, scan)
 
 
-def _finding(screen: Console, one: Finding, column: int) -> None:
+def _alike(found: list[Finding]) -> list[tuple[Finding, int]]:
+    """Each finding once, with how many more of the file say the same; a call is always told."""
+    alike: dict[object, list[Finding]] = {}
+    for one in found:
+        alike.setdefault(id(one) if one.kind == "call" else (one.kind, one.subject, one.message), []).append(one)
+    return [(ones[0], len(ones) - 1) for ones in alike.values()]
+
+
+def _finding(screen: Console, one: Finding, column: int, more: int) -> None:
     text = _call(one) if one.kind == "call" else one.subject
     likely = "" if one.certain else " (likely)"
     message = f"  {one.message}" if one.message and one.kind != "call" else ""
+    message += f"  (and {more} more in this file)" if more else ""
     style = _LEVELS[RULES[one.kind].level]
     line(screen, one.kind, style, one.place.within, f"{text}{likely}{message}", column, indent=2, width=_WIDTH)
     for name, verdict, note in _judged(one):
@@ -63,14 +74,18 @@ def _summary(screen: Console, scan: Scan) -> None:
     )
     verdicts = ", ".join(f"{count} {name}" for name, count in scan.verdicts().items())
     if verdicts:
-        say(screen, f"on {scan.target.title}: {verdicts}")
+        say(screen, f"on {scan.target.title}, by argument: {verdicts}")
     if scan.target.assumed:
-        say(
-            screen,
-            "No profile is configured: this is Ollama. `llm-adapter config init` writes a file; --profile chooses.",
-        )
+        say(screen, f"No profile is {_unchosen()}")
     if scan.unreadable:
         say(screen, f"{_counted(len(scan.unreadable), 'file')} not scanned", "yellow")
+
+
+def _unchosen() -> str:
+    names = ", ".join(sorted(profiles(os.environ)))
+    if names:
+        return f"chosen: this is Ollama. --profile NAME chooses one of these: {names}"
+    return "configured: this is Ollama. `llm-adapter config init` writes a file; --profile chooses."
 
 
 def _next(screen: Console, scan: Scan) -> None:

@@ -23,6 +23,15 @@ _TELLING = {
     "/completions": {"prompt", "model"},
     "/embeddings": {"input", "model"},
     "/responses": {"input", "model", "prompt"},
+    "/images/generations": {"prompt"},
+    "/images/edits": {"image", "prompt"},
+    "/images/variations": {"image"},
+    "/audio/transcriptions": {"file"},
+    "/audio/translations": {"file"},
+    "/audio/speech": {"voice"},
+    "/moderations": {"input"},
+    "/files": {"purpose"},
+    "/batches": {"completion_window"},
 }
 _READING = ("with_raw_response", "with_streaming_response")
 _RESPONSES_ONLY = {"text_format": "text"}
@@ -49,6 +58,7 @@ class Site:
     module: bool  # called on the module `openai` itself
     arguments: tuple[Argument, ...]
     more: bool  # it has arguments that the text does not tell
+    wrappers: frozenset[str] = frozenset()  # packages that the file imports
 
     def argument(self, name: str) -> Argument | None:
         return next((one for one in self.arguments if one.name == name), None)
@@ -69,15 +79,10 @@ def _handed_on(tree: Tree, names: Names, one: Node) -> Iterator[Site]:
     """A method that is given to something else: `partial(client.chat.completions.create, n=2)`."""
     if isinstance(one.parent, cst.Assign):
         return  # its name is called, and known to hold it
-    for call in tree.all(cst.Call):
-        if isinstance(one.parent, cst.Arg) and one.parent in call.node.args:
-            function = call.node.func
-            last = function.attr.value if isinstance(function, cst.Attribute) else getattr(function, "value", "")
-            if last in _CALLERS:
-                yield from _site(tree, names, one, one.node, call.node.args)
-                return
-            break
-    yield from _site(tree, names, one, one.node, None)
+    call = tree.call(one.parent)
+    called = call.func if call is not None else None
+    last = called.attr.value if isinstance(called, cst.Attribute) else getattr(called, "value", "")
+    yield from _site(tree, names, one, one.node, call.args if call is not None and last in _CALLERS else None)
 
 
 def _site(tree: Tree, names: Names, one: Node, function: Any, given: Any) -> Iterator[Site]:
@@ -93,7 +98,7 @@ def _site(tree: Tree, names: Names, one: Node, function: Any, given: Any) -> Ite
     if method.name == "responses.stream" and any(one.name == "response_id" for one in arguments):
         method = Method(method.name, "GET", "/responses/{id}")  # it goes on with one that was made before
     arguments = tuple(_translated(method, argument) for argument in arguments)
-    yield Site(method, tree, one.node, one.scope, held.certain, held.module, arguments, more)
+    yield Site(method, tree, one.node, one.scope, held.certain, held.module, arguments, more, names.packages)
 
 
 def _chain(function: Any) -> tuple[str, ...]:

@@ -25,8 +25,9 @@ def clients(tree: Tree, names: Names) -> Iterator[Finding]:
     for one in tree.all(cst.Call):
         made = names.made(one.node.func)
         if made is not None and made.package == "openai" and not _is_local(one.node.func, names):
-            yield _client(tree, names, one, one.node.func, made.certain, _given(one.node))
-            yield from fixed(tree, names, one)
+            told = list(fixed(tree, names, one))
+            yield _client(tree, names, one, one.node.func, made.certain, _given(one.node, bool(told)))
+            yield from told
         elif isinstance(one.node.func, cst.Attribute) and one.node.func.attr.value in ("copy", "with_options"):
             held = names.held(one.node.func.value)
             if held is not None and held.package == "openai" and not held.path:
@@ -55,10 +56,12 @@ def _client(tree: Tree, names: Names, one: Node, named: Any, certain: bool, give
     return Finding(kind, tree.place(named), last, "; ".join(said), certain, details={"ours": ours})
 
 
-def _given(call: cst.Call) -> str:
+def _given(call: cst.Call, told: bool) -> str:
+    """The arguments; and that an address from a variable wins, where no finding of its own says so."""
     names = [one.keyword.value if one.keyword is not None else "**" if one.star else "" for one in call.args]
-    told = ", ".join(name for name in names if name)
-    return f"with {told}" if told else ""
+    given = ", ".join(name for name in names if name)
+    wins = "; a base_url that is not None wins over the profile's" if "base_url" in names and not told else ""
+    return f"with {given}{wins}" if given else ""
 
 
 def fixed(tree: Tree, names: Names, one: Node) -> Iterator[Finding]:

@@ -53,6 +53,24 @@ _RESOURCES = {
     "live": "/live",
     "safety": "/safety",
 }
+# Ends of chains, beside the four endpoints', that hardly any other package's clients have, and their resources.
+_TELLING = frozenset(
+    {
+        *("images.generate", "images.edit", "images.create_variation", "audio.speech.create"),
+        *("audio.transcriptions.create", "audio.translations.create", "moderations.create"),
+        *("files.create", "batches.create", "fine_tuning.jobs.create"),
+    }
+)
+_TELLING_RESOURCES = frozenset({("beta", "threads"), ("beta", "assistants")})
+# Resources below resources: one that is handed on, `return client.beta.threads.runs`, is no call.
+_GROUPS = frozenset(
+    {
+        *("messages", "runs", "steps", "files", "file_batches", "jobs", "checkpoints", "permissions", "alpha"),
+        *("graders", "input_items", "input_tokens", "output_items", "items", "parts", "sessions", "versions"),
+        *("transcription_sessions", "translations", "calls", "client_secrets", "forks", "sideband"),
+        *("alerts", "cases", "threads"),
+    }
+)
 # What the client has beside its resources, or a resource beside its calls: nothing is sent.
 LOCAL = frozenset({"webhooks"})
 # Our own verbs, which OpenAI's client lacks (llm_adapter/management.py).
@@ -72,7 +90,7 @@ def method(chain: tuple[str, ...]) -> Method | None:
     """The method that a chain of attributes is; None where it is none."""
     parts = chain[1:] if chain[:2] == ("beta", "chat") else chain
     resource, last = ".".join(parts[:-1]), parts[-1] if parts else ""
-    if last.startswith("_") or not resource:
+    if last.startswith("_") or not resource or last in _GROUPS:
         return None
     name = ".".join(parts)
     if resource in MAIN and last in CREATING and not (resource in ("completions", "embeddings") and last != "create"):
@@ -81,16 +99,18 @@ def method(chain: tuple[str, ...]) -> Method | None:
         return None
     for length in range(len(parts), 0, -1):
         path = _RESOURCES.get(".".join(parts[:length]))
-        if path is not None and (length < len(parts) or "." in path or path.startswith(("/images", "/audio"))):
+        if path is not None and (length < len(parts) or path.startswith("/images")):
             return Method(name, _http(last), path)
     return None
 
 
 def telling(chain: tuple[str, ...]) -> tuple[str, ...] | None:
     """The end of a chain that only OpenAI's clients have, whatever it is called on."""
-    for length in (3, 2):
-        end = chain[-length:]
-        if len(end) == length and end[-1] in CREATING and ".".join(end[:-1]) in MAIN and method(end) is not None:
+    for start in range(len(chain) - 1):
+        end = chain[start:]
+        if end[-1] in CREATING and ".".join(end[:-1]) in MAIN and method(end) is not None:
+            return end
+        if (".".join(end) in _TELLING or (len(end) > 2 and end[:2] in _TELLING_RESOURCES)) and method(end) is not None:
             return end
     return None
 

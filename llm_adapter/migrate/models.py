@@ -24,8 +24,8 @@ _OPENAI = re.compile(
     r"|dall-e|sora-|omni-moderation|code-davinci|codex-|computer-use)"
 )
 _NAMED = re.compile(r"(?i)model|engine|deployment")
-_GETTERS = ("get", "getenv", "setdefault", "getattr")
-_SETTINGS = ("Field", "Option", "Argument", "field", "add_argument", "option")
+_GETTERS = re.compile(r"(?i)get|env|setdefault|config")  # with a name and a default
+_SETTINGS = ("Field", "Option", "Argument", "field", "add_argument", "option", "Unicode")
 
 
 def models(
@@ -61,7 +61,7 @@ def named(node: Any, names: Names, scope: Scope, tree: Tree, depth: int = 0) -> 
         case cst.BooleanOperation(left=one, right=other) | cst.IfExp(body=one, orelse=other):
             for part in (one, other):
                 yield from named(part, names, scope, tree, depth + 1)
-        case cst.Call(args=[_, cst.Arg(value=value), *_]) if (key(node.func) or "").removeprefix(".") in _GETTERS:
+        case cst.Call(args=[_, cst.Arg(value=value), *_]) if _GETTERS.search(key(node.func) or ""):
             yield from named(value, names, scope, tree, depth + 1)
         case cst.Name() | cst.Attribute() if depth < 5:
             bound = bound_once(node, names, scope)
@@ -93,7 +93,8 @@ def _by_name(tree: Tree, names: Names) -> Iterator[tuple[str, Any]]:
     given += [(one.node.name.value, one.node.default, one.scope) for one in tree.all(cst.Param)]
     for one in tree.all(cst.Arg):
         called = one.parent.func if isinstance(one.parent, cst.Call) else None
-        if one.node.keyword is not None and names.held(called) not in NO_CLIENT:
+        named_so = one.node.keyword is not None and _NAMED.search(one.node.keyword.value)
+        if named_so and names.held(called) not in NO_CLIENT:
             given.append((one.node.keyword.value, one.node.value, one.scope))
     for one in tree.all(cst.DictElement):
         if isinstance(one.node.key, cst.SimpleString) and _is_request(one.parent):

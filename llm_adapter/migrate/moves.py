@@ -45,7 +45,7 @@ _SETTINGS = frozenset(
 )
 _OLLAMA = {
     "chat": _CHAT,
-    "generate": 'client.completions.create(...); with `extra_body={"raw": True}` for a raw prompt',
+    "generate": "client.chat.completions.create(...) with one message; client.completions.create(...) for a raw prompt",
     "embed": _EMBED,
     "embeddings": _EMBED,
     "list": "client.models.list()",
@@ -92,24 +92,29 @@ _FRAMEWORKS: dict[tuple[str, str], str] = {
 def packages(tree: Tree, names: Names) -> Iterator[Finding]:
     """Calls of other packages that reach models, and of what counts tokens."""
     for one in tree.all(cst.Call):
-        name = names.qualified(one.node.func) or ""
-        root, last = name.partition(".")[0], name.rpartition(".")[2]
-        held = names.held(one.node.func)
-        place = tree.place(one.node.func)
-        if root == "tiktoken" and last in _TIKTOKEN:
-            yield Finding("tiktoken", place, name, "count_tokens(model, messages) knows other models, too")
-        elif (
-            "litellm" in (root, name.split(".")[-2:][0]) and last in _LITELLM
-        ):  # or handed on: `from app import litellm`
-            yield Finding("litellm", place, f"litellm.{last}", _LITELLM[last])
-        elif root.startswith("langchain") and last in _LANGCHAIN_OLLAMA:
-            yield Finding("langchain-ollama", place, last, "or ChatOpenAI, OpenAIEmbeddings with llm_adapter's client")
-        elif name in ("ollama.Client", "ollama.AsyncClient"):
-            yield Finding("ollama", place, name, _OLLAMA[last])
-        elif held is not None and held.package == "ollama" and len(held.path) == 1 and held.path[0] in _OLLAMA:
-            yield Finding("ollama", place, f"ollama.{held.path[0]}", _OLLAMA[held.path[0]])
-        elif advice := _advice(root, last) or _advice(root, (key(one.node.func) or ""), name):
-            yield Finding("framework", place, name, advice)
+        kind, subject, advice = _package(one.node.func, names)
+        if kind:
+            yield Finding(kind, tree.place(one.node.func), subject, advice)
+
+
+def _package(function: cst.BaseExpression, names: Names) -> tuple[str, str, str]:
+    """The rule of a call, what stands there, and what to do; empty where there is none."""
+    name = names.qualified(function) or ""
+    root, last = name.partition(".")[0], name.rpartition(".")[2]
+    held = names.held(function)
+    if root == "tiktoken" and last in _TIKTOKEN:
+        return "tiktoken", name, "count_tokens(model, messages) knows other models, too"
+    # It may be handed on: `from app import litellm`.
+    if "litellm" in (root, name.split(".")[-2:][0]) and last in _LITELLM:
+        return "litellm", f"litellm.{last}", _LITELLM[last]
+    if root.startswith("langchain") and last in _LANGCHAIN_OLLAMA:
+        return "langchain-ollama", last, "or ChatOpenAI, OpenAIEmbeddings with llm_adapter's client"
+    if name in ("ollama.Client", "ollama.AsyncClient"):
+        return "ollama", name, _OLLAMA[last]
+    if held is not None and held.package == "ollama" and len(held.path) == 1 and held.path[0] in _OLLAMA:
+        return "ollama", f"ollama.{held.path[0]}", _OLLAMA[held.path[0]]
+    advice = _advice(root, last) or _advice(root, (key(function) or ""), name)
+    return ("framework", name, advice) if advice else ("", "", "")
 
 
 def _advice(root: str, last: str, name: str = "") -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import libcst as cst
@@ -17,6 +18,7 @@ from llm_adapter.migrate.bindings import Binding, bindings, given_by, key
 from llm_adapter.migrate.packages import (
     CLIENTS,
     ELSEWHERE,
+    GIVING,
     NO_CLIENT,
     OTHER,
     OWN,
@@ -60,6 +62,11 @@ class Names:
             self._annotations(tree)
         self._follow(found)
 
+    @cached_property
+    def packages(self) -> frozenset[str]:
+        """The roots of all that the file imports."""
+        return frozenset(name.partition(".")[0] for name in (*self.imports.values(), *self.stars))
+
     # -- what a name means -----------------------------------------------------------------------------------------
 
     def qualified(self, expression: Any) -> str | None:
@@ -99,7 +106,8 @@ class Names:
             case cst.Call():
                 return self._called(expression)
             case cst.Subscript(value=value):
-                return self._held.get(key(expression) or "") or self.held(value)
+                whole = self.held(value)  # items of a resource are what a server told, and no client
+                return self._held.get(key(expression) or "") or (whole if whole and not whole.path else None)
             case cst.Await(expression=value) | cst.NamedExpr(value=value):
                 return self.held(value)
             case cst.BooleanOperation(left=one, right=other) | cst.IfExp(body=one, orelse=other):
@@ -126,6 +134,8 @@ class Names:
             return self._wrapped(call)
         if given := self._held.get(f"{key(call.func)}()"):
             return given
+        if last in GIVING:
+            return Held("openai", certain=False)
         inside = self.held(call.func)
         if inside in NO_CLIENT or (inside is not None and not inside.path and not inside.module):
             return inside  # a parameter that is a function giving a client
@@ -237,13 +247,14 @@ def _mentioned(annotation: Any) -> Iterator[Any]:
             yield node
         elif isinstance(node, cst.SimpleString):
             for word in _WORD.findall(str(value_of(node))):
-                yield _expression(word)
+                if all(map(str.isidentifier, word.split("."))):  # it may be prose: "claude-3.5", "the end..."
+                    yield _expression(word)
         else:
             waiting += node.children
 
 
 def _expression(dotted: str) -> Any:
-    first, *rest = [part for part in dotted.split(".") if part]
+    first, *rest = dotted.split(".")
     node: Any = cst.Name(first)
     for part in rest:
         node = cst.Attribute(node, cst.Name(part))

@@ -15,18 +15,44 @@ from typing import Any
 # Cell magics whose cell is Python of this notebook; any other is another language, or another process.
 _PYTHON = re.compile(r"%%(time|timeit|capture|prun|memit|mprun|heat|scalene|memray_flamegraph)\b")
 _MAGIC = re.compile(r"^(\s*)(?:[%!?]|,\w|;\w)|\?\s*$")
+# Commands that IPython takes without a percent sign (automagic, and %alias on a Unix), where Python would not.
+_AUTOMAGIC = re.compile(r"^(pip3?|conda|mamba|uv|cd|ls|cat|mkdir|rm|cp|mv|load_ext|matplotlib)\s+(--?\w|[\w\"'./~])")
 _ASSIGNED = re.compile(r"^(\s*[\w.,\s\[\]'\"]+=\s*)[%!]")
 
 
 def cells(text: str) -> Iterator[tuple[int, str]]:
     """The place, from 1, and the code of each code cell. Raises ValueError for what is no notebook."""
-    notebook = json.loads(text)
-    for number, cell in enumerate(_all(notebook), 1):
-        if isinstance(cell, dict) and cell.get("cell_type") == "code":
+    for number, parts in written(json.loads(text)):
+        yield number, python("".join(map(str, parts)))
+
+
+def written(notebook: Any) -> Iterator[tuple[int, list[Any]]]:
+    """The place, from 1, and the strings of each code cell in Python; none of a notebook in another language.
+
+    Raises ValueError for what is no notebook.
+    """
+    found = _all(notebook)
+    if not _is_python(notebook):
+        return
+    for number, cell in enumerate(found, 1):
+        if isinstance(cell, dict) and cell.get("cell_type") == "code" and _is_python(cell):
             code = cell.get("source", cell.get("input", ""))
-            if isinstance(code, list):
-                code = "".join(map(str, code))
-            yield number, python(str(code))
+            yield number, code if isinstance(code, list) else [code]
+
+
+def _is_python(part: dict[str, Any]) -> bool:
+    """Whether a notebook or a cell does not name another language: Jupyter, .NET Interactive, VS Code."""
+    match part.get("metadata"):
+        case (
+            {"language_info": {"name": str(name)}}
+            | {"kernelspec": {"language": str(name)}}
+            | {"dotnet_interactive": {"language": str(name)}}
+            | {"polyglot_notebook": {"kernelName": str(name)}}
+            | {"vscode": {"languageId": str(name)}}
+        ):
+            return "python" in name.lower()
+        case _:
+            return True
 
 
 def python(code: str) -> str:
@@ -41,7 +67,7 @@ def python(code: str) -> str:
         lines[head] = ""
     continued = False
     for number, line in enumerate(lines):
-        magic = continued or bool(_MAGIC.search(line)) or bool(_ASSIGNED.match(line))
+        magic = continued or any(one.search(line) for one in (_MAGIC, _AUTOMAGIC, _ASSIGNED))
         if magic:
             lines[number] = "" if continued else _instead(line)
         continued = magic and line.endswith("\\")

@@ -20,6 +20,8 @@ WRAPPERS = frozenset(
         *("enter_context", "enter_async_context"),
     }
 )
+# Methods of other packages that give a client of the SDK's. Source: azure-ai-projects, AIProjectClient.
+GIVING = frozenset({"get_openai_client", "get_azure_openai_client"})
 SAME_CLIENT = frozenset({"with_options", "copy", "__enter__", "__aenter__"})
 # SDKs with a `chat.completions.create` of their own: their calls are not OpenAI's.
 _OTHERS = frozenset(
@@ -89,6 +91,8 @@ def of_provider(named: str | None) -> Held:
 def held_module(name: str) -> Held | None:
     """What a dotted name holds that is a module, or something in it."""
     root, _, rest = name.partition(".")
+    if root in _OTHERS:
+        return OTHER  # also where a name is bound again: `together = together.Together()`
     if root not in ("openai", "ollama"):
         return None
     return Held(root, tuple(rest.split(".")) if rest else (), module=True)

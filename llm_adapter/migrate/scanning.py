@@ -18,7 +18,7 @@ from llm_adapter.migrate.names import Names
 from llm_adapter.migrate.rules import RULES
 from llm_adapter.migrate.sources import Source, sources
 from llm_adapter.migrate.surroundings import addresses, mocks
-from llm_adapter.migrate.trees import WORDS, Tree, shown, tree
+from llm_adapter.migrate.trees import Tree, interesting, patient, shown, tree
 from llm_adapter.migrate.verdicts import Target, counted, judged, unavailable
 
 _FINDERS = (packages, old, mocks, addresses)
@@ -64,16 +64,22 @@ def scan(paths: Iterable[Path], target: Target) -> Scan:
         done.files += 1
         done.unreadable[shown(path)] = reason
 
-    for path, parts in groupby(sources(paths, failed), key=lambda source: source.path):
-        done.files += 1
-        code = list(parts)
-        if not any(WORDS.search(source.code) for source in code):
-            continue
-        try:
-            done.findings += _settled(list(_found(_trees(code, done), target)))
-        except RecursionError:
-            done.unreadable[shown(path)] = "its expressions are nested too deeply"
+    with patient():
+        for path, parts in groupby(sources(paths, failed), key=lambda source: source.path):
+            done.files += 1
+            code = list(parts)
+            if any(interesting(source.code) for source in code):
+                _look(path, code, done)
     return done
+
+
+def _look(path: Path, code: Sequence[Source], done: Scan) -> None:
+    try:
+        done.findings += _settled(list(_found(_trees(code, done), done.target)))
+    except RecursionError:
+        done.unreadable[shown(path)] = "its expressions are nested too deeply"
+    except Exception as error:  # a fault of the scan's own costs one file, is told, and is worth a report
+        done.unreadable[shown(path)] = f"the scan failed, please report it: {type(error).__name__}: {error}"
 
 
 def _trees(code: Sequence[Source], done: Scan) -> list[Tree]:

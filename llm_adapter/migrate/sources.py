@@ -5,6 +5,7 @@ What git ignores is left out where git is there; build results and installed pac
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import tokenize
@@ -21,6 +22,7 @@ NOTEBOOK = ".ipynb"
 _SKIPPED = frozenset(
     {"__pycache__", "__pypackages__", "node_modules", "site-packages", "dist-packages", "build", "dist"}
 )
+LONG = 2_000_000  # characters of Python: more is generated, and LibCST takes 7 s and 0.9 GB for each million
 _LARGE = 20_000_000  # bytes: a file of this size is data, a notebook's pictures apart
 
 Failed: TypeAlias = Callable[[Path, str], None]
@@ -77,16 +79,19 @@ def _read(path: Path, failed: Failed) -> list[Source]:
             return [Source(path, None, text(path))]
         return [Source(path, number, code) for number, code in notebooks.cells(path.read_text("utf-8-sig"))]
     except (OSError, SyntaxError, ValueError, RecursionError) as error:  # what decodes raises kinds of ValueError
-        failed(path, _reason(error))
+        failed(path, reason(error))
         return []
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, for people."""
     match error:
         case OSError():
             return error.strerror or str(error)
         case UnicodeDecodeError():
             return f"it is not {error.encoding}, and says nothing else"
+        case json.JSONDecodeError():
+            return f"it is no JSON: {error}" if error.doc.strip() else "it is empty"
         case _:
             return str(error) or type(error).__name__
 

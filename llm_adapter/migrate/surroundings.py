@@ -19,6 +19,7 @@ _FIXTURES = {"respx_mock": "respx", "httpx_mock": "pytest-httpx", "requests_mock
 _VARIABLES = ("OPENAI_BASE_URL", "OPENAI_API_BASE", "OLLAMA_HOST")
 _SETTERS = ("setdefault", "putenv", "setenv")
 _PATCHERS = ("patch", "setattr", "object", "dict")
+_SERVER = re.compile(r"11434|api\.openai\.com")
 _URL = re.compile(r"https?://(\S*:11434|api\.openai\.com)(/\S*)?$")
 
 
@@ -49,7 +50,7 @@ def _mocks(tree: Tree, names: Names) -> Iterator[tuple[Any, str]]:
         if one.node.name.value in _FIXTURES:
             yield one.node, _FIXTURES[one.node.name.value]
     for one in tree.all(cst.Attribute):
-        if tree.code(one.node).endswith("mark.vcr") and names.qualified(one.node) == "pytest.mark.vcr":
+        if one.node.attr.value == "vcr" and names.qualified(one.node) == "pytest.mark.vcr":
             yield one.node, "vcrpy"
 
 
@@ -60,7 +61,8 @@ def addresses(tree: Tree, names: Names) -> Iterator[Finding]:
         told.add(tree.place(node).line)
         yield Finding("hard-coded-url", tree.place(node), name, "set by the program; a profile names the address")
     for one in tree.all(cst.SimpleString, cst.FormattedString):
-        text = _text(one.node)
+        raw = one.node.value if isinstance(one.node, cst.SimpleString) else tree.code(one.node)
+        text = _text(one.node) if _SERVER.search(raw) else ""
         if (
             _URL.match(text)
             and not isinstance(one.parent, cst.Expr)
@@ -72,9 +74,9 @@ def addresses(tree: Tree, names: Names) -> Iterator[Finding]:
 
 def _is_client(one: Node, tree: Tree, names: Names) -> bool:
     """Whether a string is an argument of a client, which tells of it itself."""
-    calls = (call.node for call in tree.all(cst.Call) if one.parent in call.node.args)
-    made = [names.made(call.func) for call in calls]
-    return any(held is not None and held.package == "openai" for held in made)
+    call = tree.call(one.parent)
+    made = names.made(call.func) if call is not None else None
+    return made is not None and made.package == "openai"
 
 
 def _text(node: Any) -> str:

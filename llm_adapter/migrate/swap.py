@@ -8,14 +8,16 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import libcst
 
+from llm_adapter.migrate.sources import LONG
 from llm_adapter.migrate.swap_names import ours
 from llm_adapter.migrate.swap_rules import Edit, Hand, forbidden, step
 from llm_adapter.migrate.swap_uses import ROOT, read
+from llm_adapter.migrate.trees import without_types
 
 _IMPORT = re.compile(rf"^[ \t]*(from|import)[ \t].*\b{ROOT}\b", re.M)
 # Without any of these a text has nothing for a swap, and is not parsed: an import, a name between quotes.
@@ -32,22 +34,32 @@ class Swap:
     kept: tuple[int, ...] = ()  # lines of imports that stay the SDK's: their names only stand where types do
 
 
-def swapped(code: str, *, shared: bool = False) -> Swap:
+def _untouched(code: str, reason: str) -> tuple[Hand, ...]:
+    match = _IMPORT.search(code)
+    return (Hand(code.count("\n", 0, match.start()) + 1, reason),) if match else ()
+
+
+def _at_line(line: int) -> str:
+    return f"line {line}"
+
+
+def swapped(code: str, *, shared: bool = False, at: Callable[[int], str] = _at_line) -> Swap:
     """The text with its imports swapped; as it is where it cannot be read, or would not compile afterwards.
 
     shared: other modules use this one's `openai`, so that an `import openai` has to stay what it is.
+    at: how a line is told, for texts that are cells in truth.
     """
-    if not _WORTH.search(code):
+    if not _WORTH.search(without_types(code)):
         return Swap(code)
+    if len(code) > LONG:
+        return Swap(code, by_hand=_untouched(code, "this file is too long to parse: nothing is swapped"))
     try:
         found = read(code, ours())
     except (libcst.ParserSyntaxError, RecursionError):
-        lines = (code.count("\n", 0, match.start()) + 1 for match in _IMPORT.finditer(code))
-        reason = "this is no Python that can be read: nothing is swapped"
-        return Swap(code, by_hand=tuple(Hand(line, reason) for line in lines)[:1])
+        return Swap(code, by_hand=_untouched(code, "this is no Python that can be read: nothing is swapped"))
     if left := tuple(forbidden(found)):
         return Swap(code, by_hand=left)
-    steps = [step(code, one, shared=shared) for one in found.imports]
+    steps = [step(code, one, shared=shared, at=at) for one in found.imports]
     edits = tuple(edit for one in steps for edit in one.edits)
     hands = list(dict.fromkeys(hand for one in steps for hand in one.by_hand))
     kept = tuple(one.kept for one in steps if one.kept)

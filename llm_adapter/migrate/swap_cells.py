@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from json.scanner import py_make_scanner  # type: ignore[attr-defined]
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from llm_adapter.migrate import notebooks
 from llm_adapter.migrate.swap import Swap, applied, compiles, swapped
@@ -70,7 +70,12 @@ def notebook(text: str, *, shared: bool = False) -> Notebook:
     sources = [source if compiles(source) else "\n" * source.count("\n") for source in raw]
     unread = [cell for cell, one, source in zip(cells, raw, sources, strict=True) if one != source and ROOT in one]
     places = tuple((cell.number, line + 1) for cell in cells for line in range(cell.text.count("\n") + 1))
-    swap = swapped("\n".join(sources), shared=shared or bool(unread))
+
+    def at(line: int) -> str:
+        cell, inner = places[line - 1]
+        return f"cell {cell}:line {inner}"
+
+    swap = swapped("\n".join(sources), shared=shared or bool(unread), at=at)
     edits: list[Edit] = []
     changed = []
     for cell, own in _own(swap.edits, cells, sources):
@@ -92,23 +97,8 @@ def _own(edits: Iterable[Edit], cells: list[Cell], sources: list[str]) -> Iterat
 
 
 def _cells(text: str) -> Iterator[Cell]:
-    found = _Decoder().decode(text)
-    if not isinstance(found, dict) or not str(_language(found)).lower().startswith("python"):
-        return
-    sheets = [found, *(found.get("worksheets") or [])]
-    for number, cell in enumerate((cell for sheet in sheets for cell in sheet.get("cells") or []), 1):
-        if isinstance(cell, dict) and cell.get("cell_type") == "code":
-            source: Any = cell.get("source", cell.get("input", []))
-            parts = source if isinstance(source, list) else [source]
-            yield Cell(number, tuple(part for part in parts if isinstance(part, _Text)))
-
-
-def _language(found: dict[str, Any]) -> Any:
-    match found.get("metadata"):
-        case {"language_info": {"name": name}} | {"kernelspec": {"language": name}}:
-            return name
-        case _:
-            return "python"
+    for number, parts in notebooks.written(_Decoder().decode(text)):
+        yield Cell(number, tuple(part for part in parts if isinstance(part, _Text)))
 
 
 def _moved(edit: Edit, start: int, source: str, own: str) -> Edit:

@@ -10,12 +10,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from llm_adapter.migrate.sources import NOTEBOOK, files
+from llm_adapter.migrate.sources import NOTEBOOK, files, reason
 from llm_adapter.migrate.swap import swapped
 from llm_adapter.migrate.swap_cells import notebook
 from llm_adapter.migrate.swap_names import ours
 from llm_adapter.migrate.swap_rules import Hand
 from llm_adapter.migrate.swap_uses import ROOT
+from llm_adapter.migrate.trees import patient
 
 # Who uses a module's `openai` from outside: `app.openai.RateLimitError`, `from app import openai`, `from app import *`.
 _REACHED = re.compile(rf"\b(\w+)\.{ROOT}\.([A-Z]\w*)")
@@ -78,8 +79,9 @@ def planned(paths: Sequence[Path]) -> Plan:
     plan = Plan()
     texts = [text for path in files(paths) if (text := _read(plan, path)) and ROOT in text.code]
     shared = _shared(text.code for text in texts)
-    for text in texts:
-        _add(plan, text, shared=_module(text.path) in shared, shadowed=_shadowed(text.path, paths))
+    with patient():
+        for text in texts:
+            _add(plan, text, shared=_module(text.path) in shared, shadowed=_shadowed(text.path, paths))
     return plan
 
 
@@ -88,7 +90,7 @@ def _read(plan: Plan, path: Path) -> _Text | None:
         text = _text(path)
         _ = text.code  # which may not be in its encoding
     except (OSError, SyntaxError, ValueError) as error:
-        plan.failed.append((path, getattr(error, "strerror", None) or str(error)))
+        plan.failed.append((path, reason(error)))
         return None
     return text
 
@@ -99,7 +101,7 @@ def _add(plan: Plan, text: _Text, *, shared: bool, shadowed: bool) -> None:
         try:
             book = notebook(code, shared=shared)
         except ValueError as error:
-            plan.failed.append((path, str(error)))
+            plan.failed.append((path, reason(error)))
             return
         after, swap = book.text, book.swap
         parts = tuple(Part(*cell) for cell in book.cells)

@@ -6,7 +6,7 @@ and a client that is the SDK's own still does. `if TYPE_CHECKING:` is the same c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from llm_adapter.migrate.swap_names import module_client, old, ours
@@ -56,10 +56,10 @@ def forbidden(found: Read) -> Iterator[Hand]:
         )
 
 
-def step(code: str, found: Found, *, shared: bool) -> Step:
-    """What becomes of one statement of this text."""
+def step(code: str, found: Found, *, shared: bool, at: Callable[[int], str]) -> Step:
+    """What becomes of one statement of this text; `at` tells of a line where it is."""
     if found.module is None:
-        return _joined([_module(found, bound, shared) for bound in found.names])
+        return _joined([_module(found, bound, shared, at) for bound in found.names])
     if not found.names:
         text = f"`from {found.module} import *` hides which names are used"
         return Step(by_hand=(Hand(found.line, text, (f"from {HOME} import OpenAI",)),))
@@ -87,29 +87,30 @@ def _from(code: str, found: Found) -> tuple[Edit, ...]:
     return (Edit(start, end, taken + apart(code, start, end) + left),)
 
 
-def _module(found: Found, bound: Bound, shared: bool) -> Step:
+def _module(found: Found, bound: Bound, shared: bool, at: Callable[[int], str]) -> Step:
     """`import openai` can be swapped where the file asks nothing of it but our clients."""
     asked = [use for use in bound.uses if use.names[:1] and use.names[0] in ours() and use.role != "assigned"]
     by_hand = _used_as_client(bound)
     if all(use.role != "value" for use in asked) or found.for_types:
         return Step(by_hand=by_hand, kept=found.line if asked else 0)
-    reason = _obstacle(found, bound, [use for use in bound.uses if use not in asked], shared)
+    reason = _obstacle(found, bound, [use for use in bound.uses if use not in asked], shared, at)
     if reason:
-        lines = ", ".join(str(use.line) for use in asked if use.role == "value")
+        lines = ", ".join(at(use.line) for use in asked if use.role == "value")
         clients = dict.fromkeys(use.names[0] for use in asked)
         write = (f"import {HOME}", *(f"{HOME}.{name}(...)" for name in clients))
-        return Step(by_hand=(*by_hand, Hand(found.line, f"{reason}: write ours at line {lines}", write)))
+        return Step(by_hand=(*by_hand, Hand(found.line, f"{reason}: write ours at {lines}", write)))
     new = HOME if bound.name != ROOT or bound.span != bound.word else f"{HOME} as {ROOT}"
     return Step((Edit(*bound.word, new),), tuple(_checks(bound)))
 
 
-def _obstacle(found: Found, bound: Bound, others: list[Use], shared: bool) -> str:
+def _obstacle(found: Found, bound: Bound, others: list[Use], shared: bool, at: Callable[[int], str]) -> str:
     """Why such an import cannot be swapped; nothing if it can."""
     if bound.asked != ROOT:
         return f"`import {bound.asked}` brings the clients too"
     if others:
-        texts = dict.fromkeys(f"{'.'.join((bound.name, *use.names))} (line {use.line})" for use in others)
-        return f"`import {ROOT}` serves {', '.join(list(texts)[:3])} too"
+        first = {".".join((bound.name, *use.names)): at(use.line) for use in reversed(others)}
+        texts = [f"{name} ({place})" for name, place in reversed(first.items())]
+        return f"`import {ROOT}` serves {', '.join([*texts[:3], *['...'] * (len(texts) > 3)])} too"
     if not bound.alone:
         return f"`{bound.name}` is not always the SDK here"
     if shared or found.in_class:

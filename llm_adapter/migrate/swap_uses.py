@@ -128,7 +128,7 @@ class _Reader:
         bound = Bound(asked, name, self._span(alias), self._span(alias.name))
         scope = self._scope_of.get(node)
         if scope is not None:
-            bound.uses = tuple(sorted(self._uses(scope, name), key=lambda use: use.line))
+            bound.uses = tuple(sorted(self._uses(scope, name), key=lambda use: (use.line, use.names)))
             bound.alone = all(isinstance(one, Assignment) and self._same(one, node) for one in scope[name])
         return bound
 

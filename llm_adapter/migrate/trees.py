@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import cache
 from itertools import accumulate
@@ -18,15 +20,19 @@ import libcst as cst
 
 from llm_adapter.migrate.findings import Place
 from llm_adapter.migrate.positions import Positions
-from llm_adapter.migrate.sources import Source
+from llm_adapter.migrate.sources import LONG, Source
 
 Scope: TypeAlias = "cst.FunctionDef | cst.Lambda | cst.ClassDef | None"
 
 # A file without any of these words has nothing to find, and is not parsed.
-WORDS = re.compile(
-    r"openai|ollama|litellm|tiktoken|langchain|instructor|\bllm_adapter\b|11434"
-    r"|\.completions\b|\.embeddings\b|\.responses\b"
+_WORDS = re.compile(
+    r"openai|OpenAI|ollama|litellm|tiktoken|langchain|instructor|\bllm_adapter\b|11434"
+    r"|\.completions\b|\.embeddings\b|\.responses\b|\.beta\.(threads|assistants)\b|\.fine_tuning\.jobs\b"
+    r"|\.(images\.(generate|edit|create_variation)|(speech|transcriptions|translations|moderations)\.create)\b"
+    r"|[\"'](gpt-\d|chatgpt-|o[134]-mini|text-embedding-|dall-e-|whisper-1)|(from|import)[ \t]+(agents|dspy)\b"
 )
+# The types of the SDK are no clients and no calls: half of a framework's files have to do with them alone.
+_TYPES = re.compile(r"^[ \t]*from[ \t]+openai\.types[\w.]*[ \t]+import[ \t]+(\([^)]*\)|[^\n(]*)", re.MULTILINE)
 # Spaces, commas and brackets: most of a tree, and nothing to find in them.
 _LAYOUT = re.compile(
     r"whitespace|comma|equal|dot|[lr]par|[lr]bracket|[lr]brace|semicolon|colon|leading_lines|lines_after|header|footer"
@@ -64,6 +70,8 @@ class Tree:
     nodes: dict[type[cst.CSTNode], list[Node]] = field(default_factory=lambda: defaultdict(list))
     scopes: dict[int, Scope] = field(default_factory=dict)  # by the id of a scope's node: the one around it
     _positions: Positions | None = None
+    _own: set[int] | None = None  # the ids of its nodes
+    _calls: dict[int, cst.Call] | None = None  # by the ids of their arguments
 
     def all(self, *kinds: type[cst.CSTNode]) -> Iterator[Node]:
         """The nodes of these kinds, in the order of the text for each kind."""
@@ -72,7 +80,15 @@ class Tree:
 
     def has(self, node: cst.CSTNode) -> bool:
         """Whether a node is of this tree: in a notebook, a name may come from another cell."""
-        return node in self._placed()
+        if self._own is None:
+            self._own = {id(one.node) for ones in self.nodes.values() for one in ones}
+        return id(node) in self._own
+
+    def call(self, argument: Any) -> cst.Call | None:
+        """The call that an argument is of; None for what is no argument of one."""
+        if self._calls is None:
+            self._calls = {id(one.node): one.parent for one in self.all(cst.Arg) if isinstance(one.parent, cst.Call)}
+        return self._calls.get(id(argument))
 
     def place(self, node: cst.CSTNode) -> Place:
         """Where a node begins. The positions of a tree are worked out when the first is asked for: that takes long."""
@@ -87,8 +103,20 @@ class Tree:
         return self.module.code_for_node(node)
 
 
+def interesting(code: str) -> bool:
+    """Whether there may be something to find."""
+    return bool(_WORDS.search(without_types(code)))
+
+
+def without_types(code: str) -> str:
+    """The text but for its imports of the SDK's types."""
+    return _TYPES.sub("", code) if "openai.types" in code else code
+
+
 def tree(source: Source) -> Tree | Unreadable:
     """The tree of a source, or why it has none."""
+    if len(source.code) > LONG:
+        return Unreadable(f"{len(source.code)} characters are too many to parse; is it generated?")
     if _depth(source.code) > _DEEP:
         return Unreadable("its brackets are nested too deeply")
     try:
@@ -165,6 +193,17 @@ def _children(node: cst.CSTNode) -> list[cst.CSTNode]:
 @cache
 def _content(kind: type[Any]) -> tuple[str, ...]:
     return tuple(one.name for one in fields(kind) if not _LAYOUT.search(one.name))
+
+
+@contextmanager
+def patient() -> Iterator[None]:
+    """Trees are many objects and no cycles: looking for those rarely saves a fourth of the time, and costs nothing."""
+    usual = gc.get_threshold()
+    gc.set_threshold(max(usual[0], 100_000) if usual[0] else 0, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def shown(path: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from llm_adapter import responses
@@ -19,22 +19,17 @@ from llm_adapter.strictness import argument as refused_argument
 from llm_adapter.strictness import known as openais
 from llm_adapter.strictness import refusals
 
-# What the SDK, or a wrapper around its client, keeps for itself.
+# What the SDK, or a wrapper around its client, keeps for itself: instructor, langfuse, posthog.
 _NOT_SENT = frozenset(
     {
         *("extra_headers", "extra_query", "timeout", "idempotency_key", "betas"),
-        *(
-            "response_model",
-            "validation_context",
-            "max_retries",
-            "autodetect_images",
-            "strict",
-            "langfuse_prompt",
-            "trace_id",
-            "session_id",
-        ),
+        *("response_model", "validation_context", "context", "hooks", "max_retries", "autodetect_images", "strict"),
+        *("langfuse_prompt", "langfuse_public_key", "trace_id", "parent_observation_id", "session_id"),
+        *("posthog_distinct_id", "posthog_trace_id", "posthog_properties", "posthog_privacy_mode", "posthog_groups"),
     }
 )
+# What a wrapper keeps of words that are others' too. Source: langfuse/openai.py OpenAiArgsExtractor, 4.0.
+_KEPT = {"langfuse": frozenset({"name", "metadata"})}
 _HI = [{"role": "user", "content": "Hi"}]
 _FUNCTION = {"name": "f", "description": "", "parameters": {"type": "object", "properties": {}}}
 # In the place of what the text does not tell, so that the rest of the call can be judged.
@@ -64,7 +59,7 @@ class Target:
     @cached_property
     def strict(self) -> bool:
         """Whether it is OpenAI itself, which refuses what others take."""
-        return self.connection.provider.name == "openai" and is_openai(self.connection.url("models"))
+        return _is_openais(self.connection)
 
     @property
     def title(self) -> str:
@@ -77,7 +72,8 @@ class Target:
 
 def judged(site: Site, target: Target) -> list[tuple[Argument, Verdict]]:
     """What becomes of each argument of a call that has rows, in the order of the text."""
-    given = [one for one in site.arguments if one.name not in _NOT_SENT]
+    kept = _NOT_SENT.union(*(_KEPT[package] for package in site.wrappers & _KEPT.keys()))
+    given = [one for one in site.arguments if one.name not in kept]
     known = {one.name: one.value for one in given if whole(one.value)}
     told, refused = _tried(target, site.method.path, _body(site, known, given))
     refused = {name: note for name, note in refused.items() if name in known or name not in rows(*_at(told))}
@@ -87,7 +83,7 @@ def judged(site: Site, target: Target) -> list[tuple[Argument, Verdict]]:
         refused = {name: note for name, note in refused.items() if name in known or _is_unknown(refused[name])}
     told_of = {one.name: one for one in told.verdicts()}
     found = [(one, _verdict(one, told, told_of.get(one.name), refused, known)) for one in given]
-    if target.strict:  # nothing stands between the call and OpenAI
+    if _is_openais(told.connection):  # nothing stands between the call and OpenAI
         return [(one, Verdict(one.name, "honoured", "") if it.verdict == "passed on" else it) for one, it in found]
     return found
 
@@ -100,6 +96,10 @@ def unavailable(method: Method, target: Target) -> tuple[str, str]:
     if told.refusal is not None:
         return "refused", _short(str(told.refusal).partition(": ")[2].partition("; make such calls")[0])
     return "passed on", f"goes to the server's own `{method.path}` as it is; most local servers have none"
+
+
+def _is_openais(connection: Connection) -> bool:
+    return connection.provider.name == "openai" and is_openai(connection.url("models"))
 
 
 def _is_unknown(message: str) -> bool:
@@ -157,7 +157,7 @@ def _verdict(one: Argument, told: Explanation, said: Verdict | None, refused: di
         note = row.note if row is not None and row.verdict == "refused" else refused[one.name]
         return Verdict(one.name, "refused", note)
     if said is not None and (one.name in known or row is None):
-        return said
+        return replace(said, verdict="accepted") if one.value is None else said  # null changes nothing
     if row is None:
         return Verdict(one.name, "passed on", "")
     return _by_row(one.name, row, told)
