@@ -4,7 +4,7 @@
 
 1. scan     what the code asks for, and whether the new profile can do it; nothing is sent
 2. doctor   the new profile's address, key, models, context, libraries; no tokens are spent
-3. verify   eight everyday calls, on both: what works there has to work here
+3. verify   everyday calls, on both: what works there has to work here
 4. parity   the calls of the suite, several times on both, compared by their structure
 
 A step that finds something is told, and the next one runs all the same. Needs the extras `migrate` and `parity`.

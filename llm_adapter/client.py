@@ -59,7 +59,7 @@ class _Adapter:
         if connection.settings.shadow is not None:
             from llm_adapter.shadow.sampling import shadow_of
 
-            self._shadow = shadow_of(connection)
+            self._shadow = shadow_of(connection, OpenAI)
         if connection.base_url is not None:
             options["base_url"] = connection.base_url
         if connection.api_key is not None or options.get("api_key") == NO_KEY:

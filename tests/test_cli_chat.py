@@ -19,6 +19,7 @@ from commands import Command, Ollama, command, server
 from test_cli import COMMAND
 
 from llm_adapter.cli.wrap import Wrap
+from llm_adapter.testing import disconnect, serving
 
 __all__ = ["command", "server"]
 END = {"done": True, "done_reason": "stop", "prompt_eval_count": 3, "eval_count": 2}
@@ -252,3 +253,12 @@ def test_embeddings(command: Command, server: Ollama) -> None:
     piped = command("embed", "--json", "-m", "x", stdin=b"a\n\nb\n").json
     assert [one["embedding"] for one in piped["data"]] == [vectors["a"], vectors["b"]]
     assert "a text is needed" in " ".join(command.mistake("embed", code=2).split())
+
+
+def test_a_connection_that_breaks(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server ran: to ask whether it does would lead astray."""
+    with serving("llamacpp") as fake:
+        fake.script(disconnect(), repeat=True)  # for the retries, too
+        monkeypatch.setenv("LLM_ADAPTER_BASE_URL", fake.base_url)
+        said = command.mistake("chat", "hi", "--model", "m")
+    assert said.startswith(f"the connection to {fake.url} broke before the reply was complete (")

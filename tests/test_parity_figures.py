@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_adapter.comparison import Outcome, ToolCall
-from llm_adapter.parity.figures import Agreement, Compared, Run, compared, measured, overall, ratio
+from llm_adapter.parity.figures import Agreement, Compared, Pace, Run, compared, measured, overall, ratio
 from llm_adapter.parity.scores import cosine
 from llm_adapter.parity.tables import agreed, money, number, seconds
 from llm_adapter.parity.thresholds import LIMITS, broken
@@ -40,6 +40,17 @@ def test_errors_are_in_no_other_figure() -> None:
     assert (found.finish_agreement, found.agreement.rate) == ((1, 1), 0.5)
     assert (found.b.latency, found.latency_ratio, found.b.completion_tokens) == (4, 2, 2)
     assert found.token_ratio == 1
+
+
+def test_the_pace_is_of_streams_that_came() -> None:
+    """Medians of those that say anything; a side that is not streamed has none, and no ratio."""
+    paced = [replace(said(), pace=Pace(*pair)) for pair in ((1.0, 0.25), (3.0, None), (None, None))]
+    found = compared(paced, [replace(said(), pace=Pace(4.0, 0.5)), replace(ERROR, pace=Pace(9.0, 9.0))])
+    assert (found.a.first_token, found.a.between_pieces, found.b.first_token) == (2, 0.25, 4)
+    assert (found.first_token_ratio, found.between_pieces_ratio) == (2, 2)
+    assert compared([said()], paced).first_token_ratio is None
+    whole = overall([([said()], [said()], compared([said()], [said()])), (paced, paced, compared(paced, paced))])
+    assert (whole.b.first_token, whole.first_token_ratio, whole.between_pieces_ratio) == (2, 1, 1)
 
 
 def test_offered_tools_that_nobody_calls_agree() -> None:
@@ -146,7 +157,7 @@ THRESHOLDS: list[tuple[Compared, dict[str, float | None], list[str]]] = [
     (b(errors=1.0, error_kinds={"gone": 3}), {}, ["errors 1.00, at most 0.00 wanted (b: gone)"]),
     (b(schema_valid=0.5), {}, ["schema_valid 0.50, at least 1.00 wanted"]),
     (b(schema_valid=0.5), {"schema_valid": 0.5}, []),
-    (b(expected=0.5, unmet={"tool": 1}), {}, ["expected 0.50, at least 1.00 wanted (not tool)"]),
+    (b(expected=0.5, unmet={"tool": 1}), {}, ["expected 0.50, at least 1.00 wanted (unmet: tool)"]),
     (b(empty=0.5), {}, ["empty 0.50, at most 0.00 wanted"]),
     (replace(b(empty=0.5), a=replace(SAME.a, empty=0.5)), {}, []),
     (b(refused=1.0), {"refused": 0.5}, ["refused 1.00, at most 0.50 wanted"]),
@@ -168,6 +179,11 @@ THRESHOLDS: list[tuple[Compared, dict[str, float | None], list[str]]] = [
     (but(judge=0.5), {"judge": 0.5}, []),
     (b(latency=2.0), {"latency": 1.5}, ["latency 2.00, at most 1.50 wanted"]),
     (but(latency_ratio=3.0), {"latency_ratio": 2}, ["latency_ratio 3.00, at most 2.00 wanted"]),
+    (b(first_token=0.4), {"first_token": 0.3}, ["first_token 0.40, at most 0.30 wanted"]),
+    (SAME, {"first_token": 0.3, "first_token_ratio": 2, "between_pieces": 0.1, "between_pieces_ratio": 2}, []),
+    (replace(SAME, a=replace(SAME.a, first_token=0.1)), {"first_token_ratio": 2}, ["first_token_ratio is not known"]),
+    (b(between_pieces=0.2), {"between_pieces": 0.1}, ["between_pieces 0.20, at most 0.10 wanted"]),
+    (but(between_pieces_ratio=3.0), {"between_pieces_ratio": 2}, ["between_pieces_ratio 3.00, at most 2.00 wanted"]),
     (but(length_ratio=0.4), {"length_ratio": 2}, ["length_ratio 0.40, within 0.50 and 2.00 wanted"]),
     (but(length_ratio=0.5), {"length_ratio": 2}, []),
     (but(token_ratio=1.5), {"token_ratio": 1.5}, []),
@@ -189,8 +205,10 @@ def test_every_limit_is_tried() -> None:
 
 
 def test_cells() -> None:
-    assert [seconds(value) for value in (None, 0.0071, 0.9996, 1.254, 130.2)] == [
+    assert [seconds(value) for value in (None, 0.0, 0.00043, 0.0071, 0.9996, 1.254, 130.2)] == [
         "",
+        "0 ms",
+        "0.4 ms",
         "7 ms",
         "1.00 s",
         "1.25 s",

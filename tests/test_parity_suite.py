@@ -83,7 +83,15 @@ MISTAKES = {
         "defaults: {dimensions: 3}\n" + HI + "    user: a",
         "s.yaml, line 1, defaults.dimensions: no call takes 'dimensions'",
     ),
-    "a stream": (HI + "    user: a\n    stream: true", "line 5, prompt 'hi', stream: whole replies are compared"),
+    "half a stream": (HI + "    user: a\n    stream: 'on'", "line 5, prompt 'hi', stream: `stream` is true or false"),
+    "a stream's threshold": (
+        HI + "    user: a\n    thresholds: {first_token: 1}",
+        "line 5, prompt 'hi', thresholds.first_token: only streams are judged by it: give `stream: true`",
+    ),
+    "a stream's threshold for all": (
+        "defaults: {stream: true}\nthresholds: {between_pieces: 1}\n" + HI + "    user: a\n    stream: false",
+        "s.yaml, line 2, thresholds.between_pieces: only streams are judged by it",
+    ),
     "no such expectation": (
         HI + "    user: a\n    expect: {tols: a}",
         "s.yaml, line 5, prompt 'hi', expect.tols: unknown field 'tols'; did you mean 'tool'?",
@@ -119,6 +127,39 @@ def test_an_anchor_is_no_mistake() -> None:
     assert [one.body["model"] for one in parse(text, "s.yaml").prompts] == ["m", "m"]
 
 
+STREAMED = """
+defaults: {model: m, stream: true}
+thresholds: {first_token_ratio: 2}
+prompts:
+  - {name: chat, user: Hi}
+  - {name: uncounted, user: Hi, stream_options: {include_usage: false}}
+  - {name: old, prompt: Once}
+  - {name: whole, user: Hi, stream: false, thresholds: {first_token_ratio: null}}
+  - {name: vectors, input: a}
+  - {name: responses, input: Hi, endpoint: responses}
+"""
+
+
+def test_streams() -> None:
+    """A stream is asked to count its tokens, where no prompt says otherwise; vectors have none."""
+    counted = {"include_usage": True}
+    asked = [(one.name, one.streamed, one.body.get("stream_options")) for one in parse(STREAMED, "s.yaml").prompts]
+    assert asked == [
+        ("chat", True, counted),
+        ("uncounted", True, {"include_usage": False}),
+        ("old", True, counted),
+        ("whole", False, None),
+        ("vectors", False, None),
+        ("responses", True, None),
+    ]
+
+
+def test_options_of_streams_are_for_streams() -> None:
+    """As a default they do not reach a call that is not streamed, which a server would refuse for them."""
+    text = "defaults: {stream_options: {include_usage: true}}\n" + HI + "    user: a"
+    assert "stream_options" not in parse(text, "s.yaml").prompts[0].body
+
+
 CALL = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
 BATCH = {"custom_id": "hi", "method": "POST", "url": "/v1/chat/completions", "body": {**CALL, "stream": True}}
 TAPED = {"method": "POST", "path": "/chat/completions", "request": CALL, "status": 200, "reply": {}}
@@ -130,7 +171,7 @@ def test_lines_of_the_batch_api_and_of_cassettes(tmp_path: Path) -> None:
         "\n".join(map(json.dumps, (BATCH, TAPED, {"method": "GET", "path": "/models"}))) + "\n", encoding="utf-8"
     )
     assert [(one.name, one.path, one.body) for one in load(file).prompts] == [
-        ("hi", "/chat/completions", CALL),
+        ("hi", "/chat/completions", {**CALL, "stream": True, "stream_options": {"include_usage": True}}),
         ("line 2", "/chat/completions", CALL),
     ]
 

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import random
+import re
 import socket
 import stat
 import subprocess
@@ -337,10 +338,24 @@ def test_shadow_takes_no_place(play: Play, one: Loopback, two: Loopback) -> None
         release.set()
 
 
+def garbage(data: bytes, kind: str = "application/json") -> Callable[[Handler], None]:
+    def act(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("content-type", kind)
+        handler.send_header("content-length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+
+    return act
+
+
 SICK: dict[str, Any] = {
     "an error": (lambda handler: handler.reply({"error": {"message": "x"}}, 500), "InternalServerError"),
     "gone": (lambda handler: handler.connection.shutdown(socket.SHUT_RDWR), "APIConnectionError"),
     "no JSON": (lambda handler: handler.reply("text", content_type="text/plain"), "UnreadableError"),
+    "half of JSON": (garbage(b'{"choices": ['), "UnreadableError"),
+    "no text": (garbage(b"\x00\xff<html>"), "UnreadableError"),
+    "no object": (garbage(b"[1, 2]"), "UnreadableError"),
 }
 
 
@@ -652,6 +667,14 @@ def test_full_line(one: Loopback, two: Loopback, monkeypatch: pytest.MonkeyPatch
     assert (len(found), sum(record["left_out"] for record in found)) == (3, 3)
 
 
+def test_full_line_copies_nothing(one: Loopback, two: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would be left out costs its caller no copy either."""
+    monkeypatch.setattr(worker, "PENDING", 0)
+    monkeypatch.setattr(sampling, "Sample", None)  # making one would be a warning, which is an error here
+    assert NEAR[0](chatting, settings=settings(one, two)) == "Hello"
+    assert (records(), worker._worker.left_out, journal._told) == ([], 1, set())
+
+
 @BOTH
 @pytest.mark.parametrize("script", [chatting, streaming])
 def test_large_calls_are_left_out(
@@ -703,7 +726,7 @@ def test_named_provider(one: Loopback, two: Loopback) -> None:
         f'[profiles.two]\nprovider = "ollama"\nhost = "{two.root}"\n',
         encoding="utf-8",
     )
-    shadow = shadow_of(OpenAI(profile="one")._connection)
+    shadow = shadow_of(OpenAI(profile="one")._connection, OpenAI)
     assert (shadow._led_away("openai/m"), shadow._led_away("m")) == (True, False)
 
 
@@ -964,6 +987,37 @@ def test_fork(one: Loopback, two: Loopback) -> None:
     assert [record["event"] for record in records()] == ["compared"] * 3
 
 
+IMPORTS = """
+import sys, threading
+from llm_adapter import OpenAI
+from llm_adapter.shadow import drain
+client = OpenAI(profile="one")
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if threading.current_thread() is not threading.main_thread():
+            print(name)
+
+sys.meta_path.insert(0, Watch())
+client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}])
+assert drain(10)
+"""
+
+
+@pytest.mark.parametrize("second", ["openai", "ollama"])
+def test_the_thread_imports_nothing(second: str, one: Loopback, two: Loopback) -> None:
+    """A fork in the middle of an import leaves the child half a module, or its lock held by nobody."""
+    settings(one, two)
+    two.act = v1 if second == "openai" else Handler.chat
+    file = Path("llm_adapter.toml")
+    host = f'provider = "ollama"\nhost = "{two.root}"\n'
+    before, mark, after = file.read_text(encoding="utf-8").partition("[profiles.two]\n")
+    file.write_text(before + mark + (after if second == "openai" else host), encoding="utf-8")
+    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, encoding="utf-8", timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert [record["shadow"].get("error") for record in records()] == [None]
+
+
 def test_lines_of_several_writers(tmp_path: Path) -> None:
     """Lines are whole, whoever else writes."""
     file = tmp_path / "lines"
@@ -1117,3 +1171,11 @@ def test_command(command: Command, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("", encoding="utf-8")
     assert "of 0 calls compared" in command("shadow", "empty").out
     assert "does not exist" in command.mistake("shadow", "nothing", code=2)
+
+
+def test_shadows_do_not_know_clients() -> None:
+    """A client hands its own class down, so that nothing here imports what imports it, not even in a function."""
+    sources = [file.read_text(encoding="utf-8") for file in Path(str(worker.__file__)).parent.glob("*.py")]
+    names = {name for source in sources for name in re.findall(r"from (llm_adapter[\w.]*) import", source)}
+    assert "llm_adapter.shadow.streams" in names
+    assert names.isdisjoint({"llm_adapter", "llm_adapter.client", "llm_adapter.management"})

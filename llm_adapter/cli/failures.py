@@ -19,6 +19,8 @@ def _text(error: openai.OpenAIError) -> str:
     match error:
         case openai.APITimeoutError():
             return f"no answer in time from {_address(error)}: is the server loading a model? {_WHERE}"
+        case openai.APIConnectionError() if _broken(error):
+            return f"the connection to {_address(error)} broke before the reply was complete ({_cause(error)})"
         case openai.APIConnectionError():
             return f"no connection to {_address(error)} ({_cause(error)}): is the server running? {_WHERE}"
         case openai.APIStatusError() if str(error.code).startswith(_HERE):
@@ -36,6 +38,11 @@ def _text(error: openai.OpenAIError) -> str:
 def _address(error: openai.APIError) -> str:
     url = error.request.url
     return f"{url.scheme}://{url.netloc.decode()}"
+
+
+def _broken(error: BaseException) -> bool:
+    """Whether there was a connection. By name: the error is of either HTTP library."""
+    return type(error.__cause__).__name__ in ("RemoteProtocolError", "ReadError", "WriteError")
 
 
 def _cause(error: BaseException) -> str:

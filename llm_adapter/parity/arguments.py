@@ -27,6 +27,7 @@ _CLASSES: dict[str, Any] = {
     "/embeddings": Embeddings,
     "/responses": Responses,
 }
+_COUNTED = ("/chat/completions", "/completions")
 # A prompt's runs have one way, and its keys stay out of a file that is shared.
 _NOT_A_SUITES = {"self", "extra_headers", "timeout"}
 
@@ -47,6 +48,17 @@ def method(client: openai.OpenAI, path: str) -> Callable[..., Any]:
 def known(path: str) -> frozenset[str]:
     """The names of the arguments that an endpoint's method takes."""
     return frozenset(inspect.signature(_CLASSES[path].create).parameters) - _NOT_A_SUITES
+
+
+def whole_or_streamed(path: str, body: Json, own: Json) -> Json:
+    """The arguments of a call with those that fit its `stream`. own: those that are not a default.
+
+    A stream counts its tokens only where it is asked to; what is left out with the defaults means nothing to others.
+    """
+    if body.get("stream"):
+        counted = {"stream_options": {"include_usage": True}} if path in _COUNTED else {}
+        return {**counted, **body}
+    return {name: value for name, value in body.items() if name != "stream_options" or name in own}
 
 
 def endpoint(name: str | None, body: Json) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 import openai
@@ -20,7 +20,8 @@ from llm_adapter.hosts import hostname, is_local
 from llm_adapter.outcomes import text
 from llm_adapter.parity.arguments import method
 from llm_adapter.parity.fields import Price
-from llm_adapter.parity.figures import Run
+from llm_adapter.parity.figures import WHOLE, Pace, Run
+from llm_adapter.parity.streaming import read
 from llm_adapter.parity.suite import Prompt
 from llm_adapter.provider import Json
 from llm_adapter.settings import PROVIDER_NAMES, Settings
@@ -67,26 +68,29 @@ class Side:
 
     def ask(self, prompt: Prompt) -> Run:
         """One run. Raises `Unreachable` while nobody has ever answered, and nothing else that a server does."""
-        body, started = self.body(prompt), time.monotonic()
+        body, started, pace = self.body(prompt), perf_counter(), WHOLE
         try:
             reply = method(self.client, prompt.path)(**body)
+            self.answered = True
+            if prompt.streamed:
+                reply, pace = read(prompt.path, reply, started)
         except openai.APIConnectionError as error:
             if not self.answered and not isinstance(error, openai.APITimeoutError):
                 raise Unreachable(f"{self.label}: {self.told(error)}") from None
-            return self._failed(prompt, error, time.monotonic() - started)
+            return self._failed(prompt, error, perf_counter() - started)
         except Exception as error:
             if not _theirs(error):
                 raise
-            return self._failed(prompt, error, time.monotonic() - started)
-        self.answered = True
-        return self._came(prompt, reply, time.monotonic() - started)
+            return self._failed(prompt, error, perf_counter() - started)
+        return self._came(prompt, reply, perf_counter() - started, pace)
 
-    def _came(self, prompt: Prompt, reply: Any, seconds: float) -> Run:
+    def _came(self, prompt: Prompt, reply: Any, seconds: float, pace: Pace) -> Run:
         # The SDK takes any JSON for a reply, and a text for itself.
-        whole = reply.to_dict(mode="json") if isinstance(reply, openai.BaseModel) else {}
+        whole = reply.to_dict(mode="json", warnings=False) if isinstance(reply, openai.BaseModel) else reply
+        whole = whole if isinstance(whole, dict) else {}
         found, said = outcome(prompt.path, prompt.body, whole, seconds), text(prompt.path, whole)
         cost = self._cost(prompt, found.model, found.prompt_tokens, found.completion_tokens)
-        return Run(found, said, "", prompt.expect.unmet(found, said), cost)
+        return Run(found, said, "", prompt.expect.unmet(found, said), cost, pace=pace)
 
     def _failed(self, prompt: Prompt, error: Exception, seconds: float) -> Run:
         self.answered = self.answered or isinstance(error, openai.APIStatusError)

@@ -13,7 +13,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from llm_adapter.cli.screen import shortened
-from llm_adapter.parity.figures import Agreement, Measured
+from llm_adapter.parity.figures import Agreement, Measured, Run
 from llm_adapter.parity.report import Report, Section
 from llm_adapter.parity.tables import agreed, money, number, seconds
 
@@ -59,7 +59,7 @@ def charts(report: Report) -> list[Chart]:
     # What the machine's own fonts lack, the browser's have.
     with warnings.catch_warnings(), rc_context(_LOOK):
         warnings.simplefilter("ignore")
-        return [chart for draw in (_agreements, _latencies, _sizes) for chart in draw(report)]
+        return [chart for draw in (_agreements, _latencies, _paces, _sizes) for chart in draw(report)]
 
 
 def _agreements(report: Report) -> Iterator[Chart]:
@@ -87,36 +87,70 @@ def _in_words(value: Agreement) -> str:
 
 
 def _latencies(report: Report) -> Iterator[Chart]:
-    """Every run's seconds, and the median of each side."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
-    times = [one.outcome.seconds for section in report.sections for one in (*section.a, *section.b) if one.came]
-    if not times:
+    """Every run's seconds."""
+    if not any(run.came for section in report.sections for run in (*section.a, *section.b)):
         return
     figure, (panel,) = _panels(report.sections, 1)
+    _times(report, report.sections, panel, "latency", lambda run: run.outcome.seconds)
+    _legend(figure, panel)
+    yield _chart(figure, "latency", "Latency of every run; the line is the median", _words(report, seconds, "latency"))
+
+
+def _paces(report: Report) -> Iterator[Chart]:
+    """When every stream's first token came, and how far apart its pieces."""
+    sections = [one for one in report.sections if _paced(one)]
+    if not sections:
+        return
+    figure, panels = _panels(sections, 2)
+    _times(report, sections, panels[0], "first_token", lambda run: run.pace.first)
+    _times(report, sections, panels[1], "between_pieces", lambda run: run.pace.between)
+    for panel, title in zip(panels, ("to the first token", "between two pieces"), strict=True):
+        panel.set_title(title)
+        panel.tick_params(axis="x", labelsize=8)
+    _legend(figure, panels[0])
+    told = _words(report, seconds, "first_token", sections)
+    yield _chart(figure, "pace", "Pace of every stream; the line is the median", told)
+
+
+def _paced(section: Section) -> bool:
+    return not (section.found.a.first_token is None and section.found.b.first_token is None)
+
+
+def _times(
+    report: Report, sections: Sequence[Section], panel: Any, middle: str, of: Callable[[Run], float | None]
+) -> None:
+    """Seconds of every run, and the median of each side."""
+    known: list[float] = []
     for name, colour, shape, shift in (("a", _A, "o", -0.17), ("b", _B, "D", 0.17)):
         points = [
-            (run.outcome.seconds, place + shift)
-            for place, section in enumerate(report.sections)
+            (taken, place + shift)
+            for place, section in enumerate(sections)
             for run in getattr(section, name)
-            if run.came
+            if run.came and (taken := of(run)) is not None
         ]
         x, y = zip(*points, strict=True) if points else ((), ())
+        known += x
         panel.plot(x, y, shape, color=colour, markersize=5, alpha=0.8, markeredgecolor=_BACK, label=_side(report, name))
-        middles = [getattr(section.found, name).latency for section in report.sections]
-        marks = [(middle, place + shift) for place, middle in enumerate(middles) if middle is not None]
+        middles = [getattr(getattr(section.found, name), middle) for section in sections]
+        marks = [(value, place + shift) for place, value in enumerate(middles) if value is not None]
         panel.plot(
             *(zip(*marks, strict=True) if marks else ([], [])), "|", color=colour, markersize=13, markeredgewidth=2
         )
-    if max(times) > _FAR * max(min(times), 1e-4):
+    _scale(panel, known, wide=middle == "latency")
+
+
+def _scale(panel: Any, times: Sequence[float], *, wide: bool) -> None:
+    """The axis of times: from nothing, or in powers where they are far apart."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    if times and max(times) > _FAR * max(min(times), 1e-4):
         panel.set_xscale("log")
-        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if wide else (1, 3)))
         panel.xaxis.set_minor_formatter(NullFormatter())
     else:
         panel.set_xlim(left=0)
+        panel.xaxis.set_major_locator(MaxNLocator(5))
     panel.xaxis.set_major_formatter(_formatted(seconds))
-    _legend(figure, panel)
-    yield _chart(figure, "latency", "Latency of every run; the line is the median", _words(report, seconds, "latency"))
 
 
 def _sizes(report: Report) -> Iterator[Chart]:
@@ -157,11 +191,12 @@ def _side(report: Report, name: str) -> str:
     return f"{name}: {shortened(getattr(report, name).label, _LABEL)}"
 
 
-def _words(report: Report, form: Callable[[float | None], str], of: str) -> list[str]:
+def _words(
+    report: Report, form: Callable[[float | None], str], of: str, sections: Sequence[Section] | None = None
+) -> list[str]:
     """`capital: a 7 ms, b 9 ms`"""
-    told = [
-        (section.name, *(getattr(getattr(section.found, side), of) for side in "ab")) for section in report.sections
-    ]
+    chosen = report.sections if sections is None else sections
+    told = [(section.name, *(getattr(getattr(section.found, side), of) for side in "ab")) for section in chosen]
     return [f"{name}: a {form(a) or 'none'}, b {form(b) or 'none'}" for name, a, b in told]
 
 

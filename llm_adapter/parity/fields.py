@@ -107,6 +107,10 @@ class Thresholds(_Strict):
     judge: Rate | None = None
     latency: Positive | None = None
     latency_ratio: Positive | None = None
+    first_token: Positive | None = None
+    first_token_ratio: Positive | None = None
+    between_pieces: Positive | None = None
+    between_pieces_ratio: Positive | None = None
     length_ratio: Annotated[float, Field(ge=1)] | None = None
     token_ratio: Positive | None = None
     cost_ratio: Positive | None = None

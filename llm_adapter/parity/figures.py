@@ -31,6 +31,16 @@ class Agreement(NamedTuple):
 UNKNOWN = Agreement(None, None)
 
 
+class Pace(NamedTuple):
+    """How a streamed reply came, in seconds. A piece is what the server sends at once: a token, as a rule."""
+
+    first: float | None = None  # until the first piece of text, refusal or tool call; thinking is none of these
+    between: float | None = None  # from one piece to the next, the mean; None where there is but one
+
+
+WHOLE = Pace()  # of a reply that is no stream
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One call on one side."""
@@ -41,6 +51,7 @@ class Run:
     unmet: tuple[str, ...] = ()  # expectations
     cost: float | None = None
     awaited: bool = False  # an error that was expected
+    pace: Pace = WHOLE
 
     @property
     def came(self) -> bool:
@@ -61,6 +72,8 @@ class Measured:
     refused: float
     latency: float | None  # seconds, the median of the replies that came
     latency_p95: float | None
+    first_token: float | None  # seconds; of streams, the medians
+    between_pieces: float | None
     characters: float | None  # of a reply's text, the median
     prompt_tokens: int | None  # all runs together
     completion_tokens: int | None
@@ -82,6 +95,8 @@ class Compared:
     similarity: Agreement
     judge: float | None
     latency_ratio: float | None  # b's over a's, as all ratios
+    first_token_ratio: float | None
+    between_pieces_ratio: float | None
     length_ratio: float | None
     token_ratio: float | None
     cost_ratio: float | None
@@ -123,6 +138,8 @@ def compared(
         similarity,
         judge,
         ratio(one.latency, other.latency),
+        ratio(one.first_token, other.first_token),
+        ratio(one.between_pieces, other.between_pieces),
         ratio(one.characters, other.characters),
         ratio(_each(one.completion_tokens, a), _each(other.completion_tokens, b)),
         ratio(_each(one.cost, a), _each(other.cost, b)),
@@ -147,6 +164,8 @@ def measured(runs: Sequence[Run], asked: bool = False) -> Measured:
         refused=_share(came, lambda one: one.refused) or 0.0,
         latency=median(seconds) if seconds else None,
         latency_p95=seconds[math.ceil(0.95 * len(seconds)) - 1] if seconds else None,
+        first_token=_middle(run.pace.first for run in runs if run.came),
+        between_pieces=_middle(run.pace.between for run in runs if run.came),
         characters=median(one.characters for one in came) if came and not any(one.vectors for one in came) else None,
         prompt_tokens=_sum([one.prompt_tokens for one in came]),
         completion_tokens=_sum([one.completion_tokens for one in came if not one.vectors]),
@@ -168,6 +187,8 @@ def overall(prompts: Sequence[tuple[Sequence[Run], Sequence[Run], Compared]]) ->
         **agreements,
         judge=_mean(one.judge for one in each),
         latency_ratio=_middle(one.latency_ratio for one in each),
+        first_token_ratio=_middle(one.first_token_ratio for one in each),
+        between_pieces_ratio=_middle(one.between_pieces_ratio for one in each),
         length_ratio=_middle(one.length_ratio for one in each),
         token_ratio=ratio(a.completion_tokens, b.completion_tokens),
         cost_ratio=ratio(a.cost, b.cost),

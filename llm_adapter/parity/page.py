@@ -37,11 +37,16 @@ def page(report: Report, texts: bool) -> str:
         report=report,
         plots=plots,
         titles=titles,
-        rows=rows,
+        rows=[[*cells[:2], *map(_unbroken, cells[2:])] for cells in rows],
         sections=[_section(section, texts) for section in report.sections],
         texts=texts,
         policy=_POLICY,
     )
+
+
+def _unbroken(cell: str) -> str:
+    """A cell that ends its line nowhere but between a's figure and b's."""
+    return cell.replace(" ", "\N{NO-BREAK SPACE}").replace("->\N{NO-BREAK SPACE}", "-> ")
 
 
 def _section(section: Section, texts: bool) -> dict[str, Any]:
@@ -50,6 +55,7 @@ def _section(section: Section, texts: bool) -> dict[str, Any]:
     return {
         "name": section.name,
         "path": section.prompt.path,
+        "streamed": section.prompt.streamed,
         "broken": section.broken,
         "found": found,
         "agreements": [(name.replace("_", " "), getattr(found, name)) for name in AGREEMENTS],
@@ -76,6 +82,7 @@ def _run(side: str, place: int, run: Run, texts: bool) -> dict[str, Any]:
         "side": side,
         "place": place,
         "outcome": run.outcome,
+        "pace": run.pace,
         "tools": [(told, call.valid) for told, call in zip(calls, run.outcome.tools, strict=True)],
         "unmet": ", ".join(run.unmet),
         "error": run.error or run.outcome.error or "",

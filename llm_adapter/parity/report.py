@@ -92,6 +92,7 @@ def _section(section: Section, texts: bool) -> Json:
     return {
         "name": section.name,
         "path": section.prompt.path,
+        "stream": section.prompt.streamed,
         "broken": [one._asdict() for one in section.broken],
         "figures": section.found.json(),
         "sent": dict(zip("ab", section.sent, strict=True)),
@@ -101,7 +102,8 @@ def _section(section: Section, texts: bool) -> Json:
 
 def _run(run: Run, texts: bool) -> Json:
     told = {"text": run.text, "arguments": [call.arguments for call in run.outcome.tools]} if texts else {}
-    return {**run.outcome.json(), "message": run.error, "unmet": list(run.unmet), "cost": run.cost, **told}
+    pace = {"first_token": run.pace.first, "between_pieces": run.pace.between}
+    return {**run.outcome.json(), **pace, "message": run.error, "unmet": list(run.unmet), "cost": run.cost, **told}
 
 
 def as_json(report: Report, texts: bool) -> str:

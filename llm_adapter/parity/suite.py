@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from llm_adapter.parity.arguments import ENDPOINTS, endpoint, known
+from llm_adapter.parity.arguments import ENDPOINTS, endpoint, known, whole_or_streamed
 from llm_adapter.parity.fields import Expect, File, Given, Price, Similarity, Thresholds
+from llm_adapter.parity.thresholds import OF_STREAMS
 from llm_adapter.provider import Json
 from llm_adapter.settings import near
 
 _Path = tuple[str | int, ...]  # to a value in the file: ("prompts", 2, "expect")
+_ONLY_STREAMS = "only streams are judged by it: give `stream: true` here or under `defaults`"
 _MERGE = "<<"  # YAML's key for what an anchor holds
 
 
@@ -35,6 +37,10 @@ class Prompt:
     body: Json  # its arguments, as the SDK takes them
     expect: Expect = field(default_factory=Expect)
     thresholds: Mapping[str, float | None] = field(default_factory=dict)  # the suite's and its own; None: not judged
+
+    @property
+    def streamed(self) -> bool:
+        return self.body.get("stream") is True
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,7 @@ def parse(text: str, name: str) -> Suite:
 
 
 def lines(text: str, name: str) -> Suite:
-    """The suite of lines of the Batch API, or of a cassette; what was streamed is asked for as a whole.
+    """The suite of lines of the Batch API, or of a cassette; what was streamed is streamed.
 
     {"custom_id": ..., "url": "/v1/chat/completions", "body": {...}} or {"path": "/chat/completions", "request": {...}}
     """
@@ -117,18 +123,14 @@ def _line(line: str, where: str, number: int) -> Prompt | None:
                 path = "/" + url.strip("/").removeprefix("v1/")
                 if path not in ENDPOINTS.values():
                     raise SuiteError(f"{where}: {url!r} is none of {', '.join(ENDPOINTS.values())}")
-                return Prompt(str(rest.get("custom_id") or f"line {number}"), path, _whole(body))
+                return Prompt(str(rest.get("custom_id") or f"line {number}"), path, whole_or_streamed(path, body, body))
             case {"path": str() as path, "request": {"model": str()} as body} if path in ENDPOINTS.values():
-                return Prompt(f"line {number}", path, _whole(body))
+                return Prompt(f"line {number}", path, whole_or_streamed(path, body, body))
             case {"path": str(), "method": str()}:
                 return None
     except ValueError as error:
         raise SuiteError(f"{where}: not JSON: {error}") from None
     raise SuiteError(f"{where}: a line of the Batch API has `url`, and `body` with a `model`")
-
-
-def _whole(body: Json) -> Json:
-    return {name: value for name, value in body.items() if name not in ("stream", "stream_options")}
 
 
 class _Mistake(Exception):  # noqa: N818 - it becomes a `SuiteError`
@@ -143,6 +145,8 @@ def _suite(file: File) -> Suite:
     for name in file.defaults:
         if name not in takes:
             raise _Mistake(("defaults", name), f"no call takes {name!r}{near(name, takes)}")
+    if not any(one.streamed for one in prompts) and (idle := _of_streams(_given(file.thresholds))):
+        raise _Mistake(("thresholds", idle), _ONLY_STREAMS)
     return Suite(prompts, file.runs, file.prices, file.similarity)
 
 
@@ -166,9 +170,15 @@ def _prompt(given: Given, file: File, place: int) -> Prompt:
     body = {name: value for name, value in file.defaults.items() if name in takes} | own
     if not isinstance(body.get("model"), str):
         raise _Mistake(("prompts", place), "`model` is missing: give it here or under `defaults`")
-    if body.get("stream"):
-        raise _Mistake(("prompts", place, "stream"), "whole replies are compared: leave `stream` out")
-    return Prompt(given.name, path, body, given.expect, {**_given(file.thresholds), **_given(given.thresholds)})
+    if not isinstance(body.get("stream"), bool | None):
+        raise _Mistake(("prompts", place, "stream"), "`stream` is true or false")
+    limits = _given(given.thresholds)
+    prompt = Prompt(
+        given.name, path, whole_or_streamed(path, body, own), given.expect, {**_given(file.thresholds), **limits}
+    )
+    if not prompt.streamed and (idle := _of_streams(limits)):
+        raise _Mistake(("prompts", place, "thresholds", idle), _ONLY_STREAMS)
+    return prompt
 
 
 def _messages(given: Given, own: Json, place: int) -> list[Json]:
@@ -178,6 +188,11 @@ def _messages(given: Given, own: Json, place: int) -> list[Json]:
         )
     before = [] if given.system is None else [{"role": "system", "content": given.system}]
     return [*before, {"role": "user", "content": given.user}]
+
+
+def _of_streams(limits: Mapping[str, float | None]) -> str | None:
+    """The first threshold that only a stream can meet or break."""
+    return next((name for name in OF_STREAMS if limits.get(name) is not None), None)
 
 
 def _given(thresholds: Thresholds) -> dict[str, float | None]:

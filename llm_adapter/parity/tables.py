@@ -30,9 +30,11 @@ def number(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """`7 ms`, `1.25 s`, `130 s`"""
+    """`0.4 ms`, `7 ms`, `1.25 s`, `130 s`"""
     if value is None:
         return ""
+    if 0.5e-6 < value < 0.95e-3:
+        return f"{value * 1000:.1g} ms"
     return f"{value * 1000:.0f} ms" if value < 0.9995 else f"{value:.2f} s" if value < 99.5 else f"{value:.0f} s"
 
 
@@ -64,6 +66,8 @@ _CELLS: Mapping[str, _Cell] = {
     "expected": _both(share, lambda side: side.expected),
     "errors": _both(share, lambda side: side.errors),
     "latency": _both(seconds, lambda side: side.latency),
+    "first token": _both(seconds, lambda side: side.first_token),
+    "between": _both(seconds, lambda side: side.between_pieces),
     "length": _both(number, lambda side: side.characters),
     "tokens": _both(number, lambda side: side.completion_tokens),
     "cost": _both(money, lambda side: side.cost),

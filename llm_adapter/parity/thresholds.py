@@ -50,13 +50,17 @@ def _texts(found: Compared) -> bool:
     return bool(found.a.characters and found.b.characters)
 
 
+def _streamed(found: Compared) -> bool:
+    return _came(found) and not (found.a.first_token is None and found.b.first_token is None)
+
+
 def _errors(found: Compared) -> str:
     kinds = (("a", found.a.error_kinds), ("b", found.b.error_kinds))
     return "; ".join(f"{side}: {', '.join(each)}" for side, each in kinds if each)
 
 
 def _unmet(found: Compared) -> str:
-    return f"not {', '.join(found.b.unmet)}"
+    return f"unmet: {', '.join(found.b.unmet)}"
 
 
 LIMITS: Mapping[str, Limit] = {
@@ -75,10 +79,19 @@ LIMITS: Mapping[str, Limit] = {
     "judge": Limit("least", None, "the score that --judge gives", lambda it: it.judge, _came),
     "latency": Limit("most", None, "b's median, in seconds", lambda it: it.b.latency),
     "latency_ratio": Limit("most", None, "b's median latency over a's", lambda it: it.latency_ratio),
+    "first_token": Limit("most", None, "b's median to a stream's first token", lambda it: it.b.first_token, _streamed),
+    "first_token_ratio": Limit(
+        "most", None, "b's median to the first token over a's", lambda it: it.first_token_ratio, _streamed
+    ),
+    "between_pieces": Limit("most", None, "b's median between a stream's pieces", lambda it: it.b.between_pieces),
+    "between_pieces_ratio": Limit("most", None, "the same over a's", lambda it: it.between_pieces_ratio),
     "length_ratio": Limit("within", None, "length of b's texts over a's", lambda it: it.length_ratio),
     "token_ratio": Limit("most", None, "b's completion tokens over a's", lambda it: it.token_ratio, _texts),
     "cost_ratio": Limit("most", None, "b's cost over a's", lambda it: it.cost_ratio, _came),
 }
+
+
+OF_STREAMS = ("first_token", "first_token_ratio", "between_pieces", "between_pieces_ratio")
 
 
 def broken(found: Compared, given: Mapping[str, float | None]) -> tuple[Broken, ...]:

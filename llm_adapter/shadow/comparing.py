@@ -23,7 +23,6 @@ from llm_adapter.shadow.journal import trouble
 from llm_adapter.shadow.streams import BrokenStreamError, whole
 
 if TYPE_CHECKING:
-    from llm_adapter.client import OpenAI
     from llm_adapter.shadow.sampling import Shadow
     from llm_adapter.shadow.watching import Job
 
@@ -40,16 +39,14 @@ class UnreadableError(Exception):
     """A reply that is none of OpenAI's."""
 
 
-def client_of(shadow: Shadow) -> OpenAI:
+def client_of(shadow: Shadow) -> openai.OpenAI:
     """A client for the second profile: an ordinary one, with keys of its own, that tries once."""
-    from llm_adapter.client import OpenAI
-
     settings = shadow.second.settings
     timeout: Json = {} if settings.load_timeout else {"timeout": PATIENCE}
-    return OpenAI(settings=settings, max_retries=0, **timeout)
+    return shadow.make(settings=settings, max_retries=0, **timeout)
 
 
-def record(job: Job, client: OpenAI) -> Json:
+def record(job: Job, client: openai.OpenAI) -> Json:
     """What is logged of one call; `journal` has its fields."""
     body: Json = from_json(job.body)
     when = datetime.fromtimestamp(job.ended, timezone.utc).isoformat(timespec="milliseconds")
@@ -86,7 +83,7 @@ def _whole(job: Job) -> bool:
         return False
 
 
-def _first(job: Job, client: OpenAI, body: Json) -> Ended:
+def _first(job: Job, client: openai.OpenAI, body: Json) -> Ended:
     if job.error is not None:
         return failure(_raised(job.error, job.http), job.seconds), {}
     response = _response(job)
@@ -113,7 +110,7 @@ def _raised(error: BaseException, http: Any) -> BaseException:
     return openai.APIConnectionError(request=request) if isinstance(error, http.RequestError) else error
 
 
-def _reply(job: Job, response: Any, client: OpenAI) -> Any:
+def _reply(job: Job, response: Any, client: openai.OpenAI) -> Any:
     """The reply's JSON, a stream's put together. Raises `openai.APIError` as the SDK does."""
     if response.status_code >= 400:
         raise client._make_status_error_from_response(response)
@@ -125,7 +122,7 @@ def _reply(job: Job, response: Any, client: OpenAI) -> Any:
         raise openai.APIError("", request=response.request, body=broken.error) from None
 
 
-def _second(job: Job, client: OpenAI, body: Json) -> Ended:
+def _second(job: Job, client: openai.OpenAI, body: Json) -> Ended:
     """The shadow's. As `extra_json`, what only the first's server understands is left out for another."""
     asked = {name: value for name, value in body.items() if name not in _LEFT}
     if job.path == "/responses":
@@ -139,6 +136,8 @@ def _second(job: Job, client: OpenAI, body: Json) -> Ended:
         if not isinstance(error, openai.APIError):
             trouble("the second profile cannot be used", error)
         return failure(error, spent), {}
+    except ValueError:  # the SDK's of a body that is no JSON, or no text
+        reply = None
     spent = perf_counter() - since
     if not isinstance(reply, dict):
         return Outcome(spent, UnreadableError.__name__), {}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from llm_adapter.shadow.watching import LARGEST, Sample
 from llm_adapter.sources import PREFIX, profiles
 
 if TYPE_CHECKING:
+    from openai import OpenAI
     from openai._models import FinalRequestOptions
 
 EXTENSION = "llm_adapter_shadow"  # the request's extension that carries its sample
@@ -42,6 +43,7 @@ class Shadow:
 
     first: Connection
     second: Connection
+    make: Callable[..., OpenAI]  # a client of these settings; given from above, for clients know shadows
 
     @property
     def log(self) -> str | None:
@@ -65,6 +67,9 @@ class Shadow:
         if not repeatable(options.method, path, body) or self._led_away(body["model"]):
             return
         if dice() >= share:
+            return
+        if worker.full():  # then not even the copy is worth its time
+            worker.leave_out()
             return
         content = to_json(body)  # the caller may change its lists while the shadow waits
         if len(content) > LARGEST:
@@ -104,12 +109,12 @@ def _body(options: FinalRequestOptions) -> Json:
 _shadows: WeakValueDictionary[int, Shadow] = WeakValueDictionary()
 
 
-def shadow_of(first: Connection) -> Shadow:
-    """The shadow that a client's settings name. Raises `SettingsError`."""
+def shadow_of(first: Connection, make: Callable[..., OpenAI]) -> Shadow:
+    """The shadow that a client's settings name. make: what makes its client. Raises `SettingsError`."""
     key = id(first.settings)
     shadow = _shadows.get(key)
     if shadow is None:
-        shadow = _shadows[key] = Shadow(first, _second(first.settings))
+        shadow = _shadows[key] = Shadow(first, _second(first.settings), make)
     return shadow
 
 
@@ -128,9 +133,16 @@ def _second(settings: Settings) -> Connection:
         have = f"known profiles: {', '.join(known)}" if known else "no file defines a profile"
         raise SettingsError(f"`shadow` names profile {name!r}, which is not defined{near(name, known)}; {have} {where}")
     try:
-        return connect(_bounded(Settings.load(environ, profile=name), settings), os.environ)
+        return _loaded(connect(_bounded(Settings.load(environ, profile=name), settings), os.environ))
     except SettingsError as error:
         raise SettingsError(f"`shadow` cannot be profile {name!r} {where}: {error}", ("shadow",)) from None
+
+
+def _loaded(second: Connection) -> Connection:
+    """The same, with its translation imported now: a fork while the thread imports gives the child half a module."""
+    for path in PATHS:
+        second.provider.endpoint("POST", path)
+    return second
 
 
 def _bounded(second: Settings, first: Settings) -> Settings:

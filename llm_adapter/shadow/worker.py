@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from llm_adapter.shadow import comparing
 from llm_adapter.shadow.journal import tell, trouble
 
 if TYPE_CHECKING:
@@ -44,8 +45,12 @@ class Worker:
     def waiting(self) -> int:
         return self._line.qsize()
 
+    @property
+    def full(self) -> bool:
+        return self.waiting >= PENDING or self.leaving
+
     def submit(self, job: Job) -> None:
-        if self.waiting >= PENDING or self.leaving:
+        if self.full:
             self.left_out += 1
             return
         self._line.put(job)
@@ -84,8 +89,6 @@ class Worker:
             del job
 
     def _compare(self, job: Job) -> None:
-        from llm_adapter.shadow import comparing
-
         client = self._clients.get(job.shadow)
         record = comparing.record(job, client or self._client(job.shadow))
         if self.leaving:  # its server may be gone already
@@ -98,8 +101,6 @@ class Worker:
         tell({**record, "left_out": left_out}, job.shadow.log)
 
     def _client(self, shadow: Shadow) -> Any:
-        from llm_adapter.shadow import comparing
-
         self._clients[shadow] = client = comparing.client_of(shadow)
         return client
 
@@ -111,6 +112,11 @@ _of_parents: list[Worker] = []  # kept: to close what they hold is not for a chi
 
 def submit(job: Job) -> None:
     _worker.submit(job)
+
+
+def full() -> bool:
+    """Whether no more calls can wait."""
+    return _worker.full
 
 
 def leave_out() -> None:
