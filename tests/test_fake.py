@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 from loopback import NEAR, Near
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
+from llm_adapter import Settings
 from llm_adapter.testing import (
     PERSONAS,
     Fake,
+    ToolCall,
     Turn,
     disconnect,
     error,
@@ -249,6 +251,46 @@ def test_usage_of_a_stream(fake: Fake, sdk: openai.OpenAI) -> None:
     last = list(asked)[-1]
     assert (last.choices, last.usage.total_tokens) == ([], 7)  # type: ignore[union-attr]
     assert list(sdk.chat.completions.create(**ASK, stream=True))[-1].usage is None
+
+
+TWO = [{"type": "function", "function": {"name": name, "parameters": {"type": "object"}}} for name in ("f", "g")]
+PLACELESS = {
+    0: ("fg", '{"a":1}{"b":2}'),  # ollama#15457
+    None: "list indices must be integers or slices, not NoneType",  # ollama#7881
+}
+
+
+def assembled(chunks: Any) -> list[tuple[str, Any]]:
+    """The calls of a stream, as the SDK puts them together."""
+    state = ChatCompletionStreamState()
+    for chunk in chunks:
+        state.handle_chunk(chunk)
+    calls = state.get_final_completion().choices[0].message.tool_calls or []
+    return [(call.function.name, call.function.arguments) for call in calls]
+
+
+@pytest.mark.parametrize("name", ["ollama@0.24", "ollama@0.32"])
+@pytest.mark.parametrize("index", PLACELESS)
+@pytest.mark.parametrize("way", ["the plain SDK", "natively", "by /v1"])
+def test_calls_without_a_place_of_their_own(name: str, index: int | None, way: str) -> None:
+    """P11: the SDK's accumulator runs them together or fails; our client gives each its place, on either API."""
+    calls = tool_calls(ToolCall("f", {"a": 1}, index=index), ToolCall("g", {"b": 2}, index=index))
+    ask = {**ASK, "tools": TWO, "stream": True}
+    with serving(name) as fake:
+        fake.script(calls)
+        if way == "the plain SDK":
+            with plain(fake) as client:
+                if index is None:
+                    with pytest.raises(TypeError, match=str(PLACELESS[index])):
+                        assembled(client.chat.completions.create(**ask))
+                else:
+                    assert assembled(client.chat.completions.create(**ask)) == [PLACELESS[index]]
+            return
+        v1 = {"provider": "openai", "host": None, "base_url": fake.base_url, "dialect": "ollama", "api_key": "any"}
+        settings = fake.settings() if way == "natively" else Settings(**v1)
+        with fake.client(settings=settings, http_client=openai.DefaultHttpxClient(verify=False)) as ours:
+            found = assembled(ours.chat.completions.create(**ask))
+        assert found == [("f", '{"a":1}'), ("g", '{"b":2}')]
 
 
 def test_responses(fake: Fake, sdk: openai.OpenAI) -> None:

@@ -29,6 +29,28 @@ TOOLS = [
 GREEDY: dict[str, Any] = {"model": "tiny", "temperature": 0}
 STREAM: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 
+REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
+    "messages that are no list": (CHAT, {"messages": "Hi"}),
+    "a message without content": (CHAT, {"messages": [{"role": "user"}]}),
+    "content that is no text": (CHAT, {"messages": [{"role": "user", "content": 5}]}),
+    "a file": (CHAT, {"messages": [{"role": "user", "content": [{"type": "file"}]}]}),
+    "sound": (CHAT, {"messages": [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}]}),
+    "a tool_choice": (CHAT, {"messages": HI, "tools": TOOLS, "tool_choice": "any"}),
+    "a response_format": (CHAT, {"messages": HI, "response_format": {"type": "xml"}}),
+    "top_logprobs alone": (CHAT, {"messages": HI, "top_logprobs": 2}),
+    "a number": (CHAT, {"messages": HI, "temperature": "hot"}),
+    "a flag": (CHAT, {"messages": HI, "stream": "yes"}),
+    "no prompt": (TEXT, {}),
+    "a prompt that is null": (TEXT, {"prompt": None}),
+    "no input": ("/v1/responses", {}),
+    "an input that is no text": ("/v1/responses", {"input": 5}),
+    "what came before": ("/v1/responses", {"input": "Hi", "previous_response_id": "resp_1"}),
+    "too much input": ("/v1/responses", {"input": "word " * 3000}),
+    "nothing to embed": (VECTORS, {}),
+    "a list without inputs": (VECTORS, {"input": []}),
+    "a number to embed": (VECTORS, {"input": 5}),
+    "another encoding": (VECTORS, {"input": "a", "encoding_format": "hex"}),
+}
 CASES: dict[str, tuple[str, str, Any]] = {
     "chat": ("POST", CHAT, {**GREEDY, "messages": HI}),
     "cut": ("POST", CHAT, {**GREEDY, "messages": HI, "max_tokens": 3}),
@@ -48,6 +70,13 @@ CASES: dict[str, tuple[str, str, Any]] = {
     "streamed response": ("POST", "/v1/responses", {**GREEDY, "input": "Count to 5", "stream": True}),
     "a vector": ("POST", VECTORS, {"model": "tiny-embed", "input": "a"}),
     "vectors": ("POST", VECTORS, {"model": "tiny-embed", "input": ["a", "b"], "encoding_format": "float"}),
+    "log probabilities": (
+        "POST",
+        CHAT,
+        {**GREEDY, "messages": HI, "logprobs": True, "top_logprobs": 1, "max_tokens": 3},
+    ),
+    "several texts": ("POST", TEXT, {**GREEDY, "prompt": ["a", "b"], "max_tokens": 2}),
+    **{f"refused: {name}": ("POST", path, {**GREEDY, **body}) for name, (path, body) in REFUSED.items()},
     "models": ("GET", "/v1/models", None),
     "one model": ("GET", "/v1/models/tiny", None),
     "no such path": ("GET", "/v1/nope", None),

@@ -23,6 +23,7 @@ from llm_adapter.testing import (
     embedding,
     error,
     persona,
+    serving,
     text,
     thinking,
     tool_calls,
@@ -327,6 +328,25 @@ def test_ollama_32_has_the_numbers_inside_its_text() -> None:
     assert (outer["n_prompt_tokens"], outer["n_ctx"]) == (inner["n_prompt_tokens"], 100)
 
 
+# --- arguments of calls ----------------------------------------------------------------------------------------------
+
+ARGUMENTS = {'{"a": "<b>"}': r'{"a":"\u003cb\u003e"}', '{"a":': "{}", "[1]": "{}", '{"ü": 1}': '{"ü":1}'}
+
+
+@pytest.mark.parametrize("name", OLLAMA)
+@pytest.mark.parametrize("written", ARGUMENTS)
+def test_ollama_writes_arguments_anew(name: str, written: str) -> None:
+    """As Go does: without white space, always an object. Elsewhere they are what the model wrote."""
+    turn = tool_calls(("f", written))
+    [call] = json.loads(ask(name, CHAT, turn).body)["choices"][0]["message"]["tool_calls"]
+    assert call["function"]["arguments"] == ARGUMENTS[written]
+    streamed = [part for one in chunks(ask(name, CHAT, turn, stream=True)) for part in one["choices"]]
+    found = [call for part in streamed for call in part["delta"].get("tool_calls") or ()]
+    assert [call["function"]["arguments"] for call in found] == [ARGUMENTS[written]]
+    [other] = json.loads(ask("vllm", CHAT, turn).body)["choices"][0]["message"]["tool_calls"]
+    assert other["function"]["arguments"] == written
+
+
 # --- failures in streams ---------------------------------------------------------------------------------------------
 
 PROMPTS = {"/v1/responses": {"input": "Hi"}, "/api/generate": {"prompt": "Hi"}}
@@ -561,3 +581,14 @@ def test_any_body_has_an_answer(way: tuple[str, str], body: Any) -> None:
     found = answer(server(name), Asked("POST", path, body))
     assert 200 <= found.status < 600
     after(server(name), Asked("POST", path, body), found)
+
+
+def test_openais_replies_have_an_id_for_support() -> None:
+    """`reply._request_id` and `error.request_id`; a local server gives none."""
+    with serving("openai") as fake, openai.OpenAI(base_url=fake.base_url, api_key="k") as client:
+        assert client.chat.completions.create(model="gpt-4o", messages=list(HI))._request_id == "req_fake000001"
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.chat.completions.create(model="gpt-4o", messages=[])
+        assert caught.value.request_id == "req_fake000002"
+    with serving("llamacpp") as fake, openai.OpenAI(base_url=fake.base_url, api_key="k") as client:
+        assert client.chat.completions.create(model="m", messages=HI)._request_id is None

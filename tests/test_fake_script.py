@@ -123,6 +123,74 @@ def test_a_recorded_response_is_a_turn() -> None:
     assert json.loads(answer(persona("vllm"), asked, reply(first)).body) == first
 
 
+WRONG: dict[str, tuple[Any, type[Exception], str]] = {
+    "a list of turns": (lambda: Scripted().script(["a", "b"]), TypeError, r"given one by one, script\(\*turns\)"),  # type: ignore[arg-type]
+    "a reply's JSON": (lambda: Scripted().script({"content": "x"}), TypeError, "a turn is a string, or what text"),  # type: ignore[arg-type]
+    "a number": (lambda: text(5), TypeError, "text\\(\\) takes a string"),  # type: ignore[arg-type]
+    "no seconds": (lambda: slow(text("x")), TypeError, "the seconds come first, and this is a Turn"),  # type: ignore[arg-type]
+    "no error": (lambda: error(200, "fine"), ValueError, r"error\(200\) is none"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_no_turn(case: str) -> None:
+    """It is said where the script is written, and not by a server that falls over it later."""
+    write, kind, words = WRONG[case]
+    with pytest.raises(kind, match=words):
+        write()
+
+
+def test_a_string_is_a_turn_everywhere() -> None:
+    assert slow(1, "x") == slow(1, text("x"))
+    assert disconnect(after=1, turn="x") == disconnect(after=1, turn=text("x"))
+    assert error(500, "no", mid_stream=True, turn="x") == error(500, "no", mid_stream=True, turn=text("x"))
+    assert choices("x", "y") == choices(text("x"), text("y"))
+
+
+def test_a_turn_that_cannot_be_sent() -> None:
+    """The caller is told, and so is the test."""
+    scripted = Scripted()
+    scripted.script(tool_call("f", {"a": object()}))
+    status, body = ask(scripted)
+    assert (status, body["error"]["code"]) == (400, "turn_failed")
+    with pytest.raises(AssertionError, match="a matcher or a turn failed: TypeError"):
+        scripted.assert_all_used()
+
+
+def test_a_matcher_that_gives_no_turn() -> None:
+    scripted = Scripted()
+    scripted.on(lambda asked: 5)  # type: ignore[arg-type, return-value]
+    assert "a turn is a string" in ask(scripted)[1]["error"]["message"]
+
+
+def test_one_name_is_one_model() -> None:
+    """And not one for each of its letters."""
+    assert [model.name for model in Scripted(models="qwen3:8b").models or ()] == ["qwen3:8b"]
+    assert Scripted("ollama@0.32", library="qwen3:8b").persona.library == {"qwen3:8b"}
+
+
+LEFT: dict[str, tuple[Turn, str]] = {
+    "text": (text("Hello"), "says 'Hello'"),
+    "thought": (thinking("hm", "yes"), "thinks 'hm', says 'yes'"),
+    "calls": (tool_call("f", {"a": 1}, content="so"), "says 'so', calls f({\"a\": 1})"),
+    "error": (error(503, "busy"), "fails with 503 'busy'"),
+    "late error": (error(500, "no", mid_stream=True, turn="a b"), "says 'a b', fails with 500 'no' after 1 piece"),
+    "cut": (disconnect(after=2, turn="a b c"), "says 'a b c', is cut after 2 pieces"),
+    "vectors": (embedding([1, 2]), "embeds as ((1.0, 2.0),)"),
+    "nothing": (text(""), "says nothing"),
+}
+
+
+@pytest.mark.parametrize("case", LEFT)
+def test_a_turn_that_is_left_is_shown_in_words(case: str) -> None:
+    turn, words = LEFT[case]
+    scripted = Scripted()
+    scripted.script(turn)
+    with pytest.raises(AssertionError) as caught:
+        scripted.assert_all_used()
+    assert str(caught.value) == f"1 scripted turn was not asked for:\n  {words}\nno request came"
+
+
 # --- the script ------------------------------------------------------------------------------------------------------
 
 
@@ -149,7 +217,7 @@ def test_a_script_that_has_ended() -> None:
     assert status == 400
     assert body["error"]["code"] == "script_ended"
     assert "the script has no turn left for POST /v1/chat/completions" in body["error"]["message"]
-    with pytest.raises(AssertionError, match="1 calls came when the script had ended"):
+    with pytest.raises(AssertionError, match="1 call came when the script had ended"):
         scripted.assert_all_used()
 
 
@@ -172,7 +240,7 @@ def test_turns_that_are_left() -> None:
     scripted = Scripted()
     scripted.script("one", tool_call("f"))
     ask(scripted)
-    with pytest.raises(AssertionError, match=r"1 scripted turns were not asked for:\n  turn\(calls="):
+    with pytest.raises(AssertionError, match=r"1 scripted turn was not asked for:\n  calls f\(\{\}\)"):
         scripted.assert_all_used()
 
 
@@ -197,7 +265,7 @@ def test_a_matcher_that_fails() -> None:
     scripted.on(lambda asked: asked.body["nope"])
     status, body = ask(scripted)
     assert (status, body["error"]["message"]) == (400, "fake_llm: a matcher raised KeyError('nope')")
-    with pytest.raises(AssertionError, match="a matcher failed"):
+    with pytest.raises(AssertionError, match=r"a matcher or a turn failed: KeyError\('nope'\)"):
         scripted.assert_all_used()
 
 
@@ -271,8 +339,12 @@ FAILED: dict[str, tuple[Any, str]] = {
     "not at all": (lambda log: log.assert_sent("options.seed"), "no request had `options.seed`"),
     "beyond the list": (lambda log: log.assert_sent("messages.1"), "no request had `messages.1`"),
     "sent": (lambda log: log.assert_not_sent("messages"), "a request had `messages`: [{'role'"),
-    "path": (lambda log: log.assert_called("/chat/completions"), "/chat/completions should have been asked at least"),
-    "times": (lambda log: log.assert_called("/api/chat", times=2), "should have been asked 2 times, and was 1 times"),
+    "path": (
+        lambda log: log.assert_called("/chat/completions"),
+        "/chat/completions should have been asked, and was not\nwhat came",
+    ),
+    "never": (lambda log: log.assert_not_called("api/chat"), "/api/chat should not have been asked, and was once"),
+    "times": (lambda log: log.assert_called("/api/chat", times=2), "should have been asked 2 times, and was once"),
 }
 
 
@@ -293,6 +365,21 @@ def test_a_long_log_is_shown_short() -> None:
     with pytest.raises(AssertionError, match="the last 10 of 30 that came") as caught:
         scripted.assert_sent("tools")
     assert len(str(caught.value)) < 4500
+
+
+def test_a_body_that_is_no_json_is_shown_as_it_came() -> None:
+    scripted = Scripted("ollama@0.32")
+    scripted.answer("POST", "/api/chat", (), b'{"model": ')
+    assert (scripted.last.body, scripted.last.text) == (None, '{"model": ')
+    with pytest.raises(AssertionError, match=r'1\. POST /api/chat -> 400 \{"model": '):
+        scripted.assert_sent("model")
+
+
+def test_a_long_value_is_shown_short(logged: Scripted) -> None:
+    ask(logged, "word " * 5000, path="/v1/chat/completions")
+    with pytest.raises(AssertionError) as caught:
+        logged.assert_sent("messages.0.content", "x")
+    assert len(str(caught.value)) < 1500
 
 
 def test_nothing_came() -> None:
@@ -411,4 +498,4 @@ def test_the_fixture_says_what_the_script_lacked(tried: Any) -> None:
     """
     result = tried(source)
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*1 calls came when the script had ended*", "*2. POST /v1/chat/completions -> 400*"])
+    result.stdout.fnmatch_lines(["*1 call came when the script had ended*", "*2. POST /v1/chat/completions -> 400*"])

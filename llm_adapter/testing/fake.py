@@ -119,12 +119,16 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server_version, sys_version = "fake_llm", ""
     disable_nagle_algorithm = True  # headers and body are two writes, and the second would wait for 40 ms
     server: _Server
 
     def _serve(self) -> None:
-        data = self._body()
+        try:
+            data = self._body()
+        except ValueError:
+            self.close_connection = True  # where the next request begins cannot be told
+            self.send_error(400, "Bad Request", "the body is not framed as its headers say")
+            return
         path = urlsplit(self.path).path
         answer = self.server.scripted.answer(self.command, path, self.headers.items(), data)
         try:
@@ -135,14 +139,25 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = do_HEAD = do_PUT = do_PATCH = do_OPTIONS = _serve  # noqa: N815
 
     def _body(self) -> bytes:
-        if "chunked" in self.headers.get("transfer-encoding", ""):
-            return b"".join(iter(self._chunk, b""))
-        return self.rfile.read(int(self.headers.get("content-length") or 0))
+        """The request's body. Raises `ValueError` for one that is not framed, or that ends too early."""
+        if "chunked" not in self.headers.get("transfer-encoding", "").lower():
+            return self._read(int(self.headers.get("content-length") or 0))
+        data = b"".join(iter(self._chunk, b""))
+        while self.rfile.readline().strip():  # trailers
+            pass
+        return data
 
     def _chunk(self) -> bytes:
         size = int(self.rfile.readline().split(b";")[0], 16)
-        data = self.rfile.read(size)
-        self.rfile.readline()
+        data = self._read(size)
+        if size:
+            self.rfile.readline()
+        return data
+
+    def _read(self, size: int) -> bytes:
+        data = self.rfile.read(size) if size >= 0 else b""
+        if len(data) != size:
+            raise ValueError(f"{len(data)} bytes of {size}")
         return data
 
     def _send(self, answer: Answer) -> None:
@@ -178,6 +193,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _abort(self) -> None:
         self.close_connection = True
         _cut(self.connection)
+
+    def version_string(self) -> str:
+        return "fake_llm"
 
     def log_message(self, *args: Any) -> None:
         """Quiet: the log is `requests`."""

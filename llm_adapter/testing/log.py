@@ -36,6 +36,15 @@ def at(body: Any, path: str) -> Any:
     return body
 
 
+def counted(many: int, one: str, several: str) -> str:
+    """A number with its noun: "1 call", "2 calls"."""
+    return f"{many} {one if many == 1 else several}"
+
+
+def often(times: int) -> str:
+    return {0: "not", 1: "once"}.get(times, f"{times} times")
+
+
 class Log:
     """The requests in their order. `calls` are those that asked a model to speak, or to embed."""
 
@@ -63,20 +72,21 @@ class Log:
         if value is _ABSENT:
             assert given, f"no request had `{path}`{self._came()}"
         else:
-            seen = f": it was {', '.join(map(repr, given))}" if given else ""
+            seen = f": it was {', '.join(f'{repr(one)[:_SHOWN]}' for one in given[-_LISTED:])}" if given else ""
             assert any(one == value for one in given), f"no request had `{path}` = {value!r}{seen}{self._came()}"
 
     def assert_not_sent(self, path: str) -> None:
         """No request had this field."""
         given = [one for one in (at(asked.body, path) for asked in self.requests) if one is not _ABSENT]
-        assert not given, f"a request had `{path}`: {given[0]!r}{self._came()}"
+        assert not given, f"a request had `{path}`: {repr(given[0])[:_SHOWN]}{self._came()}"
 
     def assert_called(self, path: str, times: int | None = None) -> None:
         """A path was asked, so many times: `assert_called("/api/chat", times=1)`. /v1 may be left out."""
+        path = "/" + path.removeprefix("/")
         count = sum(asked.path in (path, f"/v1{path}") for asked in self.requests)
-        wanted = "at least once" if times is None else f"{times} times"
+        wanted = {None: "have been asked", 0: "not have been asked"}.get(times, f"have been asked {often(times or 0)}")
         fits = count > 0 if times is None else count == times
-        assert fits, f"{path} should have been asked {wanted}, and was {count} times{self._came()}"
+        assert fits, f"{path} should {wanted}, and was {often(count)}{self._came()}"
 
     def assert_not_called(self, path: str) -> None:
         self.assert_called(path, times=0)
@@ -97,6 +107,7 @@ class Log:
         return "".join([f"\n{head}", *(f"\n  {self._shown(asked)}" for asked in self.requests[-_LISTED:])])
 
     def _shown(self, asked: Asked) -> str:
-        body = "" if asked.body is None else " " + json.dumps(asked.body, ensure_ascii=False, default=str)
+        body = json.dumps(asked.body, ensure_ascii=False, default=str) if asked.text is None else asked.text
+        body = "" if body in ("", "null") else f" {body}"
         short = body if len(body) <= _SHOWN else body[:_SHOWN] + "…"
         return f"{asked.number}. {asked.method} {asked.path} -> {self._statuses.get(asked.number, 0) or 'cut'}{short}"

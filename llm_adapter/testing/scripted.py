@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from time import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from llm_adapter.testing import personas
-from llm_adapter.testing.log import Log, masked
+from llm_adapter.testing.log import Log, counted, masked
 from llm_adapter.testing.personas.persona import Model, Persona
 from llm_adapter.testing.personas.wire import Answer, Asked
-from llm_adapter.testing.turns import HELLO, Failure, Turn, text
+from llm_adapter.testing.turns import HELLO, Failure, Turn, turned
 
 if TYPE_CHECKING:
     from llm_adapter import Settings
@@ -43,14 +44,15 @@ class Scripted(Log):
         self._turns: list[Turn] = []
         self._scripted = self._repeat = self._repeated = False
         self.overrun = 0  # calls that came when the script had ended
-        self._problem: Exception | None = None  # the first that a matcher raised
+        self._problem: Exception | None = None  # the first that a matcher, or a turn that cannot be sent, raised
 
     # --- the script ---
 
     def script(self, *turns: Turn | str, repeat: bool = False) -> None:
         """Puts turns at the end of the script; a string is a text. repeat: its last turn answers all that follows."""
+        given = [turned(one) for one in turns]
         with self._lock:
-            self._turns += [_turn(one) for one in turns]
+            self._turns += given
             self._scripted, self._repeat, self._repeated = True, repeat, False
 
     def on(self, matcher: Matcher) -> Matcher:
@@ -66,14 +68,16 @@ class Scripted(Log):
     def assert_all_used(self) -> None:
         """Every scripted turn was asked for, and no call came when there was none left."""
         left = "".join(f"\n  {_short(turn)}" for turn in self.unused)
-        assert not self.unused, f"{len(self.unused)} scripted turns were not asked for:{left}{self._came()}"
+        many = counted(len(self.unused), "scripted turn was", "scripted turns were")
+        assert not self.unused, f"{many} not asked for:{left}{self._came()}"
         self.assert_sufficed()
 
     def assert_sufficed(self) -> None:
         """The script had a turn for every call, and no matcher has failed."""
         if self._problem is not None:
-            raise AssertionError(f"a matcher failed{self._came()}") from self._problem
-        assert not self.overrun, f"{self.overrun} calls came when the script had ended{self._came()}"
+            raise AssertionError(f"a matcher or a turn failed: {self._problem!r}{self._came()}") from self._problem
+        many = counted(self.overrun, "call", "calls")
+        assert not self.overrun, f"{many} came when the script had ended{self._came()}"
 
     # --- the server that it plays ---
 
@@ -111,29 +115,41 @@ class Scripted(Log):
         """What goes back for a request. path: with /v1 or /api, and without a query. Threads may ask side by side."""
         given = list(headers)
         with self._lock:
+            body, unread = _decoded(data)
             asked = Asked(
                 method,
                 path,
-                _decoded(data),
+                body,
                 masked(given),
                 any(name.lower() in ("authorization", "api-key") for name, _ in given),
                 len(self.requests) + 1,
                 time(),
+                unread,
             )
             settled = personas.settled(self._persona, asked)
-            found = settled or personas.answer(self._persona, asked, self._next(asked))
+            found = settled or self._said(asked)
             self.noted(asked, found.status, spoken=settled is None)
             self._persona = personas.after(self._persona, asked, found)
-            return found
+            return replace(found, headers=(*found.headers, *self._persona.headers(asked)))
+
+    def _said(self, asked: Asked) -> Answer:
+        """What a turn makes of the answer. A turn that cannot be sent, arguments that are no JSON for one, is told."""
+        turn = self._next(asked)
+        try:
+            return personas.answer(self._persona, asked, turn)
+        except (TypeError, ValueError) as problem:
+            self._problem = self._problem or problem
+            words = f"a turn cannot be sent: {problem!r}"
+            return personas.answer(self._persona, asked, _failed(words, "turn_failed"))
 
     def _next(self, asked: Asked) -> Turn:
         try:
             matched = next((turn for matcher in self._matchers if (turn := matcher(asked)) is not None), None)
+            if matched is not None:
+                return turned(matched)
         except Exception as problem:
             self._problem = self._problem or problem
             return _failed(f"a matcher raised {problem!r}", "matcher_failed")
-        if matched is not None:
-            return _turn(matched)
         if not self._scripted:
             return HELLO
         if not self._turns:
@@ -157,24 +173,38 @@ class Scripted(Log):
         return Settings(**{**base, **fields})
 
 
-def _turn(given: Turn | str) -> Turn:
-    return text(given) if isinstance(given, str) else given
-
-
 def _failed(words: str, code: str) -> Turn:
     """An answer about the fake itself, with a status that no client tries again."""
     return Turn(failure=Failure(f"fake_llm: {words}", 400, code, "invalid_request_error"))
 
 
 def _short(turn: Turn) -> str:
-    empty = Turn()
-    fields = [name for name in Turn.__slots__ if getattr(turn, name) != getattr(empty, name)]
-    return f"turn({', '.join(f'{name}={getattr(turn, name)!r}' for name in fields)})"[:200]
+    """What a turn does, in a few words."""
+    failure, told = turn.failure, [f"calls {call.name}({call.text})" for call in turn.calls]
+    if turn.content and (failure is None or failure.after is not None):
+        told.insert(0, f"says {turn.content!r}")
+    if turn.thinking:
+        told.insert(0, f"thinks {turn.thinking!r}")
+    if turn.vectors is not None:
+        told.append(f"embeds as {turn.vectors!r}")
+    if failure is not None:
+        late = "" if failure.after is None else f" after {counted(failure.after, 'piece', 'pieces')}"
+        told.append(f"fails with {failure.status} {failure.message!r}{late}")
+    if turn.cut is not None:
+        told.append(f"is cut after {counted(turn.cut, 'piece', 'pieces')}")
+    return (", ".join(told) or "says nothing")[:200]
 
 
-def _decoded(data: bytes) -> Any:
-    """The JSON of a body; None, where there is none that can be read."""
+def _decoded(data: bytes) -> tuple[Any, str | None]:
+    """The JSON of a body, or the text that is none. What follows the JSON is not read, as Go does not."""
+    text = data.decode("utf-8", "replace")
     try:
-        return json.loads(data) if data else None
+        return json.JSONDecoder(parse_constant=_no_number).raw_decode(text.lstrip(" \t\r\n"))[0], None
     except ValueError:
-        return None
+        return None, text
+    except RecursionError:
+        return None, text
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")

@@ -26,16 +26,36 @@ class Usage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call of a tool. Text for arguments goes as it is: models do write JSON that is none."""
+    """One call of a tool. Text for arguments goes as it is: models do write JSON that is none.
+
+    index: what the server says of its place among the calls. Ollama has said 0 for every call (ollama#15457, 0.20), and
+    before 0.4.7 nothing (ollama#7881): `tool_calls(ToolCall("f", {"a": 1}, index=0), ToolCall("g", {}, index=0))`.
+    """
 
     name: str
     arguments: Mapping[str, Any] | str
     id: str | None = None  # None: the server gives one, as it does
+    index: int | None = -1  # -1: its place; None: the server says none
+
+    def placed(self, place: int) -> Json:
+        """The field that says its place."""
+        return {} if self.index is None else {"index": place if self.index == -1 else self.index}
 
     @property
     def text(self) -> str:
         """The arguments as OpenAI has them: JSON in a string."""
         return self.arguments if isinstance(self.arguments, str) else json.dumps(self.arguments, ensure_ascii=False)
+
+    @property
+    def parsed(self) -> Json:
+        """The arguments as Ollama has them, an object. It drops a call without one; here it comes as an empty one."""
+        if not isinstance(self.arguments, str):
+            return dict(self.arguments)
+        try:
+            found = json.loads(self.arguments)
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +106,16 @@ class Turn:
         return pieces(self.content) if self.pieces is None else self.pieces
 
 
+def turned(given: Turn | str) -> Turn:
+    """What a script is given as a turn: a string is a text. Raises `TypeError` for anything else."""
+    if isinstance(given, Turn):
+        return given
+    if isinstance(given, str):
+        return Turn(given)
+    words = f"a turn is a string, or what text(), tool_call(), error() and the like give; this is {given!r:.80}"
+    raise TypeError(f"{words}: several are given one by one, script(*turns)" if isinstance(given, list) else words)
+
+
 def pieces(text: str) -> tuple[str, ...]:
     """The words of a text, each with the white space before it; joined, they are the text."""
     return tuple(_PIECES.findall(text))
@@ -102,7 +132,9 @@ def text(
     counts = None if usage is None else Usage(*usage)
     if isinstance(content, str):
         return Turn(content, thinking, finish=finish, usage=counts)
-    given = tuple(content)
+    given = tuple(content) if isinstance(content, Iterable) else (content,)
+    if not all(isinstance(one, str) for one in given):
+        raise TypeError(f"text() takes a string, or the strings of its pieces, and not {content!r:.80}")
     return Turn("".join(given), thinking, finish=finish, usage=counts, pieces=given)
 
 
@@ -129,7 +161,7 @@ def tool_calls(*calls: ToolCall | tuple[str, Mapping[str, Any] | str], content: 
 
 def thinking(thought: str, then: Turn | str = "") -> Turn:
     """A reply that thinks first."""
-    return replace(text(then) if isinstance(then, str) else then, thinking=thought)
+    return replace(turned(then), thinking=thought)
 
 
 def embedding(vectors: Iterable[float] | Iterable[Iterable[float]] | None = None) -> Turn:
@@ -141,9 +173,9 @@ def embedding(vectors: Iterable[float] | Iterable[Iterable[float]] | None = None
     return Turn(vectors=tuple(tuple(float(part) for part in vector) for vector in many))
 
 
-def choices(first: Turn, *more: Turn) -> Turn:
+def choices(first: Turn | str, *more: Turn | str) -> Turn:
     """Several choices of one reply, for servers that know `n`."""
-    return replace(first, more=more)
+    return replace(turned(first), more=tuple(turned(one) for one in more))
 
 
 HELLO = text("Hello from the fake server.")
@@ -159,22 +191,28 @@ def error(
     headers: Mapping[str, str] | None = None,
     mid_stream: bool = False,
     after: int = 1,
-    turn: Turn = HELLO,
+    turn: Turn | str = HELLO,
 ) -> Turn:
     """A failure, in the words that the server has for one of this status.
 
     mid_stream: a streamed reply begins with 200, and fails after so many pieces of `turn`. A reply that is not
-    streamed fails from the start, with the status.
+    streamed fails from the start, with the status. Raises `ValueError` for a status that is no error's.
     """
+    if not 400 <= status < 600:
+        raise ValueError(f"error({status}) is none: a status of 400 to 599 is; text() and the like answer with 200")
     named = tuple((headers or {}).items())
-    return replace(turn, failure=Failure(message, status, code, type, param, named, after if mid_stream else None))
+    return replace(
+        turned(turn), failure=Failure(message, status, code, type, param, named, after if mid_stream else None)
+    )
 
 
-def disconnect(*, after: int = 0, turn: Turn = HELLO) -> Turn:
+def disconnect(*, after: int = 0, turn: Turn | str = HELLO) -> Turn:
     """The connection is cut after so many pieces of a stream; a reply that is not streamed is cut before its end."""
-    return replace(turn, cut=after)
+    return replace(turned(turn), cut=after)
 
 
-def slow(seconds: float = 0.0, turn: Turn = HELLO, *, first: float = 0.0, between: float = 0.0) -> Turn:
+def slow(seconds: float = 0.0, turn: Turn | str = HELLO, *, first: float = 0.0, between: float = 0.0) -> Turn:
     """A reply that takes its time: before its headers, before the first piece, between pieces."""
-    return replace(turn, pace=Pace(seconds, first, between))
+    if not isinstance(seconds, (int, float)):
+        raise TypeError(f"slow(seconds, turn): the seconds come first, and this is a {type(seconds).__name__}")
+    return replace(turned(turn), pace=Pace(seconds, first, between))

@@ -40,7 +40,7 @@ def persona(
         raise ValueError(f"unknown persona {name!r}: expected one of {', '.join(PERSONAS)}")
     found = PERSONAS[name] if isinstance(name, str) else name
     have = found.models if models is None else listed(models)
-    pulled = frozenset(library) or found.library
+    pulled = frozenset([library] if isinstance(library, str) else library) or found.library
     return replace(found, models=have, context=found.context if context is None else context, library=pulled)
 
 
@@ -73,8 +73,18 @@ def _route(persona: Persona, asked: Asked) -> Route | Answer:
     known = persona.routes.get(asked.path)
     if known is None and asked.path.startswith("/v1/models/"):
         name = asked.path.removeprefix("/v1/models/").lower()
-        # gin matches no slash, even if it is escaped (recording models).
-        slashed = persona.dialect == "ollama" and ("/" in name or "%2f" in name)
+        # gin matches no slash, even if it is escaped (recording models), and no empty name.
+        slashed = persona.dialect == "ollama" and (not name or "/" in name or "%2f" in name)
         known = None if slashed else persona.routes.get("/v1/models/{model}")
     route = (known or {}).get(asked.method)
-    return persona.unknown(asked, known is not None) if route is None else route
+    if route is not None:
+        return route
+    unknown = persona.redirected(persona, asked) if known is None else None
+    return unknown or _allowing(persona.unknown(asked, known is not None), known or ())
+
+
+def _allowing(answer: Answer, methods: Iterable[str]) -> Answer:
+    """A 405 says which methods there are (RFC 9110, 15.5.6)."""
+    if answer.status != 405:
+        return answer
+    return replace(answer, headers=(*answer.headers, ("allow", ", ".join(methods))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import cycle, islice
 from typing import Any
 
-from llm_adapter.testing.personas.chat_parts import call_id, probabilities, usage
+from llm_adapter.testing.personas.chat_parts import arguments, call_id, probabilities, usage
 from llm_adapter.testing.personas.chat_stream import frames
 from llm_adapter.testing.personas.persona import Persona, Shape
 from llm_adapter.testing.personas.saying import Said, complete, prompt_tokens, said, streamed
@@ -72,10 +72,10 @@ def _choice(persona: Persona, asked: Asked, body: Json, spoken: Said, index: int
         message["content"] = spoken.text or shape.no_content
         message["tool_calls"] = [_call(shape, asked, call, place) for place, call in enumerate(spoken.calls)]
     choice = {"index": index, "message": message, **shape.choice, "finish_reason": spoken.finish}
-    return {**choice, **probabilities(body, (*spoken.thinking, *spoken.content))}
+    return {**choice, **probabilities(shape, body, (*spoken.thinking, *spoken.content))}
 
 
 def _call(shape: Shape, asked: Asked, call: ToolCall, place: int) -> Json:
-    index = {"index": place} if shape.indexed else {}
-    function = {"name": call.name, "arguments": call.text}
+    index = call.placed(place) if shape.indexed else {}
+    function = {"name": call.name, "arguments": arguments(shape, call)}
     return {"id": call_id(shape, asked, call, place), **index, "type": "function", "function": function}

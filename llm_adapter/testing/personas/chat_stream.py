@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from llm_adapter.testing.personas.chat_parts import call_id, probabilities, usage
+from llm_adapter.testing.personas.chat_parts import arguments, call_id, probabilities, usage
 from llm_adapter.testing.personas.persona import Persona, Shape
 from llm_adapter.testing.personas.saying import Frames, Said
 from llm_adapter.testing.personas.wire import DONE, Asked, Json, event
@@ -56,7 +56,7 @@ def _said(shape: Shape, asked: Asked, spoken: Said, index: int) -> Iterator[Json
     for place, (delta, token) in enumerate(deltas):
         role = {"role": "assistant"} if shape.role_on_first and place == 0 else {}
         choice = _choice(shape, index, {**role, **delta})
-        yield {**choice, **probabilities(asked.fields, (token,))} if token else choice
+        yield {**choice, **probabilities(shape, asked.fields, (token,))} if token else choice
 
 
 def _deltas(shape: Shape, asked: Asked, spoken: Said) -> Iterator[tuple[Json, str]]:
@@ -72,8 +72,9 @@ def _deltas(shape: Shape, asked: Asked, spoken: Said) -> Iterator[tuple[Json, st
 
 def _call(shape: Shape, call: ToolCall, place: int, name: str) -> Iterator[Json]:
     """One call: in a single chunk, or begun and then written piece by piece."""
-    first = "" if shape.fragments else call.text
+    first = "" if shape.fragments else arguments(shape, call)
     function = {"name": call.name, "arguments": first}
-    yield {**shape.every, "tool_calls": [{"index": place, "id": name, "type": "function", "function": function}]}
+    index = call.placed(place)
+    yield {**shape.every, "tool_calls": [{**index, "id": name, "type": "function", "function": function}]}
     for part in pieces(call.text) if shape.fragments else ():
-        yield {"tool_calls": [{"index": place, "function": {"arguments": part}}]}
+        yield {"tool_calls": [{**index, "function": {"arguments": part}}]}

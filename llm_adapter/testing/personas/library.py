@@ -9,10 +9,11 @@ import hashlib
 import re
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
 from llm_adapter.testing.personas.native import stamp
 from llm_adapter.testing.personas.persona import EMBEDDING, Model, Persona, guessed, refused
-from llm_adapter.testing.personas.wire import GIN_JSON, JSON, Answer, Asked, Json, empty, plain, streamed_lines, whole
+from llm_adapter.testing.personas.wire import GIN_JSON, Answer, Asked, Json, empty, plain, streamed_lines, whole
 from llm_adapter.testing.turns import Failure, Turn
 
 _CONTEXT = 4096  # tokens; what Ollama gives a model by default on a small machine
@@ -30,8 +31,10 @@ def listed(persona: Persona, asked: Asked, turn: Turn) -> Answer:
 
 def retrieved(persona: Persona, asked: Asked, turn: Turn) -> Answer:
     """GET /v1/models/{model}."""
-    name = asked.path.removeprefix("/v1/models/")
+    name = unquote(asked.path.removeprefix("/v1/models/"))
     model = persona.model(name)
+    if persona.dialect == "ollama" and not Model(name).nameable:
+        return refused(persona, asked, Failure("invalid model name", 400))
     if model is None:
         shown = Model(name).tagged if persona.tells_capabilities else name  # recording models
         return refused(persona, asked, persona.missing(shown))
@@ -128,7 +131,7 @@ def version(persona: Persona, asked: Asked, turn: Turn) -> Answer:
 
 
 def running(persona: Persona, asked: Asked, turn: Turn) -> Answer:
-    return plain("Ollama is running", 200)
+    return plain("Ollama is running", 200, "text/plain; charset=utf-8")
 
 
 def pull(persona: Persona, asked: Asked, turn: Turn) -> Answer:
@@ -157,7 +160,7 @@ def _told(asked: Asked, steps: list[Json]) -> Answer:
     if asked.streamed:
         return streamed_lines(steps)
     last = steps[-1]
-    return whole(last, 500 if "error" in last else 200, JSON if "error" in last else GIN_JSON)
+    return whole(last, 500 if "error" in last else 200)
 
 
 def copy(persona: Persona, asked: Asked, turn: Turn) -> Answer:
@@ -195,7 +198,7 @@ def after(persona: Persona, asked: Asked, answer: Answer) -> Persona:
 
 def _loaded(persona: Persona, asked: Asked) -> dict[str, tuple[Any, float, int | None]]:
     """The models in memory: this one now too, unless keep_alive 0 has sent it out."""
-    name = Model(asked.model).tagged
+    name = (persona.model(asked.model) or Model(asked.model)).tagged
     before = persona.loaded.get(name)
     # A call without keep_alive leaves that of the loaded model: so do all of /v1 (ollama-wire: sched.go).
     keep_alive = asked.fields.get("keep_alive") if asked.native else None

@@ -6,11 +6,12 @@ llama.cpp tools/server/server-common.cpp format_error_response, 006639c3, and se
 
 from __future__ import annotations
 
+from llm_adapter.testing.personas import llamacpp_checks as checks
 from llm_adapter.testing.personas.chat import chat
 from llm_adapter.testing.personas.completions import completions
 from llm_adapter.testing.personas.library import listed
-from llm_adapter.testing.personas.ollama_checks import overflow
-from llm_adapter.testing.personas.persona import Check, Model, Persona, ResponseShape, Route, Shape, TextShape
+from llm_adapter.testing.personas.llamacpp_checks import TOO_LONG
+from llm_adapter.testing.personas.persona import Model, Persona, ResponseShape, Route, Shape, TextShape
 from llm_adapter.testing.personas.responses import responses
 from llm_adapter.testing.personas.vectors import embeddings
 from llm_adapter.testing.personas.wire import GIN_JSON, Answer, Asked, Json, event, whole
@@ -41,7 +42,7 @@ def _envelope(failure: Failure) -> Json:
     """Its `code` is the status; an overflow says its numbers besides."""
     error: Json = {"code": failure.status, "message": failure.message}
     error["type"] = failure.type or _KINDS.get(failure.status, "server_error")
-    if failure.type == _TOO_LONG:
+    if failure.type == TOO_LONG:
         counts = [int(word) for word in failure.message.replace("(", " ").split() if word.isdigit()]
         error |= dict(zip(("n_prompt_tokens", "n_ctx"), counts, strict=True))
     return {"error": error}
@@ -53,32 +54,6 @@ def _unknown(asked: Asked, known_path: bool) -> Answer:
 
 def _interrupted(persona: Persona, asked: Asked, failure: Failure) -> tuple[bytes, ...]:
     return (event(_envelope(failure)),)
-
-
-_TOO_LONG = "exceed_context_size_error"
-
-
-def _overflow(persona: Persona, asked: Asked) -> Failure | None:
-    over = overflow(persona, asked)
-    if over is None:
-        return None
-    words = "request ({} tokens) exceeds the available context size ({} tokens), try increasing it"
-    return Failure(words.format(*over), 400, type=_TOO_LONG)
-
-
-def _no_messages(persona: Persona, asked: Asked) -> Failure | None:
-    return None if "messages" in asked.fields else Failure("'messages' is required", 400)
-
-
-def _no_vision(persona: Persona, asked: Asked) -> Failure | None:
-    model = persona.model(persona.named(asked))
-    if model is None or "vision" in model.capabilities:
-        return None
-    contents = [message.get("content") for message in asked.items("messages") if isinstance(message, dict)]
-    parts = [part for content in contents if isinstance(content, list) for part in content]
-    shown = any(isinstance(part, dict) and part.get("type") == "image_url" for part in parts)
-    words = "image input is not supported - hint: if this is unexpected, you may need to provide the mmproj"
-    return Failure(words, 500) if shown else None
 
 
 def _props(persona: Persona, asked: Asked, turn: Turn) -> Answer:
@@ -144,12 +119,6 @@ def _last(persona: Persona, asked: Asked) -> Json:
     return {"timings": _TIMINGS}
 
 
-_OVERFLOW = Check("the prompt fits", "asked of xllamacpp's server, 2026-11", _overflow)
-_CHAT = (
-    Check("there are messages", "asked of xllamacpp's server, 2026-11", _no_messages),
-    Check("the model sees, if there are images", "asked of xllamacpp's server, 2026-11", _no_vision),
-    _OVERFLOW,
-)
 _CACHED = {"prompt_tokens_details": {"cached_tokens": 0}}
 _FINGERPRINT = {"system_fingerprint": "b0-fake"}
 
@@ -157,10 +126,10 @@ LLAMACPP = Persona(
     name="llamacpp",
     dialect="llamacpp",
     routes={
-        "/v1/chat/completions": {"POST": Route(chat, True, _CHAT)},
-        "/v1/completions": {"POST": Route(completions, True, (_OVERFLOW,))},
-        "/v1/embeddings": {"POST": Route(embeddings, True, (_OVERFLOW,), streams=False)},
-        "/v1/responses": {"POST": Route(responses, True)},
+        "/v1/chat/completions": {"POST": Route(chat, True, checks.CHAT)},
+        "/v1/completions": {"POST": Route(completions, True, checks.TEXT)},
+        "/v1/embeddings": {"POST": Route(embeddings, True, checks.VECTORS, streams=False)},
+        "/v1/responses": {"POST": Route(responses, True, checks.RESPONSES)},
         "/v1/models": {"GET": Route(listed)},
         "/props": {"GET": Route(_props)},
         "/health": {"GET": Route(_health)},
@@ -175,6 +144,7 @@ LLAMACPP = Persona(
         chunk=_FINGERPRINT,
         opening={"role": "assistant", "content": None},
         no_content="",
+        token={"id": 1},
         counts=True,
         call_ids="FakeCall{number:012d}{place:012d}",
         last=_last,
@@ -185,6 +155,7 @@ LLAMACPP = Persona(
         usage=_CACHED,
         chunk=_FINGERPRINT,
         own_usage=False,
+        counts=True,
         ids="chatcmpl-fake{number:06d}",
     ),
     kind=GIN_JSON,

@@ -5,7 +5,6 @@ Source: the recordings of ollama 0.24.0 and 0.32.15; server/routes.go ChatHandle
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timezone
 from typing import Any
 
@@ -13,7 +12,7 @@ from llm_adapter.testing.personas.chat import counted
 from llm_adapter.testing.personas.persona import Persona
 from llm_adapter.testing.personas.saying import Frames, Said, complete, said, streamed
 from llm_adapter.testing.personas.wire import GIN_JSON, LINES, Answer, Asked, Json, line, whole
-from llm_adapter.testing.turns import ToolCall, Turn
+from llm_adapter.testing.turns import Turn
 
 _CALL_IDS = "call_f{number:04d}{place:03d}"  # eight letters and digits, as Ollama's
 
@@ -83,21 +82,10 @@ def _calls(asked: Asked, spoken: Said) -> list[Json]:
     return [
         {
             "id": call.id or _CALL_IDS.format(number=asked.number, place=place),
-            "function": {"index": place, "name": call.name, "arguments": _arguments(call)},
+            "function": {**call.placed(place), "name": call.name, "arguments": call.parsed},
         }
         for place, call in enumerate(spoken.calls)
     ]
-
-
-def _arguments(call: ToolCall) -> Any:
-    """Natively they are an object. Ollama drops a call whose arguments are none; here they come as an empty one."""
-    if not isinstance(call.arguments, str):
-        return dict(call.arguments)
-    try:
-        parsed = json.loads(call.arguments)
-    except ValueError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
 
 
 def _begin(asked: Asked, name: str, value: Any, tokens: tuple[str, ...], **more: Any) -> bytes:

@@ -9,29 +9,14 @@ from dataclasses import replace
 from typing import Any
 
 from llm_adapter.testing.personas import library, native
+from llm_adapter.testing.personas import ollama_checks as checks
 from llm_adapter.testing.personas.chat import chat
 from llm_adapter.testing.personas.completions import completions
-from llm_adapter.testing.personas.ollama_checks import (
-    CHATS,
-    EMBEDS,
-    GENERATES,
-    INSERT,
-    KEEP_ALIVE,
-    LIMITS_24,
-    LIMITS_32,
-    MISSING,
-    MODEL,
-    NATIVE_CONTENT,
-    OPTIONS,
-    SHOWN,
-    THINKING,
-    TYPES,
-    V1_EMBEDS,
-    V1_MESSAGES,
-)
+from llm_adapter.testing.personas.ollama_checks import MISSING, MODEL, READABLE, THINKING
+from llm_adapter.testing.personas.ollama_messages import ITEMS, STOPS, V1_MESSAGES
 from llm_adapter.testing.personas.persona import Check, Model, Persona, ResponseShape, Route, Shape, TextShape
 from llm_adapter.testing.personas.responses import responses
-from llm_adapter.testing.personas.vectors import embed, embeddings, nothing
+from llm_adapter.testing.personas.vectors import embed, embed_one, embeddings, nothing, nothing_old
 from llm_adapter.testing.personas.wire import Answer, Asked, Json, event, plain, whole
 from llm_adapter.testing.turns import Failure
 
@@ -52,6 +37,18 @@ def _envelope(failure: Failure) -> Json:
 
 def _unknown(asked: Asked, known_path: bool) -> Answer:
     return plain("405 method not allowed", 405) if known_path else plain("404 page not found", 404)
+
+
+def _redirected(persona: Persona, asked: Asked) -> Answer | None:
+    """gin sends a path with a slash too many to the one that it is nearly: asked of ollama 0.24.0 and 0.33.0-rc2."""
+    path = "/" + "/".join(part for part in asked.path.split("/") if part)
+    if path == asked.path or path not in persona.routes:
+        return None
+    where = ("location", path)
+    if asked.method != "GET":
+        return Answer(307, (where,), ())
+    moved = plain(f'<a href="{path}">Moved Permanently</a>.\n\n', 301, "text/html; charset=utf-8")
+    return replace(moved, headers=(*moved.headers, where))
 
 
 def _interrupted(persona: Persona, asked: Asked, failure: Failure) -> tuple[bytes, ...]:
@@ -83,32 +80,51 @@ def _listed(asked: Asked, model: Model) -> Json:
     return {"id": model.tagged, "object": "model", "created": int(asked.time), "owned_by": "library"}
 
 
-def _routes(limits: tuple[Check, ...]) -> dict[str, dict[str, Route]]:
-    handled = (MODEL, MISSING)
-    called = (KEEP_ALIVE, *handled, OPTIONS, THINKING)
-    v1_chat = Route(chat, True, (TYPES, *V1_MESSAGES, *handled, THINKING, CHATS, *limits))
-    v1_text = Route(completions, True, (TYPES, *handled, INSERT, GENERATES), instead=_loaded_text)
-    chats = Route(native.chat, True, (NATIVE_CONTENT, *called, CHATS, *limits), instead=native.loading)
-    generates = Route(native.generate, True, (*called, INSERT, GENERATES, *limits), instead=native.loading)
+def _routes(limits: tuple[Check, ...], vectors: tuple[Check, ...] = ()) -> dict[str, dict[str, Route]]:
+    return {**_spoken(limits), **_embedding(vectors), **_managing()}
+
+
+def _spoken(limits: tuple[Check, ...]) -> dict[str, dict[str, Route]]:
+    """What a model speaks to. Each body is read, then changed into Ollama's own, then handled."""
+    v1 = (checks.PROBABLE, MODEL, MISSING, THINKING, checks.CHATS, checks.FORMAT, *limits)
+    text = (STOPS, checks.PROBABLE, MISSING, checks.INSERT, checks.GENERATES)
+    chats = (checks.PROBABLE, MODEL, MISSING, checks.OPTIONS, THINKING, checks.CHATS, checks.FORMAT, *limits)
+    generates = (checks.PROBABLE, MISSING, checks.RAW, checks.OPTIONS, THINKING, checks.INSERT, checks.GENERATES)
+    spoken = {
+        "/v1/chat/completions": Route(chat, True, (READABLE, *V1_MESSAGES, *v1)),
+        "/v1/completions": Route(completions, True, (READABLE, *text), instead=_loaded_text),
+        "/v1/responses": Route(responses, True, (READABLE, *ITEMS, *v1)),
+        "/api/chat": Route(native.chat, True, (READABLE, *chats), instead=native.loading),
+        "/api/generate": Route(
+            native.generate, True, (READABLE, *generates, checks.FORMAT, *limits), instead=native.loading
+        ),
+    }
+    return {path: {"POST": route} for path, route in spoken.items()}
+
+
+def _embedding(vectors: tuple[Check, ...]) -> dict[str, dict[str, Route]]:
+    v1, embeds, old = ((READABLE, *some, *vectors) for some in (checks.V1_EMBEDS, checks.EMBEDS, checks.OLD_EMBEDS))
     return {
-        "/v1/chat/completions": {"POST": v1_chat},
-        "/v1/completions": {"POST": v1_text},
-        "/v1/embeddings": {"POST": Route(embeddings, True, V1_EMBEDS, streams=False)},
-        "/v1/responses": {"POST": Route(responses, True, (*handled, CHATS, *limits))},
+        "/v1/embeddings": {"POST": Route(embeddings, True, v1, streams=False)},
+        "/api/embed": {"POST": Route(embed, True, embeds, instead=nothing, streams=False)},
+        "/api/embeddings": {"POST": Route(embed_one, True, old, instead=nothing_old, streams=False)},
+    }
+
+
+def _managing() -> dict[str, dict[str, Route]]:
+    tags, version, running = Route(library.tags), Route(library.version), Route(library.running)
+    return {
         "/v1/models": {"GET": Route(library.listed)},
         "/v1/models/{model}": {"GET": Route(library.retrieved)},
-        "/api/chat": {"POST": chats},
-        "/api/generate": {"POST": generates},
-        "/api/embed": {"POST": Route(embed, True, EMBEDS, instead=nothing, streams=False)},
-        "/api/tags": {"GET": Route(library.tags)},
-        "/api/show": {"POST": Route(library.show, checks=(MODEL, SHOWN))},
+        "/api/tags": {"HEAD": tags, "GET": tags},
+        "/api/show": {"POST": Route(library.show, checks=(READABLE, MODEL, checks.SHOWN))},
         "/api/ps": {"GET": Route(library.ps)},
-        "/api/version": {"GET": Route(library.version)},
-        "/api/pull": {"POST": Route(library.pull)},
-        "/api/create": {"POST": Route(library.create)},
-        "/api/copy": {"POST": Route(library.copy)},
-        "/api/delete": {"DELETE": Route(library.delete)},
-        "/": {"GET": Route(library.running), "HEAD": Route(library.running)},
+        "/api/version": {"HEAD": version, "GET": version},
+        "/api/pull": {"POST": Route(library.pull, checks=(READABLE, checks.PULLABLE))},
+        "/api/create": {"POST": Route(library.create, checks=(READABLE, checks.PULLABLE, checks.CREATABLE))},
+        "/api/copy": {"POST": Route(library.copy, checks=(READABLE, checks.COPYABLE))},
+        "/api/delete": {"DELETE": Route(library.delete, checks=(READABLE, checks.DELETABLE))},
+        "/": {"HEAD": running, "GET": running},
     }
 
 
@@ -139,13 +155,19 @@ _RESPONSE: dict[str, Any] = {
     "safety_identifier": None,
     "prompt_cache_key": None,
 }
+_ECHOED = frozenset(
+    {"instructions", "truncation", "text", "top_p", "temperature", "reasoning", "max_output_tokens", "background"}
+)
+_RESPONSE_TOOL: dict[str, Any] = {"name": "", "description": None, "strict": None, "parameters": None}
 _SHAPE = Shape(
     reasoning="reasoning",
     completion=_FINGERPRINT,
     chunk=_FINGERPRINT,
     fragments=False,
     indexed=True,
+    rewrites=True,
     no_content="",
+    no_top=False,
     ids="chatcmpl-{number}",
     call_ids="call_f{number:04d}{place:03d}",
 )
@@ -153,10 +175,11 @@ _SHAPE = Shape(
 OLLAMA_24 = Persona(
     name="ollama@0.24",
     dialect="ollama",
-    routes=_routes(LIMITS_24),
+    routes=_routes(checks.LIMITS_24),
     envelope=_envelope,
     unknown=_unknown,
     interrupted=_interrupted,
+    redirected=_redirected,
     # Recording chat_stream: the role on every chunk, and on the last one too.
     shape=replace(_SHAPE, every={"role": "assistant", "content": ""}, closing={"role": "assistant", "content": ""}),
     text_shape=TextShape(
@@ -171,13 +194,15 @@ OLLAMA_24 = Persona(
     listed=_listed,
     no_models=None,
     missing=library.missing,
-    response=ResponseShape(_RESPONSE, encrypted=True, text_beside_calls=False),
+    response=ResponseShape(
+        _RESPONSE, echoes=_ECHOED, tool=_RESPONSE_TOOL, encrypted=True, text_beside_calls=False, silent_thoughts=True
+    ),
     version="0.24.0",
 )
 OLLAMA_32 = replace(
     OLLAMA_24,
     name="ollama@0.32",
-    routes=_routes(LIMITS_32),
+    routes=_routes(checks.LIMITS_32, checks.VECTORS_32),
     # Recording chat_stream: the role on the first chunk alone, the finish_reason on one of its own.
     shape=replace(_SHAPE, every={"content": ""}, role_on_first=True),
     version="0.32.15",

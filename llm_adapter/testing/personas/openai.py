@@ -9,7 +9,7 @@ from llm_adapter.testing.personas.chat import chat
 from llm_adapter.testing.personas.completions import completions
 from llm_adapter.testing.personas.library import listed, retrieved
 from llm_adapter.testing.personas.ollama_checks import overflow
-from llm_adapter.testing.personas.persona import Check, Persona, ResponseShape, Route, Shape, TextShape
+from llm_adapter.testing.personas.persona import Check, Headers, Persona, ResponseShape, Route, Shape, TextShape
 from llm_adapter.testing.personas.responses import responses
 from llm_adapter.testing.personas.vectors import embeddings
 from llm_adapter.testing.personas.wire import Answer, Asked, Json, event, whole
@@ -20,6 +20,11 @@ _NO_KEY = (
     "(i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if you're accessing the API "
     "from your browser and are prompted for a username and password. You can obtain an API key from "
     "https://platform.openai.com/account/api-keys."
+)
+_NO_JSON = (
+    "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
+    "correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON. If you have trouble "
+    "figuring out how to fix this, please contact us through our help center at help.openai.com.)"
 )
 # The kind of an error that a script gives by its status alone, and its code.
 _KINDS = {429: ("requests", "rate_limit_exceeded"), 401: ("invalid_request_error", "invalid_api_key")}
@@ -56,6 +61,10 @@ def _key(persona: Persona, asked: Asked) -> Failure | None:
     return None if asked.authorized else Failure(_NO_KEY, 401, type="invalid_request_error")
 
 
+def _unread(persona: Persona, asked: Asked) -> Failure | None:
+    return Failure(_NO_JSON, 400) if asked.text is not None else None
+
+
 def _missing(persona: Persona, asked: Asked) -> Failure | None:
     return persona.missing(asked.model) if persona.model(asked.model) is None else None
 
@@ -87,9 +96,15 @@ def _overflow(persona: Persona, asked: Asked) -> Failure | None:
     return Failure(words, 400, "context_length_exceeded", "invalid_request_error", "messages")
 
 
+def _headers(asked: Asked) -> Headers:
+    """What a support ticket needs, `reply._request_id` (openai-python README, "Request IDs")."""
+    return (("x-request-id", f"req_fake{asked.number:06d}"), ("openai-version", "2020-10-01"))
+
+
 KEY = Check("a key comes with the request", "open-chat-studio#4265, and OpenAI's own words", _key)
 _CALLED = (
     KEY,
+    Check("a body is JSON", "NextChat#4064, OpenAI's own words", _unread),
     Check("OpenAI takes every argument", "llm_adapter.strictness (P36)", _refused),
     Check("the model is there", "crewAI#7205, and OpenAI's own words", _missing),
     Check("the prompt fits", "langchaingo#1355, and OpenAI's own words", _overflow),
@@ -137,6 +152,7 @@ OPENAI = Persona(
         early_usage={"usage": None},
         counts=True,
     ),
+    headers=_headers,
     missing=_no_model,
     response=ResponseShape(
         {

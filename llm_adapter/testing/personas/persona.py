@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
@@ -28,6 +29,16 @@ class Model:
         """Ollama's full name of it."""
         return self.name if ":" in self.name.rpartition("/")[2] else f"{self.name}:latest"
 
+    @property
+    def manifest(self) -> str:
+        """Where Ollama finds it: the same for a name in other letters, or with its registry (types/model/name.go)."""
+        return self.tagged.lower().removeprefix("registry.ollama.ai/").removeprefix("library/")
+
+    @property
+    def nameable(self) -> bool:
+        """Whether Ollama takes the name for one (types/model/name.go isValidPart, v0.24.0)."""
+        return _NAME.fullmatch(self.name) is not None
+
 
 def guessed(name: str) -> Model:
     """A model by its name alone: it can do everything, or it embeds."""
@@ -37,6 +48,8 @@ def guessed(name: str) -> Model:
 
 def models(given: Iterable[str | Model] | Mapping[str, Iterable[str]]) -> tuple[Model, ...]:
     """The models of a list of names, of models, or of names with their capabilities."""
+    if isinstance(given, str):  # a name alone, and not its letters
+        given = [given]
     if isinstance(given, Mapping):
         return tuple(Model(name, frozenset(able)) for name, able in given.items())
     return tuple(one if isinstance(one, Model) else guessed(one) for one in given)
@@ -58,7 +71,10 @@ class Shape:
     closing: Json = field(default_factory=dict)  # the delta of the chunk with the finish_reason
     role_on_first: bool = False  # without an opening: the role comes with the first chunk
     fragments: bool = True  # a call's arguments come in pieces; else each call is one chunk
+    rewrites: bool = False  # arguments are always an object, written without white space
     indexed: bool = False  # calls of a whole reply have an index too
+    token: Json = field(default_factory=dict)  # what a token has besides, where its log probability is told
+    no_top: bool = True  # log probabilities have a list of the top ones, even if it is empty
     no_content: Any = None  # the content beside tool calls
     usage_null: bool = False  # chunks before the one with the usage say "usage": null
     counts: bool = False  # it knows `n`
@@ -87,14 +103,18 @@ class ResponseShape:
     """How a server writes the Responses API."""
 
     base: Json = field(default_factory=dict)  # what every response object has besides
+    echoes: frozenset[str] | None = None  # of the request, what its fields of `base` repeat; None: all of them
+    tool: Json = field(default_factory=lambda: {"strict": None})  # what a tool has, where the request does not say
     cached: Json = field(default_factory=lambda: {"cached_tokens": 0})
+    silent_thoughts: bool = False  # a stream of thoughts alone has no message
     bare: bool = False  # events without numbers and places, response objects with the least alone (llama.cpp)
     encrypted: bool = False  # reasoning comes with its text as `encrypted_content`
     text_beside_calls: bool = True  # else a text is lost when there are calls
 
 
 # How far a request came before it was refused: Ollama writes another content type for each.
-Stage: TypeAlias = Literal["parsed", "handled", "run"]
+Stage: TypeAlias = Literal["parsed", "handled", "run", "begun"]
+_NAME = re.compile(r"((\w[\w\-.:]{0,349}/)?\w[\w\-]{0,79}/)?\w[\w\-.]{0,79}(:\w[\w\-.]{0,79})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +131,7 @@ def _nothing(persona: Persona, asked: Asked) -> Answer | None:
     return None
 
 
+Headers: TypeAlias = "tuple[tuple[str, str], ...]"
 Handler: TypeAlias = Callable[["Persona", Asked, Turn], Answer]
 
 
@@ -127,6 +148,10 @@ class Route:
 
 def _listed(asked: Asked, model: Model) -> Json:
     return {"id": model.name, "object": "model", "created": int(asked.time), "owned_by": "system"}
+
+
+def _no_headers(asked: Asked) -> Headers:
+    return ()
 
 
 def _no_extra(persona: Persona) -> Json:
@@ -147,6 +172,7 @@ class Persona:
     envelope: Callable[[Failure], Json]  # of an error on /v1
     unknown: Callable[[Asked, bool], Answer]  # an unknown path, or (True) another method of a known one
     interrupted: Callable[[Persona, Asked, Failure], tuple[bytes, ...]]  # a failure in the middle of a stream on /v1
+    redirected: Callable[[Persona, Asked], Answer | None] = _nothing  # an unknown path that is nearly a known one
     shape: Shape = Shape()
     kind: str = JSON  # the content type of a whole reply on /v1
     reads: frozenset[str] | None = None  # of a chat's parameters, the others are dropped; None: none is
@@ -158,6 +184,7 @@ class Persona:
     response: ResponseShape = ResponseShape()
     no_models: Any = field(default_factory=list)  # what /v1/models lists without any
     models_extra: Callable[[Persona], Json] = _no_extra
+    headers: Callable[[Asked], Headers] = _no_headers  # that every answer has besides
     missing: Callable[[str], Failure] = _no_model  # the words for a model that is not there
     version: str = "0"
     tells_capabilities: bool = False  # /api/tags knows capabilities and lengths
@@ -171,6 +198,8 @@ class Persona:
         """The model of a name; None, if the server does not have it."""
         if self.models is None:
             return guessed(name)
+        if self.dialect == "ollama":
+            return next((model for model in self.models if model.manifest == Model(name).manifest), None)
         tagged = Model(name).tagged
         return next((model for model in self.models if model.name == name or model.tagged == tagged), None)
 
@@ -201,5 +230,5 @@ def refused(persona: Persona, asked: Asked, failure: Failure, stage: Stage = "ha
     if persona.dialect != "ollama":
         return whole(persona.envelope(failure), failure.status, persona.kind, failure.headers)
     content = {"error": failure.message} if asked.native else persona.envelope(failure)
-    late = not asked.native or (stage == "run" and asked.streamed)
+    late = not asked.native or stage == "begun" or (stage == "run" and asked.streamed)
     return whole(content, failure.status, JSON if late and stage != "parsed" else GIN_JSON, failure.headers)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from llm_adapter.testing.personas.chat import counted
-from llm_adapter.testing.personas.chat_parts import call_id
+from llm_adapter.testing.personas.chat_parts import arguments, call_id
 from llm_adapter.testing.personas.persona import Persona
 from llm_adapter.testing.personas.saying import Frames, Said, complete, said, streamed
 from llm_adapter.testing.personas.wire import Answer, Asked, Json, event
@@ -58,8 +58,10 @@ def _echoed(persona: Persona, asked: Asked) -> Json:
     if persona.response.bare:
         return {}
     body, base = asked.fields, persona.response.base
-    tools: Json = {"tools": [{"strict": None, **tool} for tool in asked.items("tools") if isinstance(tool, dict)]}
-    return {**base, **{name: body[name] for name in base if body.get(name) is not None}, **tools}
+    shown = base.keys() if persona.response.echoes is None else persona.response.echoes
+    given = {name: body[name] for name in base if name in shown and body.get(name) is not None}
+    tools = [{**persona.response.tool, **tool} for tool in asked.items("tools") if isinstance(tool, dict)]
+    return {**base, **given, "tools": tools}
 
 
 def _usage(persona: Persona, usage: Usage) -> Json:
@@ -75,14 +77,16 @@ def _items(persona: Persona, asked: Asked, spoken: Said) -> Iterator[tuple[Json,
         hidden = {"encrypted_content": spoken.thought} if persona.response.encrypted else {}
         summary = [{"type": "summary_text", "text": spoken.thought}]
         yield {"id": f"rs_fake{number:06d}", "type": "reasoning", "summary": summary, **hidden}, spoken.thinking
-    if spoken.content or not spoken.calls:
+    thought = asked.streamed and persona.response.silent_thoughts and bool(spoken.thinking)
+    if spoken.content or not (spoken.calls or thought):
         part = {"type": "output_text", "text": spoken.text, "annotations": [], "logprobs": []}
         role = {"status": "completed", "role": "assistant"}
         yield {"id": f"msg_fake{number:06d}", "type": "message", **role, "content": [part]}, spoken.content
     for place, call in enumerate(spoken.calls):
-        called = {"call_id": call_id(persona.shape, asked, call, place), "name": call.name, "arguments": call.text}
+        written = arguments(persona.shape, call)
+        called = {"call_id": call_id(persona.shape, asked, call, place), "name": call.name, "arguments": written}
         item = {"id": f"fc_fake{number:06d}_{place}", "type": "function_call", "status": "completed", **called}
-        yield item, pieces(call.text) if persona.shape.fragments else (call.text,)
+        yield item, pieces(written) if persona.shape.fragments else (written,)
 
 
 def _frames(persona: Persona, asked: Asked, turn: Turn, spoken: Said) -> Frames:

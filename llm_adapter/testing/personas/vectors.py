@@ -7,6 +7,7 @@ import hashlib
 import math
 import struct
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from llm_adapter.testing.personas.persona import Persona
@@ -42,6 +43,17 @@ def embed(persona: Persona, asked: Asked, turn: Turn) -> Answer:
     return complete(turn, content, GIN_JSON)
 
 
+def embed_one(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+    """Ollama's old way, POST /api/embeddings: the vector of one prompt, and nothing besides."""
+    [vector] = vectors(persona, replace(asked, body={**asked.fields, "input": asked.fields.get("prompt")}), turn)
+    return complete(turn, {"embedding": list(vector)}, GIN_JSON)
+
+
+def nothing_old(persona: Persona, asked: Asked) -> Answer | None:
+    """Its reply without a prompt."""
+    return None if asked.fields.get("prompt") else whole({"embedding": []}, kind=GIN_JSON)
+
+
 def nothing(persona: Persona, asked: Asked) -> Answer | None:
     """Ollama's reply to an input without a text: no vectors, and the model is loaded."""
     empty = asked.fields.get("input") in ("", [], None)
@@ -65,7 +77,7 @@ def vectors(persona: Persona, asked: Asked, turn: Turn) -> Iterator[Sequence[flo
         else:
             own = model.dimensions if model else 8
             # A model that is longer than its own vectors is OpenAI's alone; elsewhere it is ignored.
-            count = wanted if isinstance(wanted, int) and (wanted < own or persona.dialect == "openai") else own
+            count = wanted if isinstance(wanted, int) and (0 < wanted < own or persona.dialect == "openai") else own
             yield made(str(one), count)
 
 
@@ -76,7 +88,7 @@ def made(text: str, dimensions: int) -> tuple[float, ...]:
 
 
 def _shortened(vector: Sequence[float], wanted: Any) -> Sequence[float]:
-    return _unit(vector[:wanted]) if isinstance(wanted, int) and wanted < len(vector) else vector
+    return _unit(vector[:wanted]) if isinstance(wanted, int) and 0 < wanted < len(vector) else vector
 
 
 def _unit(vector: Sequence[float]) -> tuple[float, ...]:

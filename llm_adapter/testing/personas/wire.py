@@ -18,11 +18,15 @@ GIN_JSON = "application/json; charset=utf-8"  # what gin's c.JSON writes, and Ol
 LINES = "application/x-ndjson"
 EVENTS = "text/event-stream"
 TEXT = "text/plain"
+_MANAGED = ("/api/show", "/api/pull", "/api/push", "/api/create", "/api/delete")
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request. `path` is what follows the host, with /v1 or /api; `body` is the decoded JSON, None without any."""
+    """One request. `path` is what follows the host, with /v1 or /api; `body` is the decoded JSON, None without any.
+
+    text: what came in place of JSON, empty where nothing came at all; None, where the body is JSON.
+    """
 
     method: str
     path: str
@@ -31,6 +35,7 @@ class Asked:
     authorized: bool = True  # a key came with it
     number: int = 1  # of the request: what ids are made of
     time: float = 1_700_000_000.0  # seconds since 1970, UTC
+    text: str | None = None
 
     @property
     def native(self) -> bool:
@@ -59,13 +64,14 @@ class Asked:
 
     @property
     def streamed(self) -> bool:
-        """Whether a stream is wanted: Ollama's default is yes, OpenAI's no."""
-        return bool(self.fields.get("stream", self.native))
+        """Whether a stream is wanted: Ollama's default is yes, OpenAI's no. null is no answer."""
+        wanted = self.fields.get("stream")
+        return self.native if wanted is None else bool(wanted)
 
     @property
     def model(self) -> str:
         """The model's name; Ollama takes `name` for `model` where models are managed."""
-        name = self.fields.get("model") or self.fields.get("name")
+        name = self.fields.get("model") or (self.fields.get("name") if self.path in _MANAGED else None)
         return name if isinstance(name, str) else ""
 
 
@@ -102,8 +108,8 @@ def whole(content: Any, status: int = 200, kind: str = JSON, headers: Iterable[t
     return Answer(status, (("content-type", kind), *headers), (Piece(encoded(content)),))
 
 
-def plain(content: str, status: int) -> Answer:
-    return Answer(status, (("content-type", TEXT),), (Piece(content.encode()),))
+def plain(content: str, status: int, kind: str = TEXT) -> Answer:
+    return Answer(status, (("content-type", kind),), (Piece(content.encode()),))
 
 
 def empty(status: int = 200) -> Answer:
