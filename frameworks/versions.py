@@ -12,7 +12,8 @@ from __future__ import annotations
 from environment import Row, main
 
 PINS = {
-    "floors": "openai==2.45.0 ollama==0.6.0 pydantic==2.9.* pydantic-settings==2.6.* xllamacpp==2026.5.9294",
+    "floors": "openai==2.45.0 ollama==0.6.0 pydantic==2.9.* pydantic-settings==2.6.* xllamacpp==2026.5.9294 "
+    "pytest==8.0.*",
     "2.45": "openai==2.45.*",
     "2.54": "openai==2.54.*",
     "3.0": "openai==3.0.*",
@@ -21,7 +22,7 @@ PINS = {
     "newest": "openai",
 }
 SHOWN = ("openai", "httpx2", "pydantic", "xllamacpp")
-PLUGIN = "pytest-xdist pytest-httpx2 requests trio hypothesis"  # what the tests stand beside
+PLUGIN = "pytest-xdist pytest-httpx2 aiohttp requests trio hypothesis"  # what the tests stand beside
 # On the newest, whether a parameter has come that has no row.
 TESTS = {"newest": ("tests/test_plugin*.py", "tests/test_rows.py", "tests/test_responses.py")}
 ROWS = {

@@ -23,13 +23,13 @@ class Count(NamedTuple):
     method: Literal["exact", "estimate"]
 
 
-def count_tokens(model: str, messages: Iterable[Any], tools: Any = None) -> Count:
-    """The tokens of a conversation, for any model. Never raises and never asks the network (P35).
+def count_tokens(model: str, messages: str | Iterable[Any], tools: Any = None) -> Count:
+    """The tokens of a conversation or of one text, for any model. Never raises and never asks the network (P35).
 
     Exact where tiktoken is installed, knows the model and has its vocabulary at hand; an estimate everywhere else.
     """
-    messages = list(messages)
-    texts = [*map(_text, messages), *([json.dumps(tools)] if tools else [])]
+    text, messages = ([messages], []) if isinstance(messages, str) else ([], list(messages))
+    texts = [*text, *map(_text, messages), *([json.dumps(tools)] if tools else [])]
     encode = _encoder(model)
     if encode is None:
         return Count(sum(estimate(text) for text in texts) + _overhead(messages), "estimate")

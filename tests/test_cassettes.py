@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -415,6 +416,24 @@ def test_a_drift_is_shown(path: Path) -> None:
     assert "pytest --llm-record all" in told[-1]
 
 
+def test_a_drift_in_a_long_prompt(path: Path) -> None:
+    """The sentence that differs is seen, and not two walls of text."""
+    prompt = "You are a helpful assistant. Answer in one word.\\n" * 40
+    written(path, {**CHAT, "messages": [{"role": "user", "content": f"{prompt}Today is Monday. Go on."}]})
+    messages: Any = [{"role": "user", "content": f"{prompt}Today is Tuesday. Go on."}]
+    with pytest.raises(CassetteError) as caught, cassette(path):
+        gone(COLOURS[0]).chat.completions.create(**{**CHAT, "messages": messages})
+    told = str(caught.value).split("\n")
+    assert [line for line in told if line[:1] in "+-"][2:] == ["-Today is Monday. ", "+Today is Tuesday. "]
+
+
+def test_one_field_to_ignore(path: Path) -> None:
+    """A name alone is a name, and not its letters."""
+    written(path, {**CHAT, "temperature": 0.2})
+    with cassette(path, ignore="temperature"):
+        gone(COLOURS[0]).chat.completions.create(**CHAT, temperature=0.5)
+
+
 def test_a_drift_that_is_caught_fails_all_the_same(path: Path) -> None:
     """Code that catches every error does not hide it, nor do the SDK's retries."""
     written(path, CHAT)
@@ -458,13 +477,13 @@ def told(path: Path, text: str, mode: Any = None) -> str:
 def test_modes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """once records what is missing, none does not, all does always; CI alone turns the first into the second."""
     monkeypatch.delenv("CI", raising=False)
-    with pytest.raises(CassetteError, match=r"there is no cassette at .* --llm-record once"):
+    with pytest.raises(CassetteError, match=r'there is no cassette at .*: its mode is "none"\n.* mode="once"'):
         told(path, "a", "none")
     assert not path.exists()
     assert [told(path, "a"), told(path, "b"), told(path, "c", "all"), told(path, "d")] == ["a", "a", "c", "c"]
     monkeypatch.setenv("CI", "true")
     path.unlink()
-    with pytest.raises(CassetteError, match="there is no cassette"):
+    with pytest.raises(CassetteError, match=r"the variable CI is set, .*\n.*: pytest --llm-record once$"):
         told(path, "e")
     with pytest.raises(ValueError, match="expected one of none, once, all"):
         Cassette(path, "new")  # type: ignore[arg-type]
@@ -523,6 +542,30 @@ def test_a_file_that_is_none(path: Path) -> None:
         Cassette(path, "none")
 
 
+FIRST = '{"method": "GET", "path": "/models"'
+EDITED = {
+    FIRST + ', "status": 200,}': "Illegal trailing comma|Expecting property name",
+    FIRST + ', "repyl": {}}': "it has no field 'repyl'; did you mean 'reply'",
+    '{"path": "/models"}': "'method' is missing",
+    FIRST + ', "status": "200"}': "'status' cannot be \"200\"",
+    FIRST + ', "meta": null}': "'meta' cannot be null",
+    "[]": "it is no JSON object",
+    "<<<<<<< HEAD": "a merge was not finished here",
+    FIRST + ', "text": "\udcff"}': "it is not UTF-8",
+}
+
+
+@pytest.mark.parametrize("line", EDITED)
+def test_a_line_that_was_edited(path: Path, line: str) -> None:
+    """People edit recordings by hand: what is wrong is said, and in which line."""
+    path.parent.mkdir()
+    path.write_bytes(f"\ufeff{FIRST}}}\r\n\n".encode() + line.encode(errors="surrogateescape"))
+    with pytest.raises(
+        CassetteError, match=rf"x\.jsonl, line 3: not a line of a cassette: .*({EDITED[line]}).*; mend it"
+    ):
+        Cassette(path, "none")
+
+
 # --- secrets ---------------------------------------------------------------------------------------------------------
 
 KEY = "sk-proj-abcdefgh12345678"
@@ -577,6 +620,25 @@ def test_pieces_of_a_secret(pieces: list[str]) -> None:
     kept = "".join(event["delta"] for event in line.events)
     assert KEY not in kept
     assert kept.count(" | ") == pieces.count(" | ")
+
+
+def test_secrets_by_their_place() -> None:
+    """In a URL, and in a field that is named for one; words of that name elsewhere stay."""
+    url = "https://me:pass-word@host.test/x?api_key=abcd1234efgh&page=2&sig=0123456789ab#end"
+    pem = "-----BEGIN RSA PRIVATE KEY-----\nMIIEow\n-----END RSA PRIVATE KEY-----"
+    kept = {
+        "filter": {"key": "genre", "value": "jazz"},
+        "properties": {"password": {"type": "string"}},
+        "max_tokens": 4,
+    }
+    server = {"authorization": "tok-of-a-server", "headers": {"Authorization": "Basic bWU6cHc=", "X-Api-Key": "short"}}
+    asked = Asked("POST", "/x", {"url": url, "pem": pem, "tools": [server], **kept}, {"key": "q-secret", "page": "2"})
+    clean = Scrubber({}).asked(asked)
+    gone = {"authorization": "[scrubbed]", "headers": {"Authorization": "[scrubbed]", "X-Api-Key": "[scrubbed]"}}
+    left = "https://[scrubbed]@host.test/x?[scrubbed]&page=2&[scrubbed]#end"
+    assert clean.request == {"url": left, "pem": "[scrubbed]", "tools": [gone], **kept}
+    assert clean.query == {"key": "[scrubbed]", "page": "2"}
+    assert Scrubber({}).asked(clean) == clean
 
 
 def test_pictures_are_told_apart_by_their_digest(path: Path) -> None:
@@ -756,6 +818,47 @@ def test_the_fixture(tried: Callable[..., pytest.RunResult], monkeypatch: pytest
     played = tried(TEST.format(url=NOWHERE, options=""), "--llm-record=none")
     played.assert_outcomes(passed=3, failed=1, xfailed=1)
     assert "there is no cassette at" in played.stdout.str()  # of the test that failed
+
+
+NAMES = """
+import openai, pytest
+from llm_adapter.testing import cassette
+
+@pytest.mark.parametrize("x", ["a/b:c*?", "a/b:c*!", "a b", "a  b", "é", "plain", "x" * 300, "x" * 299 + "y"])
+def test_id(llm_cassette, x):
+    print("FILE", llm_cassette.path.name)
+
+@pytest.mark.parametrize("x", ["one", "two"])
+def test_new(llm_cassette, x):
+    openai.OpenAI(base_url="http://127.0.0.1:9/v1").models.list()
+
+def test_block(tmp_path):
+    with cassette(tmp_path / "x.jsonl"):
+        openai.OpenAI(base_url="http://127.0.0.1:9/v1", api_key="k").models.list()
+"""
+
+
+def test_names_and_modes(tried: Callable[..., pytest.RunResult], pytester: pytest.Pytester) -> None:
+    """A file for each test, on every system; one that is missing may be that of a test which was renamed."""
+    folder = pytester.path / "cassettes" / "test_names_and_modes"
+    folder.mkdir(parents=True)
+    for name in ("test_old[one]", "test_id[plain]"):
+        (folder / f"{name}.jsonl").write_text("", encoding="utf-8")
+    result = tried(NAMES, "--llm-record=none", "-rP")
+    result.assert_outcomes(passed=8, failed=3)
+    names = [line[5:] for line in result.outlines if line.startswith("FILE ")]
+    assert "test_id[plain].jsonl" in names
+    assert len(set(names)) == 8
+    assert all(re.fullmatch(r"[\w\[\].-]{1,130}", name, re.ASCII) for name in names)
+    # Both may be that of the renamed test, but not that of one which is still there. The block goes by the option, too.
+    result.stdout.fnmatch_lines(
+        [
+            "*there is no cassette at *test_new[[]one].jsonl, *, and none is recorded: --llm-record is none",
+            "E*Was the test renamed? No test that runs now has cassettes*test_old[[]one].jsonl",
+            "E*To record it, where the model can be reached: pytest --llm-record once",
+            "*there is no cassette at *x.jsonl, *, and none is recorded: --llm-record is none",
+        ]
+    )
 
 
 def test_quiet(path: Path) -> None:

@@ -27,6 +27,7 @@ def user(text: str) -> dict[str, Any]:
 def test_unknown_models_are_estimated() -> None:
     """No model name raises, and the result says what it is. P35"""
     assert count_tokens("qwen3:8b", [user("Hello there")]) == Count(7, "estimate")
+    assert count_tokens("qwen3:8b", "Hello there") == Count(3, "estimate")  # a text has no template around it
 
 
 def test_known_models_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

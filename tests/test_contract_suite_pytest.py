@@ -161,7 +161,17 @@ def test_a_server_that_is_gone(kind: Any) -> None:
         "expected a reply; came APIConnectionError: Connection error. (refused)",
         *["not tried: expected a reply; came APIConnectionError: Connection error. (refused)"] * 2,
     ]
+    assert results[0].line.endswith("What to do: start the server, or correct the client's base_url")
     assert len(asked) == 1
+
+
+def test_an_endpoint_that_is_not_there() -> None:
+    """What a gateway may do without can be left out, and the report says how."""
+    nothing = HTTPX.Client(transport=HTTPX.MockTransport(lambda request: HTTPX.Response(404, text="<html>no</html>")))
+    client = openai.OpenAI(base_url="http://gateway.test/v1", api_key="k", http_client=nothing)
+    reply, response = contract.run(client, "m", checks=checks("reply", "response"))
+    assert response.line.endswith('; or leave it out: without={"responses": "why"}')
+    assert "without" not in reply.line
 
 
 def test_no_key_in_a_line() -> None:

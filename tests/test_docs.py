@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -210,19 +211,43 @@ def test_tables() -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_links(path: Path) -> None:
-    """Every link leads to a heading of the document, or to a file."""
-    text = path.read_text("utf-8")
-    headings = {_anchor(heading) for heading in re.findall(r"^#+ (.+)$", text, re.M)}
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        if target.startswith("#"):
-            assert target[1:] in headings, target
-        elif "://" not in target:
-            assert (ROOT / target.partition("#")[0]).exists(), target
+    """Every link leads to a file, or to a heading of this document or another."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text("utf-8")):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        there = ROOT / file if file else path
+        assert there.exists(), target
+        if anchor:
+            assert anchor in _anchors(there), target
+
+
+def _anchors(path: Path) -> set[str]:
+    """Those of its headings; what a fence holds is code."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text("utf-8"), flags=re.M | re.S)
+    return {_anchor(heading) for heading in re.findall(r"^#+ (.+)$", text, re.M)}
 
 
 def _anchor(heading: str) -> str:
     """As GitHub makes it of a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_tables_are_tables(path: Path) -> None:
+    """Every row has as many cells as its head, and every table a line before it: GitHub shows them as text else."""
+    lines = ["", *re.sub(r"^```.*?^```$", "", path.read_text("utf-8"), flags=re.M | re.S).splitlines()]
+    for before, line in pairwise(lines):
+        if line.startswith("|"):
+            assert line.endswith("|"), line
+            assert not before or before.startswith(("|", "<!-- table: ")), line
+            if before.startswith("|"):
+                assert _cells(line) == _cells(before), line
+
+
+def _cells(row: str) -> int:
+    """A bar in code is a bar all the same, unless it is escaped."""
+    return len(re.findall(r"(?<!\\)\|", row)) - 1
 
 
 def test_changelog_names_the_version() -> None:

@@ -24,6 +24,7 @@ PROVIDERS = {
     "openai": Settings(provider="openai", api_key="k"),
     "ollama": Settings(provider="ollama"),
     "ollama elsewhere": Settings(provider="ollama", host="http://gpu.internal:11434"),
+    "a gateway below no /v1": Settings(provider="openai", base_url="https://llm.internal/gateway", api_key="k"),
     "a gateway": Settings(provider="openai", base_url="https://llm.internal/gateway/v1"),
     "embedded": Settings(provider="embedded"),
 }
@@ -258,3 +259,19 @@ def test_what_is_not_a_models(tried: Callable[..., pytest.RunResult]) -> None:
     result = tried(source)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["no network: GET https://example.com/weather"])
+
+
+def test_a_call_that_it_does_not_answer(tried: Callable[..., pytest.RunResult]) -> None:
+    """Who has llm_mock is not advised to use it."""
+    source = "import openai\ndef test_it(llm_mock):\n    openai.OpenAI(api_key='k').moderations.create(input='x')"
+    result = tried(source)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["no network: POST https://api.openai.com/v1/moderations", "- llm_mock has no answer*"])
+    result.stdout.no_fnmatch_line("*Use llm_mock*")
+
+
+def test_asked_for_in_the_middle_of_a_test(tried: Callable[..., pytest.RunResult]) -> None:
+    """The network is closed from then on, as with no_network."""
+    body = "request.getfixturevalue('llm_mock')\n    socket.gethostbyname('example.com')"
+    result = tried(f"import socket\ndef test_it(request):\n    {body}")
+    result.stdout.fnmatch_lines(["no network: example.com"])

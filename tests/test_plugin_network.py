@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import socket
 import subprocess
 import sys
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import openai
@@ -32,6 +36,12 @@ LIBRARIES = {
     "openai": "import openai\nopenai.OpenAI(api_key='SECRET', base_url=BASE).chat.completions.create(**HI)",
     "openai, async": "import openai\n"
     "asyncio.run(openai.AsyncOpenAI(api_key='SECRET', base_url=BASE).chat.completions.create(**HI))",
+    "aiohttp": "import aiohttp\nasync def main():\n    async with aiohttp.ClientSession() as one:\n"
+    "        async with one.post(URL, params={'key': 'SECRET'}):\n            pass\nasyncio.run(main())",
+    "a task of its own": "import asyncio, urllib.parse\nasync def look_up():\n"
+    "    await asyncio.get_running_loop().getaddrinfo(urllib.parse.urlsplit(URL).hostname, 443)\n"
+    "async def main(url, method):\n    await asyncio.shield(asyncio.create_task(look_up()))\n"
+    "asyncio.run(main(URL + '?key=SECRET', 'POST'))",
     "ours": "import llm_adapter\nllm_adapter.OpenAI(api_key='SECRET', base_url=BASE).chat.completions.create(**HI)",
 }
 HEAD = """
@@ -48,19 +58,20 @@ def module(body: str, url: str = OPENAI, arguments: str = "no_network", before: 
     return f"{HEAD.format(url=url)}\n{before}\ndef test_it({arguments}):\n{lines}\n"
 
 
-@pytest.mark.parametrize("url", [OPENAI, ADDRESS], ids=["name", "address"])
+@pytest.mark.parametrize("where", [OPENAI, ADDRESS], ids=["name", "address"])
 @pytest.mark.parametrize("library", LIBRARIES)
-def test_the_url_is_told(tried: Any, library: str, url: str) -> None:
+def test_the_url_is_told(tried: Any, library: str, where: str) -> None:
     """P7: the failure names the request, whichever library makes it, and no key that is in it."""
+    # No variable here is called `url`: this frame is below those of the test that is run.
     for name in re.findall(r"import (\w+)(?:, (\w+))?", LIBRARIES[library])[0]:
         pytest.importorskip(name or "openai")
-    result = tried(module(LIBRARIES[library], url))
+    result = tried(module(LIBRARIES[library], where))
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        [f"no network: *{url}", "  from test_the_url_is_told.py:*, in test_it", "Nothing was sent."]
+        [f"no network: *{where}", "  from test_the_url_is_told.py:*, in *", "Nothing was sent."]
     )
-    # urllib has no method until it sends; a task of trio's own knows the URL alone.
-    assert "POST" in result.stdout.str() or library in ("urllib", "httpx, trio")
+    # urllib has no method until it sends.
+    assert "POST" in result.stdout.str() or library == "urllib"
     result.stdout.no_fnmatch_line("*SECRET*in*")
 
 
@@ -117,7 +128,8 @@ def test_this_machine_can_be_reached(tried: Any, address: str) -> None:
 
 
 def test_sockets_that_lead_nowhere_else(tried: Any) -> None:
-    body = "one, other = socket.socketpair()\none.close()\nother.close()\nsocket.getfqdn('127.0.0.1')"
+    """Nor does this machine's own name, which the mail package and servers look up."""
+    body = "one, other = socket.socketpair()\none.close()\nother.close()\nsocket.getfqdn('127.0.0.1')\nsocket.getfqdn()"
     tried(module(body)).assert_outcomes(passed=1)
 
 
@@ -144,6 +156,71 @@ def test_sockets_that_lead_nowhere_else(tried: Any) -> None:
 )
 def test_here(host: str, here: bool) -> None:
     assert network.is_here(host) is here
+
+
+def test_an_address_of_this_machines(tried: Any) -> None:
+    """It is not beyond it, whatever network it is of; a broadcast is."""
+    # A connected datagram socket knows the address that it would send from, and sends nothing.
+    with socket.socket(type=socket.SOCK_DGRAM) as one:
+        try:
+            one.connect(("203.0.113.1", 53))
+        except OSError:
+            pytest.skip("no network beyond loopback")
+        own = one.getsockname()[0]
+    guard = network.Guard()
+    guard.check(own, 80)
+    assert guard.refused == []
+    for host, datagram in ((own, True), ("255.255.255.255", False), ("224.0.0.1", False)):
+        with pytest.raises(pytest.fail.Exception):
+            guard.check(host, 80, datagram=datagram)
+
+
+@pytest.mark.parametrize(
+    ("permit", "host", "let"),
+    [
+        ("api.example.com", "API.example.com.", True),
+        ("API.Example.com", "api.example.com", True),
+        ("*.example.com", "eu.api.example.com", True),
+        ("*.example.com", "example.com", False),
+        ("*.example.com", "example.com.evil.test", False),
+        ("https://api.example.com:8443/v1", "api.example.com", True),
+        ("api.example.com:8443", "api.example.com", True),
+        ("203.0.113.0/24", "203.0.113.9", True),
+        ("203.0.113.0/24", "203.0.114.9", False),
+        ("203.0.113.0/24", "example.com", False),
+        ("2001:db8::/32", "2001:DB8:0::1", True),
+        ("[2001:db8::1]:443", "2001:db8::1", True),
+        ("2001:db8::1", "2001:db8:0::1", True),
+    ],
+)
+def test_what_is_let_out(permit: str, host: str, let: bool) -> None:
+    """Every form that people write for a host: who lets one out is not told again that it is closed."""
+    guard = network.Guard(hosts=[permit])
+    with nullcontext() if let else pytest.raises(pytest.fail.Exception):
+        guard.check(host, 443)
+
+
+def test_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sockets are its own, and no audit event tells of them."""
+
+    class Loop:
+        async def create_connection(self, factory: Any, host: Any = None, port: Any = None, **options: Any) -> str:
+            return "connected"
+
+        async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> str:
+            return "found"
+
+    monkeypatch.setitem(sys.modules, "uvloop", SimpleNamespace(Loop=Loop))
+    monkeypatch.setattr(network, "_guards", [])
+    with network.Guard() as guard:
+        assert asyncio.run(Loop().create_connection(None, "127.0.0.1", 1)) == "connected"
+        assert asyncio.run(Loop().create_connection(None)) == "connected"  # a socket that is there already
+        for leaving in (Loop().create_connection(None, "203.0.113.1", 1), Loop().getaddrinfo("example.com", port=1)):
+            with pytest.raises(pytest.fail.Exception):
+                asyncio.run(leaving)
+        assert len(guard.refused) == 2
+    assert "create_connection" in Loop.__dict__
+    assert asyncio.run(Loop().getaddrinfo("example.com", 1)) == "found"
 
 
 OUT = "socket.gethostbyname('example.com')"
@@ -220,6 +297,40 @@ def test_a_mock_that_does_not_see_the_sdk(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider")  # in this process respx sees httpx2: see conftest
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["no network: POST*", "*httpx2 sent it, which respx*Use llm_mock*"])
+
+
+OWN = """
+import pytest, socket
+@pytest.fixture
+def no_network():
+    return "ours"
+def test_it(no_network):
+    assert no_network == "ours"
+    assert not __import__('llm_adapter').testing.network._guards
+def test_mocked(no_network, llm_mock):
+    assert __import__('llm_adapter').testing.network._guards[-1].mocked
+"""
+
+
+def test_a_projects_own_fixture(tried: Any) -> None:
+    """The name is a usual one: whoever has such a fixture has theirs, and llm_mock closes the network all the same."""
+    tried("import llm_adapter.testing.network\n" + OWN).assert_outcomes(passed=2)
+
+
+MARKS = {
+    "llm_network(hosts=['a'])": "@pytest.mark.llm_network does not know 'hosts': it has no options",
+    "llm_network(['a', 'b'])": "@pytest.mark.llm_network takes names, not ['a', 'b']",
+    "llm_cassette(mode='all')": "@pytest.mark.llm_cassette does not know 'mode': its options are name, ignore, *",
+    "fake_llm(persona='vllm')": "@pytest.mark.fake_llm does not know 'persona': its options are models, *",
+}
+
+
+def test_marks_that_are_wrong(tried: Any) -> None:
+    """An option that is passed over would open the network for every host, say."""
+    tests = [f"@pytest.mark.{mark}\ndef test_{place}(): pass" for place, mark in enumerate(MARKS)]
+    result = tried("\n".join(["import pytest", *tests]))
+    result.assert_outcomes(errors=len(MARKS))
+    result.stdout.fnmatch_lines([told.replace("[", "[[]") for told in MARKS.values()])
 
 
 def test_the_guard_ends_with_its_test(tried: Any) -> None:

@@ -46,6 +46,8 @@ VERDICTS: list[tuple[dict[str, Any], str, dict[str, str]]] = [
     ({"model": "gpt-5", "max_tokens": 5}, "ollama@0.32", {}),
     ({"verbosity": "low", "audio": {}}, "vllm", {"verbosity": "refused", "audio": "refused"}),
     ({"verbosity": None}, "vllm", {}),
+    ({"max_token": 5, "top_k": 4}, "vllm", {"max_token": "unknown"}),  # P3: a misspelt name, and a server's own
+    ({"max_token": 5}, "embedded", {"max_token": "unknown"}),
 ]
 
 
@@ -144,13 +146,13 @@ def test_whatever_holds_calls(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     lines = [Line("POST", "/chat/completions", request=CALL), Line("POST", "/chat/completions", request=body)]
     saved(path, [*lines, Line("GET", "/models")])
-    for held in (path, Cassette(path, "none"), lines, [CALL, body]):
+    for held in (path, Cassette(path, "none"), lines, [CALL, body], iter([CALL, body])):
         [found] = findings(held, ["ollama"])
         assert (found.parameter, found.call) == ("logit_bias", 2)
     logged = SimpleNamespace(path="/v1/chat/completions", body=body)
     assert judged(logged, "ollama") == {"logit_bias": "refused"}
     with pytest.raises(AssertionError, match=r"per-token bias \(call 1, 2\)"):
-        assert_portable([body, body], ["ollama"])
+        assert_portable([body, body], "ollama")
 
 
 @pytest.mark.parametrize(("nothing", "error"), [([], ValueError), (5, TypeError)])
@@ -166,3 +168,10 @@ def test_nothing_is_remembered() -> None:
     call = {**CALL, "keep_alive": "1h"}
     assert [judged(call, "ollama-v1"), judged(call, "ollama-v1")] == [{}, {}]
     assert set(TARGETS) >= {"openai", "ollama", "embedded"}
+
+
+def test_a_name_that_leads_elsewhere() -> None:
+    """ "ollama/qwen3" is Ollama's, whatever the profile: OpenAI would not be asked."""
+    with pytest.raises(AssertionError, match=r"'ollama/qwen3' names provider 'ollama': the call goes there"):
+        assert_portable({**CALL, "model": "ollama/qwen3"}, to=["openai"])
+    assert_portable({**CALL, "model": "ollama/qwen3"}, to=["ollama"])

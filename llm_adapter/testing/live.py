@@ -95,8 +95,11 @@ class LiveOllama:
     def _found(self) -> str:
         try:
             return self._client.with_options(timeout=_SECONDS, max_retries=0).models.version()
-        except openai.APIConnectionError:
-            self._missing(f"no Ollama answers at {self.host}: start one with `ollama serve`, or name it in OLLAMA_HOST")
+        except openai.APIConnectionError as error:
+            why = f" ({error.__cause__})" if error.__cause__ else ""
+            self._missing(
+                f"no Ollama answers at {self.host}{why}: start one with `ollama serve`, or name it in OLLAMA_HOST"
+            )
         except openai.APIStatusError as error:
             self._missing(f"{self.host} is no Ollama that can be used: it answered {error.status_code}")
 

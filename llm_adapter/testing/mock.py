@@ -28,6 +28,8 @@ from llm_adapter.testing.turns import Turn
 # OpenAI's API below whatever stands before it: a gateway's path, Azure's deployments, a base URL without /v1. A list of
 # models is only one below /v1: other services have models, too.
 _V1 = re.compile(r"(/chat/completions|/completions|/embeddings|/responses(?:/.*)?|(?<=/v1)/models(?:/.*)?)$")
+# The SDK asks for models alone at .../models, whatever the base URL.
+_MODELS = re.compile(r"(/models(?:/.*)?)$")
 _NATIVE = re.compile(r"/api/(?:chat|generate|embed|tags|show|ps|version|pull|create|copy|delete)$")
 _OLLAMA = "ollama@0.32"
 # The server that stands at an address, by what is guessed of it; elsewhere it is like the embedded one, or like vLLM.
@@ -112,7 +114,7 @@ class Mock(Scripted):
     def _reply(self, request: Any, content: bytes) -> Answer | None:
         """The answer to a request of httpx or httpx2; None for one that is not for a model."""
         url = str(request.url)
-        path = below(url)
+        path = below(url, sdk="x-stainless-lang" in request.headers)
         if path is None:
             return None
         with self._answering:
@@ -130,10 +132,13 @@ class Mock(Scripted):
         return personas.persona(server(url, path), **self._given)
 
 
-def below(url: str) -> str | None:
-    """The path of a model's API, as the fakes have it; None where the URL leads to something else."""
+def below(url: str, *, sdk: bool = False) -> str | None:
+    """The path of a model's API, as the fakes have it; None where the URL leads to something else.
+
+    sdk: whether it is the openai SDK that asks.
+    """
     path = urlsplit(url).path.rstrip("/")
-    if (found := _V1.search(path)) is not None:
+    if (found := _V1.search(path) or (_MODELS.search(path) if sdk else None)) is not None:
         return f"/v1{found[1]}"
     native = _NATIVE.search(path)
     return native[0] if native is not None and _is_ollama(url) else None

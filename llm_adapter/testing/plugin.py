@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from llm_adapter.testing import marks, recording
+
 if TYPE_CHECKING:
     from llm_adapter import AsyncOpenAI, OpenAI, Settings
     from llm_adapter.testing.cassettes import Cassette
@@ -19,21 +21,9 @@ if TYPE_CHECKING:
     from llm_adapter.testing.network import Guard
     from llm_adapter.testing.providers import Chosen
 
-MARKS = (
-    "llm_providers(*names): run the test once on each of these: profiles of llm_adapter.toml, 'embedded', or a fake "
-    "server such as 'fake:ollama@0.32'; all profiles without a name. OpenAI() goes there, too.",
-    "llm_cassette(name, ignore=(), strict=False, scrub=None): another name for the test's cassette, and how calls are "
-    "compared with it.",
-    "live_ollama: skip the test where no Ollama runs.",
-    "fake_llm(*personas, models=None, context=None, library=()): the server that the fixture fake_llm plays; with "
-    "several personas the test runs once on each.",
-    "llm_network(*hosts): let the test reach these hosts, or any host, though the network is closed.",
-)
 _GUARD: pytest.StashKey[Guard] = pytest.StashKey()
 _CHOSEN: pytest.StashKey[Chosen] = pytest.StashKey()
 _PASSED: pytest.StashKey[bool] = pytest.StashKey()
-# Fixtures that close the network for their test.
-_CLOSING = frozenset({"no_network", "llm_mock"})
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,16 +43,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--llm-no-pull", action="store_true", help="live_ollama pulls no models: it skips what needs one.")
     group.addoption(
-        "--llm-record",
-        choices=("none", "once", "all"),
+        recording.OPTION,
+        choices=recording.MODES,
         help="Cassettes: once (the default) records missing ones, all records anew, none (the default in CI) replays.",
     )
     parser.addini("llm_no_network", "Fail every test that reaches beyond this machine.", type="bool", default=False)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for mark in MARKS:
+    for mark in marks.MARKS:
         config.addinivalue_line("markers", mark)
+    if mode := config.getoption("llm_record"):
+        recording.asked.append(mode)
+        config.add_cleanup(lambda: recording.asked.remove(mode))
     if config.getoption("llm_provider"):
         from llm_adapter.testing.providers import checked
 
@@ -102,6 +95,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    marks.check(item)
     if (guard := _guard(item)) is not None:
         item.stash[_GUARD] = guard.__enter__()
     with guard.judged() if guard is not None else nullcontext():
@@ -145,13 +139,32 @@ def pytest_runtest_makereport(
 
 def _guard(item: pytest.Item) -> Guard | None:
     """The watch over a test, where there is to be one."""
-    asked = _CLOSING.intersection(getattr(item, "fixturenames", ()))
+    asked = _asks(item, "no_network") or _asks(item, "llm_mock")
     mark = item.get_closest_marker("llm_network")
     if not (asked or item.config.getini("llm_no_network")) or (mark is not None and not mark.args):
         return None
     from llm_adapter.testing.network import Guard
 
     return Guard(item.config.rootpath, mark.args if mark is not None else ())
+
+
+def _asks(item: pytest.Item, fixture: str) -> bool:
+    """Whether a test asks for a fixture of this plugin. A project may have one of its own by that name."""
+    if fixture not in getattr(item, "fixturenames", ()):
+        return False
+    found = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).get(fixture)
+    return not found or found[-1].func.__module__ == __name__
+
+
+def _watch(request: pytest.FixtureRequest) -> Guard:
+    """The watch over a test that asks for it only now; one with the mark llm_network is not watched."""
+    from llm_adapter.testing.network import Guard
+
+    stash = request.node.stash
+    guard: Guard = stash.get(_GUARD, None) or Guard(request.config.rootpath)
+    if _GUARD not in stash and request.node.get_closest_marker("llm_network") is None:
+        stash[_GUARD] = guard.__enter__()
+    return guard
 
 
 def _provider(item: pytest.Item) -> str | None:
@@ -177,14 +190,7 @@ def no_network(request: pytest.FixtureRequest) -> Guard:
 
     `llm_no_network = true` in pytest's settings does so for every test but those marked llm_network.
     """
-    from llm_adapter.testing.network import Guard
-
-    stash = request.node.stash
-    guard: Guard = stash.get(_GUARD, None) or Guard(request.config.rootpath)
-    # A test that asks for it only now is watched from now on; one with the mark llm_network is not.
-    if _GUARD not in stash and request.node.get_closest_marker("llm_network") is None:
-        stash[_GUARD] = guard.__enter__()
-    return guard
+    return _watch(request)
 
 
 @pytest.fixture
@@ -226,6 +232,7 @@ def llm_mock(request: pytest.FixtureRequest) -> Iterator[Mock]:
     """
     from llm_adapter.testing.mock import Mock
 
+    _watch(request).mocked = True
     with Mock() as mock:
         yield mock
         if request.node.stash.get(_PASSED, False):

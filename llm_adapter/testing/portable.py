@@ -10,21 +10,23 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from llm_adapter.connection import Connection, connect
 from llm_adapter.explanation import PATHS, Explanation, explanation
 from llm_adapter.provider import Json, Rejected, SettingsError
 from llm_adapter.responses.params import RESPONSES
+from llm_adapter.routing import destination
 from llm_adapter.settings import Settings, near
 from llm_adapter.sources import profiles
 from llm_adapter.strictness import argument, refusals
 from llm_adapter.testing.cassettes import Cassette
 from llm_adapter.testing.cassettes.tape import Line, loaded
 
-Loss: TypeAlias = Literal["refused", "left out", "ignored", "emulated"]
+# "unknown": passed on to a server that is not known to read it; a misspelt name, mostly.
+Loss: TypeAlias = Literal["refused", "left out", "unknown", "ignored", "emulated"]
 _HARMLESS: tuple[Loss, ...] = ("emulated", "ignored")
-_LOSSES = frozenset({"refused", "left out", "ignored", "emulated"})
+_LOSSES = frozenset(get_args(Loss))
 _OPENAI = "https://api.openai.com/v1"
 # Nobody is asked there, and nothing that is remembered of a real server is touched.
 _SERVER = "http://server.invalid/v1"
@@ -58,7 +60,7 @@ class Finding:
 
 def assert_portable(
     request: Any,
-    to: Iterable[str] = tuple(TARGETS),
+    to: Iterable[str] | str = tuple(TARGETS),
     *,
     allow: Sequence[Loss] = _HARMLESS,
     path: str | None = None,
@@ -74,13 +76,13 @@ def assert_portable(
         raise AssertionError(f"the call cannot be moved as it is:\n\n{table(bad)}")
 
 
-def findings(request: Any, to: Iterable[str] = tuple(TARGETS), *, path: str | None = None) -> list[Finding]:
-    """All that would be refused, left out, ignored or emulated of a call on each of these providers."""
+def findings(request: Any, to: Iterable[str] | str = tuple(TARGETS), *, path: str | None = None) -> list[Finding]:
+    """All that would be refused, left out, not known, ignored or emulated of a call on each of these providers."""
     calls = list(_calls(request, path))
     if not calls:
         raise ValueError("there is no call of a model in this request: nothing to judge")
     found = []
-    for name in to:
+    for name in (to,) if isinstance(to, str) else to:
         connection = target(name)
         for number, (where, body) in enumerate(calls, 1):
             found += [replace(one, provider=name, call=number) for one in _of_call(connection, where, body)]
@@ -119,6 +121,10 @@ def table(found: Sequence[Finding]) -> str:
 def _of_call(connection: Connection, path: str, body: Json) -> Iterator[Finding]:
     """The findings of one call. A refused parameter is told and left out, to see what else there is."""
     left = {name: value for name, value in body.items() if name != "extra_body"} | (body.get("extra_body") or {})
+    elsewhere = destination(connection, left)[0].provider.name
+    if elsewhere != connection.provider.name:
+        yield Finding("", "model", "refused", f"{left['model']!r} names provider {elsewhere!r}: the call goes there")
+        return
     while (told := explanation(connection, path, left)).refusal is not None:
         refusal = told.refusal
         name = str(refusal.error["param"])
@@ -140,9 +146,11 @@ def _reason(refusal: Rejected) -> str:
 
 
 def _lost(told: Explanation) -> Iterator[Finding]:
+    unknown = told.call.report.notes.get("unknown", ())
     for one in told.verdicts():
-        if one.verdict in _LOSSES and told.call.body.get(one.name) is not None:
-            yield Finding("", one.name, one.verdict, one.note)
+        verdict = "unknown" if one.name in unknown else one.verdict
+        if verdict in _LOSSES and told.call.body.get(one.name) is not None:
+            yield Finding("", one.name, verdict, one.note)
 
 
 def _sent(told: Explanation) -> Json:
@@ -155,7 +163,7 @@ def _calls(request: Any, path: str | None) -> Iterator[tuple[str, Json]]:
         case Cassette() | os.PathLike():
             lines = request.lines if isinstance(request, Cassette) else loaded(Path(request))
             yield from _calls(lines, path)
-        case list() | tuple():
+        case list() | tuple() | Iterator():
             for one in request:
                 yield from _calls(one, path)
         case Line():

@@ -13,21 +13,19 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 from llm_adapter.connection import NO_KEY
 from llm_adapter.hosts import is_openai
-from llm_adapter.testing.cassettes.matching import Shelf, shown
+from llm_adapter.testing.cassettes.matching import Shelf
 from llm_adapter.testing.cassettes.scrubbing import Hook, Scrubber
-from llm_adapter.testing.cassettes.tape import Asked, CassetteError, Line, loaded, saved
+from llm_adapter.testing.cassettes.tape import Asked, CassetteError, Line, loaded, saved, shown
 from llm_adapter.testing.cassettes.tapping import Record, tapped
-
-Mode: TypeAlias = Literal["none", "once", "all"]
-MODES: tuple[Mode, ...] = get_args(Mode)
+from llm_adapter.testing.recording import MODES, Mode, chosen
 
 __all__ = ["MODES", "Cassette", "CassetteError", "CassetteWarning", "Line", "Mode", "cassette"]
 
@@ -46,21 +44,24 @@ class Cassette:
         path: str | os.PathLike[str],
         mode: Mode | None = None,
         *,
-        ignore: Sequence[str] = (),
+        ignore: Sequence[str] | str = (),
         strict: bool = False,
         scrub: Hook | None = None,
+        near: Callable[[Path], str] | None = None,
     ) -> None:
+        """near: says which other file may be the one, where this one is missing."""
         self.path = Path(path).absolute()
-        self.mode: Mode = mode if mode is not None else default_mode()
-        if self.mode not in MODES:
-            raise ValueError(f"unknown mode {mode!r} of a cassette: expected one of {', '.join(MODES)}")
+        self._chosen = chosen(mode)
+        self.mode: Mode = self._chosen.mode
         there = self.path.is_file()
         self.recording = self.mode == "all" or (self.mode == "once" and not there)
         self.lines = loaded(self.path) if there and not self.recording else []
         self._there = there
+        self._near = near
         self._strict = strict
         self._scrubber = Scrubber(os.environ, scrub)
-        self._shelf = Shelf(self.path, self.lines, ignore)
+        ways = (ignore,) if isinstance(ignore, str) else ignore
+        self._shelf = Shelf(self.path, self.lines, ways, self._chosen.to("all"))
         self._records: list[Record] = []
         self._missed: CassetteError | None = None
         self._lock = threading.Lock()
@@ -88,8 +89,9 @@ class Cassette:
         try:
             if not self._there:
                 raise CassetteError(
-                    f"there is no cassette at {shown(self.path)}, which {asked} was to be answered from: "
-                    "record it with  pytest --llm-record once"
+                    f"there is no cassette at {shown(self.path)}, which {asked} was to be answered from, and none is "
+                    f"recorded: {self._chosen.why}\n{self._near(self.path) if self._near else ''}"
+                    f"To record it, where the model can be reached: {self._chosen.to('once')}"
                 )
             return self._shelf.take(self._scrubber.asked(asked))
         except CassetteError as error:
@@ -138,16 +140,17 @@ def cassette(
     path: str | os.PathLike[str],
     mode: Mode | None = None,
     *,
-    ignore: Sequence[str] = (),
+    ignore: Sequence[str] | str = (),
     strict: bool = False,
     scrub: Hook | None = None,
 ) -> Iterator[Cassette]:
     """Record the calls of the SDK's clients made inside, or answer them from what was recorded.
 
     mode: "once" records where there is no file yet, and replays where there is one; "none" only replays; "all" always
-    records. None is "once", or "none" where the environment says CI. ignore: fields of the calls that may differ,
-    "metadata.run_id". strict: a recorded call that is not made is an error instead of a warning. scrub: your own
-    change to every text before it is written or compared. Nothing is written when the block ends with an exception.
+    records. None is what --llm-record says, else "once", or "none" where the environment says CI. ignore: fields of the
+    calls that may differ, "metadata.run_id". strict: a recorded call that is not made is an error instead of a warning.
+    scrub: your own change to every text before it is written or compared. Nothing is written when the block ends with
+    an exception.
     Raises `CassetteError`, an AssertionError, for a call that was not recorded.
     """
     deck = Cassette(path, mode, ignore=ignore, strict=strict, scrub=scrub)
@@ -167,10 +170,6 @@ def inserted(deck: Cassette) -> Iterator[None]:
             yield
     finally:
         _active.remove(deck)
-
-
-def default_mode() -> Mode:
-    return "none" if os.environ.get("CI", "").lower() not in ("", "0", "false") else "once"
 
 
 def _meta(client: Any) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from llm_adapter.provider import Json
-from llm_adapter.testing.cassettes.tape import Asked, CassetteError, Line
+from llm_adapter.testing.cassettes.tape import Asked, CassetteError, Line, shown
 
 
 def canonical(asked: Asked, ignore: Iterable[str] = ()) -> Json:
@@ -56,9 +57,14 @@ def _named(value: Any, name: str) -> list[Any]:
 class Shelf:
     """The lines of one cassette, each of which is taken once, equal ones in their order."""
 
-    def __init__(self, path: Path, lines: Sequence[Line], ignore: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, lines: Sequence[Line], ignore: Sequence[str], anew: str) -> None:
+        """anew: how the cassette is recorded once more."""
         self._path = shown(path)
         self._ignore = ignore
+        self._advice = (
+            f"To record it anew: {anew}, for this test alone. "
+            "A field that may differ: ignore=[...], of @pytest.mark.llm_cassette or of cassette()"
+        )
         self._lines = lines
         self._texts = [_text(line.asked, ignore) for line in lines]
         self._taken: set[int] = set()
@@ -86,34 +92,30 @@ class Shelf:
 
     def _often(self, asked: Asked, equal: Sequence[int]) -> str:
         times = f"{len(equal)} time{'s' if len(equal) > 1 else ''}"
-        return f"{asked} was recorded {times} in {self._path}, and is asked once more\n{_ADVICE}"
+        return f"{asked} was recorded {times} in {self._path}, and is asked once more\n{self._advice}"
 
     def _drift(self, asked: Asked, text: str) -> str:
         said = f"nothing in {self._path} answers {asked}"
         if not self._lines:
-            return f"{said}: it holds no call\n{_ADVICE}"
+            return f"{said}: it holds no call\n{self._advice}"
         place = max(range(len(self._lines)), key=lambda one: self._nearness(one, asked, text))
         used = ", which has answered a call already" if place in self._taken else ""
-        diff = difflib.unified_diff(
-            self._texts[place].split("\n"), text.split("\n"), "recorded", "asked", lineterm="", n=3
-        )
-        return "\n".join([f"{said}; the nearest is line {place + 1}{used}:", *diff, _ADVICE])
+        diff = difflib.unified_diff(_lines(self._texts[place]), _lines(text), "recorded", "asked", lineterm="", n=3)
+        return "\n".join([f"{said}; the nearest is line {place + 1}{used}:", *diff, self._advice])
 
     def _nearness(self, place: int, asked: Asked, text: str) -> tuple[bool, float, bool]:
-        matcher = difflib.SequenceMatcher(None, self._texts[place].split("\n"), text.split("\n"), autojunk=False)
+        matcher = difflib.SequenceMatcher(None, _lines(self._texts[place]), _lines(text), autojunk=False)
         return self._lines[place].path == asked.path, matcher.ratio(), place not in self._taken
 
 
-def shown(path: Path) -> str:
-    """The file as a reader of the message finds it: from where the tests were started, if it is below."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+_LONG = 120  # characters: a longer line is a prompt, in which the difference would not be seen
+_SENTENCE = re.compile(r"(?<=\\n)|(?<=[.!?;] )")
 
 
-_ADVICE = (
-    "To record it anew: pytest --llm-record all, for this test alone. "
-    "A field that may differ: @pytest.mark.llm_cassette(ignore=[...])"
-)
+def _lines(text: str) -> list[str]:
+    """The lines of a text to be compared, a prompt's sentences each in one."""
+    lines = text.split("\n")
+    return [part for line in lines for part in (_SENTENCE.split(line) if len(line) > _LONG else [line]) if part]
 
 
 def _text(asked: Asked, ignore: Sequence[str]) -> str:

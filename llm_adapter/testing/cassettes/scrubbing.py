@@ -1,8 +1,8 @@
 """What never gets into a cassette: keys, wherever they stand, and pictures. No IO but the environment's, once.
 
-Text that looks like a key, the client's own key, and the values of environment variables named *_KEY, *_TOKEN,
-*_SECRET and *_PASSWORD become `[scrubbed]`, in streams also where several events hold a piece of it each. A data URL
-becomes its digest, by which calls are still told apart.
+Text that looks like a key, secrets in URLs, fields such as "authorization" and "password", the client's own key, and
+the values of environment variables named *_KEY, *_TOKEN, *_SECRET and *_PASSWORD become `[scrubbed]`, in streams also
+where several events hold a piece of it each. A data URL becomes its digest, by which calls are still told apart.
 """
 
 from __future__ import annotations
@@ -22,11 +22,18 @@ _KEYS = re.compile(
     r"|\b[Bb]earer\s+[A-Za-z0-9._~+/=-]{8,}"
     r"|\bgh[oprsu]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}"
     r"|\bhf_[A-Za-z0-9]{20,}|\bgsk_[A-Za-z0-9]{20,}|\bxox[abprs]-[A-Za-z0-9-]{10,}"
-    r"|\bAKIA[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_-]{35}"
+    r"|\bAKIA[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_-]{35}|\bglpat-[A-Za-z0-9_-]{20,}"
+    r"|(?<=://)[^\s/@:\"']*:[^\s/@\"']+(?=@)"  # a user and a password in a URL
+    r"|(?<=[?&])(?:api[_-]?key|access_token|key|token|sig|signature|secret|password)=[^\s&#\"']{8,}"  # or in its query
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----"
     r"|\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"
 )
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)((?:;[\w=.+-]+)*?);base64,([A-Za-z0-9+/=_-]+)")
 _NAMES = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
+# Fields that hold a secret by their name, of a tool that is a server, say. `key` and `token` are words of many other
+# things, but in an address.
+_FIELD = re.compile(r"authorization|(x-)?api[_-]?key|(access|refresh|auth)_token|client_secret|secret|password", re.I)
+_QUERY = re.compile(rf"{_FIELD.pattern}|key|token|sig|signature", re.I)
 _LEAST = 8  # characters: a shorter value is a placeholder, and a word of many texts
 
 
@@ -51,23 +58,30 @@ class Scrubber:
             self._pattern = re.compile("|".join([*known, _KEYS.pattern]))
 
     def asked(self, asked: Asked) -> Asked:
-        return replace(asked, request=self._clean(asked.request), query=self._clean(asked.query))
+        return replace(asked, request=self._clean(asked.request), query=self._clean(asked.query, _QUERY))
 
     def line(self, line: Line) -> Line:
         cleaned = {
             name: self._clean(getattr(line, name))
-            for name in ("query", "request", "headers", "reply", "text", "failure", "meta")
+            for name in ("request", "headers", "reply", "text", "failure", "meta")
         }
+        cleaned["query"] = self._clean(line.query, _QUERY)
         events = line.events if line.events is None else self._clean(_joined(line.events, self._pattern))
         return replace(line, events=events, **cleaned)
 
-    def _clean(self, value: Any) -> Any:
+    def _clean(self, value: Any, secret: re.Pattern[str] = _FIELD) -> Any:
+        """secret: the names of fields whose text is one."""
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, Mapping):
-            return {self._text(str(name)): self._clean(one) for name, one in value.items()}
+            return {
+                self._text(str(name)): SCRUBBED
+                if isinstance(one, str) and one and secret.fullmatch(str(name))
+                else self._clean(one, secret)
+                for name, one in value.items()
+            }
         if isinstance(value, (list, tuple)):
-            return [self._clean(one) for one in value]
+            return [self._clean(one, secret) for one in value]
         return value
 
     def _text(self, text: str) -> str:

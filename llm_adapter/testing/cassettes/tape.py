@@ -13,14 +13,26 @@ import os
 import re
 import tempfile
 from base64 import b64decode, b64encode
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from llm_adapter.provider import Json
+from llm_adapter.settings import near
 
 DONE = "[DONE]"
+# The fields of a line, and what JSON may stand in them; in those of _NONE also null.
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(("method", "path", "text", "base64"), str),
+    **dict.fromkeys(("query", "headers", "failure", "meta"), dict),
+    **dict.fromkeys(("request", "reply"), object),
+    "status": int,
+    "events": list,
+    "abandoned": bool,
+}
+_NONE = ("text", "base64", "failure", "request", "reply", "status", "events")
 
 
 class CassetteError(AssertionError):
@@ -134,18 +146,55 @@ def _parsed(text: str) -> Any:
 
 
 def loaded(path: Path) -> list[Line]:
-    """The lines of a file. Raises `CassetteError` that names the line which cannot be read."""
-    known = {one.name for one in fields(Line)}
-    lines = []
+    """The lines of a file. Raises `CassetteError` that names the line which cannot be read, and why."""
     # Lines end at one byte: a reply may hold U+2028, at which splitlines would cut.
-    for number, text in enumerate(path.read_text("utf-8").split("\n"), 1):
-        if not text.strip():
-            continue
-        told = _parsed(text)
-        if not isinstance(told, dict) or not {"method", "path"} <= told.keys() <= known:
-            raise CassetteError(f"{path}, line {number}: not a line of a cassette; delete the file and record it anew")
-        lines.append(Line(**told))
-    return lines
+    texts = enumerate(path.read_bytes().removeprefix(BOM_UTF8).split(b"\n"), 1)
+    return [_line(text, f"{shown(path)}, line {number}") for number, text in texts if text.strip()]
+
+
+def _line(data: bytes, where: str) -> Line:
+    try:
+        return Line(**_fields(data.decode()))
+    except ValueError as error:
+        cure = "mend it, or delete the file and record it anew"
+        raise CassetteError(f"{where}: not a line of a cassette: {_reason(error)}; {cure}") from None
+
+
+def _fields(text: str) -> Json:
+    """What a line tells. Raises ValueError with the reason."""
+    if text.startswith(("<<<<<<<", "=======", ">>>>>>>", "|||||||")):
+        raise ValueError("a merge was not finished here")
+    told = json.loads(text)
+    if not isinstance(told, dict):
+        raise ValueError("it is no JSON object")
+    if unknown := told.keys() - _KINDS.keys():
+        raise ValueError(f"it has no field {min(unknown)!r}{near(min(unknown), _KINDS)}")
+    if missing := {"method", "path"} - told.keys():
+        raise ValueError(f"{min(missing)!r} is missing")
+    wrong = [name for name, value in told.items() if not (value is None and name in _NONE) and not _fits(name, value)]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} cannot be {json.dumps(told[wrong[0]], ensure_ascii=False)[:40]}")
+    return told
+
+
+def _fits(name: str, value: Any) -> bool:
+    return isinstance(value, _KINDS[name])
+
+
+def _reason(error: ValueError) -> str:
+    match error:
+        case json.JSONDecodeError():
+            return f"{error.msg} at column {error.colno}"
+        case UnicodeDecodeError():
+            return "it is not UTF-8"
+        case _:
+            return str(error)
+
+
+def shown(path: Path) -> str:
+    """The file as a reader of the message finds it: from where the tests were started, if it is below."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def saved(path: Path, lines: Sequence[Line]) -> None:

@@ -113,7 +113,7 @@ class Judge:
             except Exception as error:
                 line = _line(error)
                 self._gone = line if _is_gone(error) else None
-                return "failed", f"{line}. What to do: {check.cure}"
+                return "failed", f"{line}. What to do: {_cure(check, error)}"
         return "passed", ""
 
 
@@ -143,6 +143,14 @@ def _line(error: Exception) -> str:
             return f"the reply is not OpenAI's: {type(error).__name__}: {short(error)}"
         case _:
             return f"expected a reply; came {type(error).__name__}: {short(error)}"
+
+
+def _cure(check: Check, error: Exception) -> str:
+    if _is_gone(error):
+        return "start the server, or correct the client's base_url"
+    if isinstance(error, openai.NotFoundError) and error.code is None and check.needs:  # it does not have that at all
+        return f'{check.cure}; or leave it out: without={{"{check.needs[0]}": "why"}}'
+    return check.cure
 
 
 def _is_gone(error: Exception) -> bool:
