@@ -154,12 +154,19 @@ def below(*names: str) -> list[str]:
 
 
 TOOLS = below("__main__", "cli", "doctor", "explanation", "migrate", "parity", "testing", "verify")
-CLIENT = below("client", "management", "managing", "transfers", "bridge", "shadow")
+CLIENT = below("client", "management", "managing", "transfers", "bridge")
+SHADOW = below("shadow")  # it is handed the class of its client
 REQUESTS = below("routing", "transport", "connection", "proxies", "options", "extras")
 PROVIDERS = below("providers")
 # Everything else serves the providers and the settings: exchange, provider, rows, repair, errors, dialects, hosts ...
-BASE = [module for module in MODULES if module not in (*TOOLS, *CLIENT, *REQUESTS, *PROVIDERS, "llm_adapter")]
-LAYERS = {"client": [*CLIENT, "llm_adapter"], "requests": REQUESTS, "providers": PROVIDERS, "base": BASE}
+BASE = [module for module in MODULES if module not in (*TOOLS, *CLIENT, *SHADOW, *REQUESTS, *PROVIDERS, "llm_adapter")]
+LAYERS = {
+    "client": [*CLIENT, "llm_adapter"],
+    "shadow": SHADOW,
+    "requests": REQUESTS,
+    "providers": PROVIDERS,
+    "base": BASE,
+}
 
 
 @pytest.mark.parametrize("layer", LAYERS)
