@@ -20,10 +20,13 @@ from llm_adapter.structured import Wanted, broken, correction, unfenced, wanted
 from llm_adapter.tools import NO_TOOLS, Plan, forced_call, plan, recovered
 
 NO_CALL = "it has to be one call of an allowed tool"
-NO_END = "it did not come to an end"
+# What ends a reply that would not end: a small model in a grammar writes one space after another, which the grammar
+# allows and Ollama breaks off after thirty (llm/llama_server.go tokenRepeat, v0.33.0-rc2; seen on it with 0.32's line).
+STEADIER: Json = {"frequency_penalty": 1.0}
 
-# Sends the conversation with these turns at its end; the result is a completion of one choice.
-Ask: TypeAlias = Callable[[list[Json]], Steps[Json]]
+# Sends the conversation with these turns at its end, and with this sampling where the call says nothing of it; the
+# result is a completion of one choice.
+Ask: TypeAlias = Callable[[list[Json], Json], Steps[Json]]
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,17 @@ class Asked:
 def answered(asked: Asked, ask: Ask) -> Steps[Json]:
     """The completion of one choice, checked. Raises `Rejected`."""
     turns: list[Json] = []
+    sampling: Json = {}
     corrections = asked.call.settings.corrections
     for attempt in range(corrections + 1):
         try:
-            whole = yield from ask(turns)
+            whole = yield from ask(turns, sampling)
         except Interrupted:
             if not asked.judged or attempt == corrections:
                 raise
-            turns = [*turns, *correction({}, [NO_END])]
+            sampling = STEADIER
+            if asked.call.body.get("frequency_penalty") is None:
+                asked.call.report.note("changed", "frequency_penalty")  # of what was asked once more
             continue
         if not whole["choices"]:  # whatever the server means by that, it is no reply to hold against anything
             return whole

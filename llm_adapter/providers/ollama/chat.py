@@ -75,8 +75,10 @@ def request(call: Call, asked: Asked | None = None) -> Json:
 def _ask(asked: Asked, native: Json, place: int) -> Ask:
     """The native way of asking for one choice."""
 
-    def ask(turns: list[Json]) -> Steps[Json]:
-        more = {"messages": [*native["messages"], *natives_of(asked.call, turns)]} if turns else {}
+    def ask(turns: list[Json], sampling: Json) -> Steps[Json]:
+        more: Json = {"messages": [*native["messages"], *natives_of(asked.call, turns)]} if turns else {}
+        if sampling:
+            more["options"] = {**sampling, **native.get("options", {})}
         reply: NativeReply = yield NativeRequest("POST", "/api/chat", {**native, **more})
         got: Json = checked(reply).json()
         if not got.get("done"):

@@ -120,9 +120,9 @@ def seeded(body: Json, count: int) -> list[Json]:
 def _ask(asked: Asked, body: Json, place: int) -> Ask:
     """This server's way of asking for one choice."""
 
-    def ask(turns: list[Json]) -> Steps[Json]:
+    def ask(turns: list[Json], sampling: Json) -> Steps[Json]:
         more = {"messages": [*(body.get("messages") or ()), *turns]} if turns else {}
-        return _whole(asked, (yield NativeRequest("POST", None, {**body, **more})), place)
+        return _whole(asked, (yield NativeRequest("POST", None, {**sampling, **body, **more})), place)
 
     return ask
 
