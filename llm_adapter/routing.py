@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
@@ -76,7 +75,7 @@ def translated(
     if endpoint is None:
         return _carried(connection, _rewritten(connection, options, NativeRequest(options.method, None, body)))
     report = Report(connection.provider.name, asked)
-    origin_of_ids = uuid.uuid4().hex, int(time.time())
+    origin_of_ids = os.urandom(16).hex(), int(time.time())
     call = Call(options.method.upper(), path, body, connection.effective, *origin_of_ids, report, options.params)
     exchange = Exchange(call, endpoint)
     first = exchange.pending[0] if exchange.pending else NativeRequest(options.method, None, body)

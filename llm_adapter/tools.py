@@ -112,6 +112,8 @@ def plan(call: Call, where: str) -> Plan:
         offered, choice, legacy = _list(body["functions"], "functions"), _older(body.get("function_call")), True
     else:
         offered, choice, legacy = _functions(body.get("tools") or [], where), body.get("tool_choice"), False
+    if not offered and choice is None:
+        return NO_TOOLS
     parallel = body.get("parallel_tool_calls") is not False and not legacy
     return _chosen(Plan(tuple(offered), parallel=parallel, legacy=legacy), choice)
 

@@ -385,7 +385,7 @@ def test_it_starts_and_stops_quickly() -> None:
             pass
         return time.perf_counter() - begun
 
-    assert min(once() for _ in range(5)) < 0.01
+    assert min(once() for _ in range(5)) < 0.03
 
 
 def test_from_a_shell(tmp_path: Any) -> None:

@@ -52,7 +52,9 @@ def _exchange(call: Call) -> Flow:
             checked(reply)
         return events(asked)
     wholes = yield from together([answered(asked, _ask(asked, one, place)) for place, one in enumerate(natives)])
-    whole = {**combined(wholes), "ollama": wire.timings(*(one["ollama"] for one in wholes))}
+    whole = combined(wholes)
+    if len(wholes) > 1:
+        whole["ollama"] = wire.timings(*(one["ollama"] for one in wholes))
     return replayed(asked, whole) if call.stream else whole
 
 

@@ -19,6 +19,8 @@ _SOUNDS = ("wav", "mp3")
 def prepared(call: Call) -> Generator[NativeRequest | Fetch, Any, Call]:
     """The call with all that its images and sounds need. Raises `Rejected`."""
     found = list(parts(call.body.get("messages")))
+    if not found:
+        return call
     sounds = [(where, part) for where, part in found if part.get("type") == "input_audio"]
     for where, part in sounds:
         _checked(part, where)
