@@ -43,6 +43,9 @@ _NEEDS = {
 _NEEDED = {"/chat/completions": "messages", "/embeddings": "input"}
 
 
+_NO_MODEL = "you must provide a model parameter"
+
+
 def refusals(path: str, body: Json) -> list[Rejected]:
     """What OpenAI would refuse of a call, the first of which is what it would answer; empty when it is taken.
 
@@ -56,7 +59,8 @@ def argument(refusal: Rejected) -> str:
     param = refusal.error["param"]
     if isinstance(param, str):
         return re.split(r"[.\[]", param, maxsplit=1)[0]
-    return str(refusal).rpartition(": ")[2]
+    name = str(refusal).rpartition(": ")[2]
+    return "model" if name == _NO_MODEL else name
 
 
 @cache
@@ -100,7 +104,7 @@ def _unknown_of_responses(body: Json) -> Iterator[Rejected]:
 def _missing(path: str) -> Rule:
     def rule(body: Json) -> Iterator[Rejected]:
         if not body.get("model"):
-            yield Rejected("you must provide a model parameter")
+            yield Rejected(_NO_MODEL)
         needed = _NEEDED.get(path)
         if needed is not None and body.get(needed) is None:
             yield Rejected(f"Missing required parameter: '{needed}'.", param=needed, code="missing_required_parameter")

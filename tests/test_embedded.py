@@ -446,3 +446,14 @@ def test_an_image_on_this_machine_is_not_fetched(play: Play) -> None:
 
     error = live(play, script)
     assert (error.param, error.code) == ("messages", "image_fetch_failed")
+
+
+def test_connections_are_not_used_again(play: Play) -> None:
+    """Its server breaks some of them off, which only the SDK's retries would hide."""
+
+    def script(client: Any) -> Any:
+        whole = yield client.chat.completions.with_raw_response.create(**FRANCE)
+        found = yield client.embeddings.with_raw_response.create(model="e", input="x")
+        return [one.http_response.request.headers["connection"] for one in (whole, found)]
+
+    assert live(play, script, max_retries=0) == ["close", "close"]

@@ -227,3 +227,17 @@ def test_a_completion_that_only_thought(run: Any, ollama: Any) -> None:
         )
     assert (reply.choices[0].text, reply.choices[0].reasoning) == ("", "Hm")
     assert reply.adapter.changed == ["thinking used the whole of max_tokens"]
+
+
+@pytest.mark.parametrize("name", ["system", "template"])
+def test_a_raw_prompt_has_no_place_for_a_system_message(name: str, run: Any, ollama: Any) -> None:
+    """Ollama's "raw mode does not support template, system, or context" says nothing of how to give it one."""
+    ollama.answer("/api/generate", body={"model": "m", "response": "x", **DONE})
+
+    def complete(**extra: Any) -> Any:
+        return run(lambda client: client.completions.create(model="m", prompt="Hi", extra_body={name: "x", **extra}))
+
+    with pytest.raises(openai.BadRequestError, match=f'`{name}` belongs .* extra_body={{"raw": False}}') as caught:
+        complete()
+    assert (caught.value.param, ollama.count) == (name, 0)
+    assert complete(raw=False).choices[0].text == "x"

@@ -104,7 +104,7 @@ def test_a_slow_stream(command: Command, fake: fakes.Fake) -> None:
     result = compared(command, "--html", "page.html", thresholds={"between_pieces": 0.01})
     found, runs = result.json["prompts"][0]["figures"], result.json["prompts"][0]["runs"]["b"]
     # Pieces come late at times, and then the next comes sooner after them.
-    assert 0.2 <= found["b"]["first_token"]
+    assert found["b"]["first_token"] >= 0.2
     assert 0.01 < found["b"]["between_pieces"] < found["b"]["first_token"]
     assert found["first_token_ratio"] == pytest.approx(found["b"]["first_token"] / found["a"]["first_token"])
     assert [0.2 <= run["first_token"] <= run["seconds"] for run in runs] == [True] * 2

@@ -175,3 +175,8 @@ def test_a_name_that_leads_elsewhere() -> None:
     with pytest.raises(AssertionError, match=r"'ollama/qwen3' names provider 'ollama': the call goes there"):
         assert_portable({**CALL, "model": "ollama/qwen3"}, to=["openai"])
     assert_portable({**CALL, "model": "ollama/qwen3"}, to=["ollama"])
+
+
+def test_no_model() -> None:
+    """OpenAI's own error names no parameter."""
+    assert judged({"messages": HI}, "openai") == {"model": "refused"}

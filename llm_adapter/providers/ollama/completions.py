@@ -41,9 +41,23 @@ def flow(call: Call) -> Flow:
 def request(call: Call, asked: Texts, prompt: str) -> Json:
     """The native request for one text. Raises `Rejected`."""
     native = wire.generating(COMPLETIONS, call, {"prompt": prompt, "raw": True})
+    if native["raw"]:
+        _plain(native)
     if asked.candidates > asked.count:
         native["logprobs"] = True  # the candidates are ranked by them
     return native
+
+
+def _plain(native: Json) -> None:
+    """Raises `Rejected` for what a raw prompt has no place for; Ollama's error says nothing of how to give it one."""
+    for name in ("system", "template", "context"):
+        if native.get(name):
+            raise Rejected(
+                f"`{name}` belongs to the model's chat template, and a completion's prompt is sent raw, as to OpenAI: "
+                'extra_body={"raw": False} has the template, or make it a chat',
+                param=name,
+                code="unsupported_parameter",
+            )
 
 
 def _answered(call: Call, native: Json, prompt: str) -> Steps[Json]:
