@@ -355,7 +355,7 @@ def test_no_terms_no_trip() -> None:
 
 
 def test_one_line_a_call(play: Play, server: Loopback, caplog: pytest.LogCaptureFixture) -> None:
-    """Where it went and what became of it; never prompts, never keys (issue 4, 11)."""
+    """Where it went and what became of it; never prompts, never keys."""
     caplog.set_level(logging.DEBUG, "llm_adapter")
 
     def script(client: Any) -> Any:
