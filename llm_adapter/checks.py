@@ -22,11 +22,11 @@ from llm_adapter.tools import NO_TOOLS, Plan, forced_call, plan, recovered
 NO_CALL = "it has to be one call of an allowed tool"
 # What ends a reply that would not end: a small model in a grammar writes one space after another, which the grammar
 # allows and Ollama breaks off after thirty (llm/llama_server.go tokenRepeat, v0.33.0-rc2; seen on it with 0.32's line).
-STEADIER: Json = {"frequency_penalty": 1.0}
+_PENALTY: Json = {"frequency_penalty": 1.0}
 
-# Sends the conversation with these turns at its end, and with this sampling where the call says nothing of it; the
-# result is a completion of one choice.
-Ask: TypeAlias = Callable[[list[Json], Json], Steps[Json]]
+# Sends the conversation with these turns at its end, `steadied` where the reply before did not end; the result is a
+# completion of one choice.
+Ask: TypeAlias = Callable[[list[Json], bool], Steps[Json]]
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,15 @@ class Asked:
 def answered(asked: Asked, ask: Ask) -> Steps[Json]:
     """The completion of one choice, checked. Raises `Rejected`."""
     turns: list[Json] = []
-    sampling: Json = {}
+    steady = False
     corrections = asked.call.settings.corrections
     for attempt in range(corrections + 1):
         try:
-            whole = yield from ask(turns, sampling)
+            whole = yield from ask(turns, steady)
         except Interrupted:
             if not asked.judged or attempt == corrections:
                 raise
-            sampling = STEADIER
-            if asked.call.body.get("frequency_penalty") is None:
-                asked.call.report.note("changed", "frequency_penalty")  # of what was asked once more
+            steady = True
             continue
         if not whole["choices"]:  # whatever the server means by that, it is no reply to hold against anything
             return whole
@@ -86,6 +84,14 @@ def answered(asked: Asked, ask: Ask) -> Steps[Json]:
             raise unfit(asked, said, found)
         return {**whole, "choices": [older(asked.plan, choice)]}
     raise AssertionError("the last attempt returns or raises")
+
+
+def steadied(call: Call, sampling: Json) -> Json:
+    """The sampling of what is asked once more, told on the reply; a penalty of the call's or the profile's stands."""
+    if sampling.get("frequency_penalty") is not None:
+        return sampling
+    call.report.note("changed", "frequency_penalty")
+    return {**sampling, **_PENALTY}
 
 
 def examined(asked: Asked, choice: Json) -> tuple[Json, list[str]]:

@@ -135,7 +135,7 @@ def destination(connection: Connection, body: Json, *, aliased: bool = True) -> 
 def _meant(connection: Connection, model: str) -> str:
     """The name that `models` gives a call site's."""
     own = connection.provider.name
-    named = connection.own_names and model.startswith((f"{own}/", f"{own}:"))
+    named = model.startswith(_PREFIXES) and model.startswith((f"{own}/", f"{own}:")) and connection.own_names
     return connection.settings.alias(model) if named else connection.settings.model(model)
 
 

@@ -44,23 +44,27 @@ class Play:
 
     async def _async(self, script: Script, options: dict[str, Any]) -> Any:
         async with AsyncOpenAI(**options) as client:
-            played = script(client)
-            resume: Callable[[Any], Any] = played.send
-            value: Any = None
-            while True:
-                try:
-                    step = resume(value)
-                except StopIteration as stop:
-                    return stop.value
-                try:
-                    resume, value = played.send, await step if inspect.isawaitable(step) else step
-                except Exception as error:
-                    resume, value = played.throw, error
+            return await driven(script(client))
 
     def http(self, handler: Callable[[Any], Any], family: Any = HTTPX, **options: Any) -> Any:
         """An HTTP client of the caller's own, in this colour, that asks nothing but the handler."""
         kind = family.Client if self.colour == "sync" else family.AsyncClient
         return kind(transport=family.MockTransport(handler), **options)
+
+
+async def driven(played: Any) -> Any:
+    """A script's result; what it yields is awaited where it can be, and an error is thrown into it."""
+    resume: Callable[[Any], Any] = played.send
+    value: Any = None
+    while True:
+        try:
+            step = resume(value)
+        except StopIteration as stop:
+            return stop.value
+        try:
+            resume, value = played.send, await step if inspect.isawaitable(step) else step
+        except Exception as error:
+            resume, value = played.throw, error
 
 
 COLOURS = (Play("sync"), Play("async"))

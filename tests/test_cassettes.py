@@ -4,7 +4,6 @@ when they are played. P7, P32"""
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import re
 import warnings
@@ -15,7 +14,7 @@ from typing import Any
 
 import openai
 import pytest
-from colours import COLOURS, HTTPX, Body, Play, colour, entered, every, first, left
+from colours import COLOURS, HTTPX, Body, Play, colour, driven, entered, every, first, left
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -74,26 +73,13 @@ def our_gone(play: Play) -> Any:
 
 def run(play: Play, client: Any, script: Callable[[Any], Any]) -> Any:
     """A script's result, with a client of the play's colour, which is closed then."""
-    played = script(client)
-
-    async def steps() -> Any:
-        value, resume = None, played.send
-        while True:
-            try:
-                step = resume(value)
-            except StopIteration as stop:
-                return stop.value
-            try:
-                resume, value = played.send, await step if inspect.isawaitable(step) else step
-            except Exception as error:
-                resume, value = played.throw, error
 
     async def main() -> Any:
         if play.colour == "sync":
             with client:
-                return await steps()
+                return await driven(script(client))
         async with client:
-            return await steps()
+            return await driven(script(client))
 
     return asyncio.run(main())
 
@@ -476,7 +462,6 @@ def told(path: Path, text: str, mode: Any = None) -> str:
 
 def test_modes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """once records what is missing, none does not, all does always; CI alone turns the first into the second."""
-    monkeypatch.delenv("CI", raising=False)
     with pytest.raises(CassetteError, match=r'there is no cassette at .*: its mode is "none"\n.* mode="once"'):
         told(path, "a", "none")
     assert not path.exists()
@@ -804,10 +789,9 @@ def test_expected_to_fail(llm_cassette):
 """
 
 
-def test_the_fixture(tried: Callable[..., pytest.RunResult], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fixture(tried: Callable[..., pytest.RunResult]) -> None:
     """One file a test, beside it, for those that pass; then no server, no key, and no test that notices. P7"""
     address = PROVIDERS["embedded"].start(EMBEDDED, "/chat/completions")  # type: ignore[attr-defined]
-    monkeypatch.delenv("CI", raising=False)
     tried(TEST.format(url=f"{address.root}/v1", options=f'api_key="{address.api_key}"')).assert_outcomes(
         passed=3, failed=1, xfailed=1
     )

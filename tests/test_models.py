@@ -241,3 +241,11 @@ def test_a_raw_prompt_has_no_place_for_a_system_message(name: str, run: Any, oll
         complete()
     assert (caught.value.param, ollama.count) == (name, 0)
     assert complete(raw=False).choices[0].text == "x"
+
+
+def test_retrieve_where_there_is_no_list(run: Any, ollama: Any) -> None:
+    """A gateway that hides /api/tags has found the model all the same; only the digest is unknown."""
+    ollama.answer("/api/show", body=models(SERVERS[0], "POST", "/api/show").body)
+    ollama.answer("/api/tags", 404, "404 page not found", method="GET")
+    model = run(lambda client: client.models.retrieve("tiny"))
+    assert (model.id, "digest" in model.ollama) == ("tiny", False)

@@ -12,6 +12,7 @@ from commands import Command, command
 from hypothesis import given
 from hypothesis import strategies as some
 from loopback import Handler, serving
+from test_parity import SCHEMA, WEATHER
 
 from llm_adapter import OpenAI, Settings
 from llm_adapter.parity.asking import Side
@@ -22,14 +23,6 @@ from llm_adapter.testing.turns import Turn, disconnect, error, slow, text, think
 
 __all__ = ["command"]
 
-WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
-SCHEMA = {"type": "object", "properties": {"name": {"type": "string"}, "age": {"type": "integer"}}, "required": ["age"]}
 ANA = "Return JSON for a person named Ana aged 30."
 SKY = {"endpoint": "responses", "input": "Why is the sky blue?"}
 PROMPTS: dict[str, dict[str, Any]] = {

@@ -91,11 +91,15 @@ def test_a_loop_is_asked_once_more(stream: bool, run: Any, ollama: Any) -> None:
     assert (got[-1] if stream else got).adapter.changed == ["frequency_penalty"]
 
 
-def test_a_loop_with_a_penalty_of_the_callers(run: Any, ollama: Any) -> None:
-    """What the call says of it stands."""
+@pytest.mark.parametrize("place", ["call", "profile"])
+def test_a_loop_with_a_penalty_of_the_callers(place: str, run: Any, ollama: Any) -> None:
+    """What the call or the profile says of it stands, and nothing is told as changed."""
     answers = [httpx.Response(200, json=one) for one in (SPACES, said(CALLED))]
     ollama.answer("/api/chat").mock(side_effect=answers)
-    got = ask(run, tool_choice=NAMED, frequency_penalty=0.25)
+    penalty = {"frequency_penalty": 0.25}
+    profile = Settings(provider="ollama", host="http://ollama.test:11434", options=penalty)
+    given: Any = penalty if place == "call" else {"settings": profile}
+    got = ask(run, tool_choice=NAMED, **given)
     assert (ollama.sent["options"]["frequency_penalty"], got.adapter.changed) == (0.25, None)
 
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from rich.console import Console
 
 from llm_adapter.cli.doctor import line
-from llm_adapter.cli.screen import say
+from llm_adapter.cli.screen import counted, say
 from llm_adapter.migrate.findings import Finding
 from llm_adapter.migrate.rules import RULES, VERDICTS
 from llm_adapter.migrate.scanning import Scan
@@ -68,9 +68,9 @@ def _judged(one: Finding) -> list[tuple[str, str, str]]:
 def _summary(screen: Console, scan: Scan) -> None:
     calls = scan.calls
     likely = sum(not one.certain for one in calls)
-    where = f"{_counted(len({one.place.path for one in calls}), 'file')} of {scan.files}"
+    where = f"{counted(len({one.place.path for one in calls}), 'file')} of {scan.files}"
     screen.print(
-        f"{_counted(len(calls), 'call site')} in {where}{f', {likely} of them likely' if likely else ''}", style="bold"
+        f"{counted(len(calls), 'call site')} in {where}{f', {likely} of them likely' if likely else ''}", style="bold"
     )
     verdicts = ", ".join(f"{count} {name}" for name, count in scan.verdicts().items())
     if verdicts:
@@ -78,7 +78,7 @@ def _summary(screen: Console, scan: Scan) -> None:
     if scan.target.assumed:
         say(screen, f"No profile is {_unchosen()}")
     if scan.unreadable:
-        say(screen, f"{_counted(len(scan.unreadable), 'file')} not scanned", "yellow")
+        say(screen, f"{counted(len(scan.unreadable), 'file')} not scanned", "yellow")
 
 
 def _unchosen() -> str:
@@ -108,7 +108,3 @@ def _next(screen: Console, scan: Scan) -> None:
 
 def _gravity(kind: str) -> int:
     return list(_LEVELS).index(RULES[kind].level)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

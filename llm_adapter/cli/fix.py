@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from llm_adapter.cli.screen import console, harmless, say
+from llm_adapter.cli.screen import console, counted, harmless, say
 from llm_adapter.migrate.swap_files import Change, Part, Plan, planned
 from llm_adapter.migrate.swap_write import uncommitted, write
 
@@ -35,7 +35,7 @@ def fix(paths: Sequence[Path], *, yes: bool) -> int:
     if dirty := len(uncommitted(plan.changes)):
         say(
             screen,
-            f"{_counted(dirty, 'file')} of these {'has' if dirty == 1 else 'have'} uncommitted changes",
+            f"{counted(dirty, 'file')} of these {'has' if dirty == 1 else 'have'} uncommitted changes",
             "yellow",
         )
     if not _agreed(len(plan.changes), yes):
@@ -44,7 +44,7 @@ def fix(paths: Sequence[Path], *, yes: bool) -> int:
 
 
 def _agreed(count: int, yes: bool) -> bool:
-    files = _counted(count, "file")
+    files = counted(count, "file")
     if yes:
         return True
     if not sys.stdin.isatty():
@@ -59,7 +59,7 @@ def _agreed(count: int, yes: bool) -> bool:
 def _written(screen: Console, changes: Sequence[Change]) -> bool:
     """Whether all of them are."""
     done = sum(map(_changed, changes))
-    say(screen, f"changed {_counted(done, 'file')}", "bold")
+    say(screen, f"changed {counted(done, 'file')}", "bold")
     if done:
         say(screen, _NEXT)
     return done == len(changes)
@@ -102,10 +102,6 @@ def _tell(screen: Console, plan: Plan) -> None:
         where = ", ".join([*map(str, plan.kept[:3]), *["..."] * (len(plan.kept) > 3)])
         stay = "stays" if len(plan.kept) == 1 else "stay"
         text = f"{stay} the SDK's, for types and `isinstance` only: our clients pass there"
-        say(screen, f"{_counted(len(plan.kept), 'import')} {text} ({where})", "dim")
-    counts = _counted(len(plan.changes), "file"), _counted(len(plan.by_hand), "place")
+        say(screen, f"{counted(len(plan.kept), 'import')} {text} ({where})", "dim")
+    counts = counted(len(plan.changes), "file"), counted(len(plan.by_hand), "place")
     say(screen, f"\n{counts[0]} to swap, {counts[1]} by hand", "bold")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

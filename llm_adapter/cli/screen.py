@@ -53,6 +53,11 @@ def harmless(text: str) -> str:
     return text.translate(_CONTROLS)
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2 files`"""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def print_table(screen: Console, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns, the most important first: a terminal gets as many as fit it, anything else all of them."""
     cells = [titles, *([harmless(cell) for cell in row] for row in rows)]
@@ -120,4 +125,4 @@ def duration(seconds: float) -> str:
         number = int(seconds // length)
         if number or name == "second":
             break
-    return f"{number} {name}{'' if number == 1 else 's'}"
+    return counted(number, name)

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from llm_adapter.cli.options import AsJson
-from llm_adapter.cli.screen import console, print_json, print_table, say
+from llm_adapter.cli.screen import console, counted, print_json, print_table, say
 from llm_adapter.shadow.summaries import Summary, summary
 
 _SIDES = ("first", "shadow")
@@ -57,7 +57,7 @@ def _show(screen: Console, found: Summary) -> None:
 
 
 def _calls(count: int) -> str:
-    return f"{count} call{'' if count == 1 else 's'}"
+    return counted(count, "call")
 
 
 def _number(value: float) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from llm_adapter.checks import Ask, Asked, answered, combined
+from llm_adapter.checks import Ask, Asked, answered, combined, steadied
 from llm_adapter.deltas import replayed
 from llm_adapter.errors import checked
 from llm_adapter.flows import Steps, together
@@ -77,10 +77,10 @@ def request(call: Call, asked: Asked | None = None) -> Json:
 def _ask(asked: Asked, native: Json, place: int) -> Ask:
     """The native way of asking for one choice."""
 
-    def ask(turns: list[Json], sampling: Json) -> Steps[Json]:
+    def ask(turns: list[Json], steady: bool) -> Steps[Json]:
         more: Json = {"messages": [*native["messages"], *natives_of(asked.call, turns)]} if turns else {}
-        if sampling:
-            more["options"] = {**sampling, **native.get("options", {})}
+        if steady:
+            more["options"] = steadied(asked.call, native.get("options", {}))
         reply: NativeReply = yield NativeRequest("POST", "/api/chat", {**native, **more})
         got: Json = checked(reply).json()
         if not got.get("done"):

@@ -25,11 +25,12 @@ def retrieve_flow(call: Call) -> Flow:
         reply: NativeReply = yield NativeRequest("POST", "/api/show", {"model": name})
         if reply.status != 404:
             break
-    model = _model(name, checked(reply).json())
+    shown: Json = checked(reply).json()
     listed: NativeReply = yield NativeRequest("GET", "/api/tags")
-    installed = checked(listed).json().get("models") or []
+    # A gateway may have no list: the model was found all the same.
+    installed = (listed.json().get("models") or []) if listed.status == 200 else []
     same: Json = next((one for one in installed if one.get("model") in (name, f"{name}:latest")), {})
-    return {**model, "ollama": {**_more(same), **model.get("ollama", {})}}
+    return _model(name, {**same, **shown})
 
 
 def delete_flow(call: Call) -> Flow:
@@ -46,12 +47,8 @@ _MORE = ("digest", "size", "details", "capabilities", "remote_model", "remote_ho
 
 def _model(name: str, native: Json) -> Json:
     model = {"id": name, "object": "model", "created": _unix(native.get("modified_at")), "owned_by": _owner(name)}
-    more = _more(native)
+    more = {key: native[key] for key in _MORE if native.get(key)}
     return {**model, "ollama": more} if more else model
-
-
-def _more(native: Json) -> Json:
-    return {key: native[key] for key in _MORE if native.get(key)}
 
 
 def _owner(name: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from llm_adapter.checks import Ask, Asked, answered, combined, examined, older
+from llm_adapter.checks import Ask, Asked, answered, combined, examined, older, steadied
 from llm_adapter.deltas import replayed
 from llm_adapter.dialects import Dialect
 from llm_adapter.errors import checked
@@ -120,9 +120,10 @@ def seeded(body: Json, count: int) -> list[Json]:
 def _ask(asked: Asked, body: Json, place: int) -> Ask:
     """This server's way of asking for one choice."""
 
-    def ask(turns: list[Json], sampling: Json) -> Steps[Json]:
+    def ask(turns: list[Json], steady: bool) -> Steps[Json]:
+        again = steadied(asked.call, body) if steady else body
         more = {"messages": [*(body.get("messages") or ()), *turns]} if turns else {}
-        return _whole(asked, (yield NativeRequest("POST", None, {**sampling, **body, **more})), place)
+        return _whole(asked, (yield NativeRequest("POST", None, {**again, **more})), place)
 
     return ask
 
