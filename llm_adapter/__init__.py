@@ -9,9 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llm_adapter.client import AsyncOpenAI, OpenAI
-    from llm_adapter.context import Count, count_tokens, trim_messages
-    from llm_adapter.fingerprints import embedding_fingerprint
+    from llm_adapter.client.clients import AsyncOpenAI, OpenAI
     from llm_adapter.provider import (
         Address,
         Call,
@@ -22,11 +20,13 @@ if TYPE_CHECKING:
         NativeRequest,
         Provider,
         Rejected,
-        SettingsError,
         Started,
     )
-    from llm_adapter.rows import AdapterWarning
-    from llm_adapter.settings import Settings
+    from llm_adapter.settings.errors import SettingsError
+    from llm_adapter.settings.settings import Settings
+    from llm_adapter.translation.embeddings import embedding_fingerprint
+    from llm_adapter.translation.parameters import AdapterWarning
+    from llm_adapter.translation.token_count import Count, count_tokens, trim_messages
 
     Client, AsyncClient = OpenAI, AsyncOpenAI
 
@@ -57,9 +57,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "client": ("AsyncOpenAI", "OpenAI"),
-    "context": ("Count", "count_tokens", "trim_messages"),
-    "fingerprints": ("embedding_fingerprint",),
+    "client.clients": ("AsyncOpenAI", "OpenAI"),
+    "translation.token_count": ("Count", "count_tokens", "trim_messages"),
+    "translation.embeddings": ("embedding_fingerprint",),
     "provider": (
         "Address",
         "Call",
@@ -70,11 +70,11 @@ _HOMES = {
         "NativeRequest",
         "Provider",
         "Rejected",
-        "SettingsError",
         "Started",
     ),
-    "rows": ("AdapterWarning",),
-    "settings": ("Settings",),
+    "translation.parameters": ("AdapterWarning",),
+    "settings.errors": ("SettingsError",),
+    "settings.settings": ("Settings",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 _OTHER_NAMES = {"Client": "OpenAI", "AsyncClient": "AsyncOpenAI"}

@@ -7,15 +7,18 @@ measures compare.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
+import struct
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from llm_adapter.outcomes import Outcome, ToolCall, failure, outcome
 from llm_adapter.provider import Json
+from llm_adapter.translation.json_schema import faults
+from llm_adapter.translation.structured_output import ANY_OBJECT, Wanted
 
 __all__ = ["Difference", "Outcome", "ToolCall", "differences", "failure", "outcome", "ratios"]
 
@@ -130,3 +133,241 @@ def _key(call: ToolCall) -> tuple[str, str]:
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=str)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool. arguments: their JSON parsed, or the text itself where it is not JSON."""
+
+    name: str
+    arguments: Any = field(repr=False)
+    valid: bool = True  # the tool was offered, and they are JSON that fits its schema
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self.arguments)) if isinstance(self.arguments, dict) else ()
+
+    @property
+    def signature(self) -> str:
+        """`get_weather(city)`"""
+        return f"{self.name}({', '.join(self.names)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one call came to."""
+
+    seconds: float
+    error: str | None = None  # the exception's class
+    code: str | None = None
+    status: int | None = None  # of an error
+    model: str | None = None  # as the server names it
+    choices: int = 0
+    finish_reason: str | None = None  # /responses: its status, or why it is incomplete
+    tools: tuple[ToolCall, ...] = ()
+    schema_valid: bool | None = None  # None: no form was asked for, or the reply is a tool call or a refusal
+    refused: bool = False
+    characters: int = 0
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    vectors: int = 0
+    dimensions: int | None = None  # None where they differ among themselves
+    norm: float | None = None  # of the vectors, their mean
+
+    @property
+    def failed(self) -> bool:
+        return self.error is not None
+
+    @property
+    def empty(self) -> bool:
+        """Whether a reply holds nothing: no text, no call, no refusal, no vector (P6)."""
+        return not (self.failed or self.characters or self.tools or self.refused or self.vectors)
+
+    def json(self) -> Json:
+        """Everything but the arguments' values."""
+        fields = {name: getattr(self, name) for name in self.__slots__ if name != "tools"}
+        calls = [{"name": one.name, "arguments": list(one.names), "valid": one.valid} for one in self.tools]
+        return {**fields, "tools": calls, "empty": self.empty}
+
+
+def outcome(path: str, body: Json, reply: Json, seconds: float) -> Outcome:
+    """The outcome of a reply in OpenAI's JSON. Raises nothing: what a reply lacks, its outcome lacks.
+
+    path: below /v1, as in `Call.path`; body: the call's arguments; seconds: how long it took.
+    """
+    read = {"/embeddings": _embeddings, "/responses": _response}.get(path, _choices)
+    usage = _dict(reply.get("usage"))
+    given = (
+        usage.get("prompt_tokens", usage.get("input_tokens")),
+        usage.get("completion_tokens", usage.get("output_tokens")),
+    )
+    model = reply.get("model")
+    return replace(
+        read(body, reply),
+        seconds=seconds,
+        model=model if isinstance(model, str) else None,
+        prompt_tokens=_count(given[0]),
+        completion_tokens=_count(given[1]),
+    )
+
+
+def failure(error: BaseException, seconds: float) -> Outcome:
+    """The outcome of a call that raised."""
+    code, status = getattr(error, "code", None), getattr(error, "status_code", None)
+    return Outcome(
+        seconds, type(error).__name__, None if code is None else str(code), status if isinstance(status, int) else None
+    )
+
+
+def _choices(body: Json, reply: Json) -> Outcome:
+    """Of /chat/completions and /completions. Several choices are one outcome: their reasons, calls and texts."""
+    choices = [_dict(one) for one in _list(reply.get("choices"))]
+    messages = [_dict(one.get("message")) for one in choices]
+    schemas = {name: schema for tool in _list(body.get("tools")) for name, schema in _offered(tool)}
+    reasons = sorted({str(one["finish_reason"]) for one in choices if one.get("finish_reason")})
+    refused = any(message.get("refusal") for message in messages) or "content_filter" in reasons
+    tools = tuple(call for message in messages for call in _called(message, schemas))
+    texts = _texts(reply)
+    return Outcome(
+        0,
+        choices=len(choices),
+        finish_reason=", ".join(reasons) or None,
+        tools=tools,
+        schema_valid=None if refused or tools else _valid(_form(body.get("response_format")), texts),
+        refused=refused,
+        characters=sum(map(len, texts)),
+    )
+
+
+def _called(message: Json, schemas: Json) -> Iterator[ToolCall]:
+    older = message.get("function_call")
+    for given in (*_list(message.get("tool_calls")), *([{"function": older}] if isinstance(older, dict) else ())):
+        match given:
+            case {"custom": {"name": str() as name} as custom}:
+                yield ToolCall(name, custom.get("input"))
+            case {"function": {"name": str() as name} as function}:
+                yield _tool(name, function.get("arguments"), schemas)
+
+
+def _response(body: Json, reply: Json) -> Outcome:
+    """Of /responses."""
+    items = [_dict(one) for one in _list(reply.get("output"))]
+    parts = [_dict(part) for one in items if one.get("type") == "message" for part in _list(one.get("content"))]
+    schemas = {name: schema for tool in _list(body.get("tools")) for name, schema in _offered({"function": tool})}
+    tools = tuple(
+        _tool(str(one.get("name")), one.get("arguments"), schemas)
+        for one in items
+        if one.get("type") == "function_call"
+    )
+    refused = any(part.get("type") == "refusal" for part in parts)
+    said = "".join(_said(reply))
+    reason = _dict(reply.get("incomplete_details")).get("reason") or reply.get("status")
+    error = _dict(reply.get("error"))
+    return Outcome(
+        0,
+        error="failed" if reply.get("status") == "failed" else None,
+        code=str(error["code"]) if error.get("code") else None,
+        choices=1 if items else 0,
+        finish_reason=str(reason) if reason else None,
+        tools=tools,
+        schema_valid=None if refused or tools else _valid(_form(_dict(body.get("text")).get("format")), [said]),
+        refused=refused,
+        characters=len(said),
+    )
+
+
+def _embeddings(body: Json, reply: Json) -> Outcome:
+    vectors = [vector(_dict(one).get("embedding")) for one in _list(reply.get("data"))]
+    lengths = {len(one) for one in vectors}
+    norms = [length for one in vectors if one and math.isfinite(length := math.hypot(*one))]
+    return Outcome(
+        0,
+        vectors=len(vectors),
+        dimensions=lengths.pop() if len(lengths) == 1 else None,
+        norm=sum(norms) / len(norms) if norms else None,
+    )
+
+
+def vector(given: Any) -> list[float]:
+    """An embedding's numbers, which OpenAI also sends as little-endian float32 in base64; empty for anything else."""
+    if isinstance(given, str):
+        try:
+            data = base64.b64decode(given, validate=True)
+            return list(struct.unpack(f"<{len(data) // 4}f", data))
+        except (ValueError, struct.error):
+            return []
+    return [float(one) for one in _list(given) if isinstance(one, (int, float))]
+
+
+def text(path: str, reply: Json) -> str:
+    """What a reply says, all its choices below one another; empty for embeddings, and for a call of a tool."""
+    if path == "/responses":
+        return "".join(_said(reply))
+    return "\n".join(one for one in _texts(reply) if one)
+
+
+def _texts(reply: Json) -> list[str]:
+    choices = [_dict(one) for one in _list(reply.get("choices"))]
+    return [_text((_dict(one.get("message")) or {"content": one.get("text")}).get("content")) for one in choices]
+
+
+def _said(response: Json) -> Iterator[str]:
+    for item in _list(response.get("output")):
+        for part in _list(_dict(item).get("content")) if _dict(item).get("type") == "message" else ():
+            if _dict(part).get("type") == "output_text":
+                yield _text(part.get("text"))
+
+
+def _tool(name: str, arguments: Any, schemas: Json) -> ToolCall:
+    try:
+        # 2.0 is 2 in JSON, and models write either.
+        value = json.loads(arguments, parse_float=_number)
+    except (TypeError, ValueError, RecursionError):
+        return ToolCall(name, arguments, valid=False)
+    offered = name in schemas or not schemas
+    return ToolCall(name, value, valid=offered and not faults(schemas.get(name, ANY_OBJECT), value))
+
+
+def _number(digits: str) -> float | int:
+    value = float(digits)
+    return int(value) if value.is_integer() else value
+
+
+def _offered(tool: Any) -> Iterator[tuple[str, Any]]:
+    match tool:
+        case {"function": {"name": str() as name} as function}:
+            yield name, _dict(function.get("parameters")) or ANY_OBJECT
+
+
+def _form(given: Any) -> Json | None:
+    """The schema that a `response_format`, or a /responses `text.format`, asks for."""
+    match given:
+        case {"type": "json_object"}:
+            return ANY_OBJECT
+        case {"json_schema": {"schema": dict() as schema}} | {"type": "json_schema", "schema": dict() as schema}:
+            return schema
+        case _:
+            return None
+
+
+def _valid(schema: Json | None, texts: Iterable[str]) -> bool | None:
+    return None if schema is None else not any(Wanted(schema).faults(one) for one in texts)
+
+
+def _text(content: Any) -> str:
+    """A content's text: whole, or in parts."""
+    if isinstance(content, str):
+        return content
+    return "".join(one for part in _list(content) if isinstance(one := _dict(part).get("text"), str))
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _dict(value: Any) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()

@@ -18,11 +18,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import unquote
 
-from openai import OpenAIError
 from pydantic_core import from_json
 
 if TYPE_CHECKING:
-    from llm_adapter.settings import Settings
+    from llm_adapter.settings.settings import Settings
 
 Json: TypeAlias = dict[str, Any]
 
@@ -222,11 +221,3 @@ def _rejected(status: int, error: Json) -> Rejected:
     return Rejected(
         error["message"], param=error["param"], code=error["code"], status=status, kind=error["type"], **details
     )
-
-
-class SettingsError(OpenAIError, ValueError):
-    """Configuration that cannot be used: says what, where and what to do. Raised when a client is made."""
-
-    def __init__(self, message: str, fields: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
-        self.fields = fields  # the settings that it is about

@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_adapter.comparison import Difference, Outcome, ToolCall, differences, failure, outcome, ratios
-from llm_adapter.outcomes import text, vector
+from llm_adapter.comparison import Difference, Outcome, ToolCall, differences, failure, outcome, ratios, text, vector
 
 CHAT = "/chat/completions"
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

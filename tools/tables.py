@@ -9,14 +9,14 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from llm_adapter.dialect_rows import PASSED, ROWS
-from llm_adapter.dialects import DIALECTS, OLLAMA_ONLY, SAMPLERS
-from llm_adapter.migrate.rules import RULES
-from llm_adapter.parity.thresholds import LIMITS
-from llm_adapter.providers.ollama.params import CHAT, COMPLETIONS, EMBEDDINGS, NATIVE
+from llm_adapter.devtools.migrate.rules import RULES
+from llm_adapter.devtools.parity.thresholds import LIMITS
+from llm_adapter.providers.ollama.parameters import CHAT, COMPLETIONS, EMBEDDINGS, NATIVE
+from llm_adapter.providers.v1.dialects import DIALECTS, OLLAMA_ONLY, SAMPLERS
+from llm_adapter.providers.v1.parameters import PASSED, ROWS
 from llm_adapter.responses.params import RESPONSES
-from llm_adapter.rows import Row, Rows
-from llm_adapter.settings import Settings
+from llm_adapter.settings.settings import Settings
+from llm_adapter.translation.parameters import Row, Rows
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = (ROOT / "README.md", ROOT / "migration_guide.md")

@@ -17,14 +17,14 @@ from llm_adapter.cli.demo import demo
 from llm_adapter.cli.doctor import doctor
 from llm_adapter.cli.embed import embed
 from llm_adapter.cli.explain import explain
-from llm_adapter.cli.failures import explained
 from llm_adapter.cli.parity import parity
 from llm_adapter.cli.scan import scan
 from llm_adapter.cli.screen import console, say, take_all_scripts
 from llm_adapter.cli.shadow import shadow
 from llm_adapter.cli.verify import verify
-from llm_adapter.rows import AdapterWarning
+from llm_adapter.devtools.reporting.failures import explained
 from llm_adapter.shadow import paused
+from llm_adapter.translation.parameters import AdapterWarning
 
 app = typer.Typer(
     help="OpenAI call sites on OpenAI, any /v1 server, native Ollama or an embedded llama.cpp.",

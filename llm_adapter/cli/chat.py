@@ -12,7 +12,7 @@ from llm_adapter.cli.conversation import Conversation
 from llm_adapter.cli.options import AsJson, AskedModel, Profile
 from llm_adapter.cli.reply import spoken
 from llm_adapter.cli.screen import console, print_json
-from llm_adapter.client import OpenAI
+from llm_adapter.client.clients import OpenAI
 
 
 def chat(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from llm_adapter.cli.local import aliases
-from llm_adapter.client import OpenAI
-from llm_adapter.hosts import is_openai
-from llm_adapter.settings import SettingsError
+from llm_adapter.client.clients import OpenAI
+from llm_adapter.settings.hosts import is_openai
+from llm_adapter.settings.settings import SettingsError
 
 CHAT = "gpt-4o-mini"
 EMBEDDING = "text-embedding-3-small"

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from llm_adapter.cli.init import init
 from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import console, print_json, print_verbose
-from llm_adapter.connection import NO_KEY, completed, connect
 from llm_adapter.provider import Started
-from llm_adapter.settings import Settings, SettingsError
+from llm_adapter.routing.connection import NO_KEY, completed, connect
+from llm_adapter.settings.settings import Settings, SettingsError
 
 app = typer.Typer()
 app.command()(init)

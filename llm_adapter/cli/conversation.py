@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import openai
 
-from llm_adapter.cli.failures import explained
 from llm_adapter.cli.reply import Interrupted, spoken
 from llm_adapter.cli.screen import console, say
-from llm_adapter.client import OpenAI
+from llm_adapter.client.clients import OpenAI
+from llm_adapter.devtools.reporting.failures import explained
 
 _FENCE = '"""'
 

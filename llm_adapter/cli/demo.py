@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 
 from llm_adapter.cli import local
-from llm_adapter.client import OpenAI
-from llm_adapter.settings import Settings
+from llm_adapter.client.clients import OpenAI
+from llm_adapter.settings.settings import Settings
 
 _HERE = Path(__file__).parent
 # A wheel carries the example beside this file (pyproject.toml, force-include); a checkout has it in its own folder.

@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from llm_adapter import doctor as checks
 from llm_adapter.cli.options import AsJson, Profile
-from llm_adapter.cli.screen import NARROW, console, harmless, print_json
-from llm_adapter.doctor.deep import SECONDS
-from llm_adapter.doctor.facts import Finding
-from llm_adapter.doctor.gather import Names
-from llm_adapter.doctor.probes import Row, Tell, silent
+from llm_adapter.cli.screen import NARROW, console, print_json
+from llm_adapter.devtools import doctor as checks
+from llm_adapter.devtools.doctor.deep import SECONDS
+from llm_adapter.devtools.doctor.facts import Finding
+from llm_adapter.devtools.doctor.gather import Names
+from llm_adapter.devtools.doctor.probes import Row
+from llm_adapter.devtools.reporting.text import Tell, harmless, silent
 
 ChatModel = Annotated[
     str | None,

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from llm_adapter.cli.choice import embedding_model
 from llm_adapter.cli.options import AsJson, AskedModel, Profile
-from llm_adapter.cli.screen import NARROW, console, print_json, print_table, shortened
-from llm_adapter.client import OpenAI
+from llm_adapter.cli.screen import NARROW, console, print_json, print_table
+from llm_adapter.client.clients import OpenAI
+from llm_adapter.devtools.reporting.text import shortened
 
 _FIRST = 3  # values of a vector that are shown
 

@@ -10,13 +10,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from llm_adapter import routing
 from llm_adapter.cli.choice import CHAT
 from llm_adapter.cli.options import AsJson, Profile
-from llm_adapter.cli.screen import console, harmless, print_json, print_verbose, say
-from llm_adapter.explanation import PATHS, Explanation, explanation
+from llm_adapter.cli.screen import console, print_json, print_verbose, say
+from llm_adapter.devtools.explain import PATHS, Explanation, explanation
+from llm_adapter.devtools.reporting.text import harmless
 from llm_adapter.provider import Json
 from llm_adapter.responses.params import RESPONSES
+from llm_adapter.routing.destination import resolve
 
 _LONG = 200  # characters of a text that are shown: an image takes a million
 _STYLES = {"honoured": "green", "emulated": "cyan", "refused": "red", "left out": "yellow", "ignored": "dim"}
@@ -44,7 +45,7 @@ def explain(
         path, body = path or body["url"], body["body"]
     if model is not None:
         body["model"] = model
-    told = explanation(routing.resolve(profile, None, {}), _path(path, body), body)
+    told = explanation(resolve(profile, None, {}), _path(path, body), body)
     if as_json:
         print_json(told.json())
     else:

@@ -9,10 +9,10 @@ from rich.console import Console
 
 from llm_adapter.cli.doctor import line
 from llm_adapter.cli.screen import counted, say
-from llm_adapter.migrate.findings import Finding
-from llm_adapter.migrate.rules import RULES, VERDICTS
-from llm_adapter.migrate.scanning import Scan
-from llm_adapter.sources import profiles
+from llm_adapter.devtools.migrate.findings import Finding
+from llm_adapter.devtools.migrate.rules import RULES, VERDICTS
+from llm_adapter.devtools.migrate.scanning import Scan
+from llm_adapter.settings.settings import Settings
 
 _LEVELS = {"error": "bold red", "warning": "yellow", "note": ""}
 _VERDICTS = {"refused": "bold red", "left out": "yellow", "ignored": "yellow", "emulated": "cyan", "passed on": "cyan"}
@@ -82,7 +82,7 @@ def _summary(screen: Console, scan: Scan) -> None:
 
 
 def _unchosen() -> str:
-    names = ", ".join(sorted(profiles(os.environ)))
+    names = ", ".join(sorted(Settings.profiles(os.environ)))
     if names:
         return f"chosen: this is Ollama. --profile NAME chooses one of these: {names}"
     return "configured: this is Ollama. `llm-adapter config init` writes a file; --profile chooses."

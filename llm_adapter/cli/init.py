@@ -14,8 +14,8 @@ from llm_adapter.cli import local
 from llm_adapter.cli.choice import CHAT, EMBEDDING
 from llm_adapter.cli.options import AsJson
 from llm_adapter.cli.screen import console, print_json, say
-from llm_adapter.settings import SettingsError
-from llm_adapter.sources import FILE
+from llm_adapter.settings.settings import SettingsError
+from llm_adapter.settings.sources import FILE
 
 _TEMPLATE = """\
 # Where calls of the `openai` SDK go, when they are made with `from llm_adapter import OpenAI`.

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 import openai
 
-from llm_adapter.client import OpenAI
-from llm_adapter.connection import completed
-from llm_adapter.hosts import is_local
+from llm_adapter.client.clients import OpenAI
 from llm_adapter.providers.ollama import DEFAULT_ROOT
-from llm_adapter.settings import Settings
+from llm_adapter.routing.connection import completed
+from llm_adapter.settings.hosts import is_local
+from llm_adapter.settings.settings import Settings
 
 _SECONDS = 0.5  # a local server answers in a few milliseconds; nobody should wait for one that is not there
 _EMBEDDING_NAMES = ("embed", "minilm", "bge")

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from openai import OpenAIError
 
-from llm_adapter.sources import profiles
+from llm_adapter.settings.settings import Settings
 
 
 def _profiles(incomplete: str) -> list[str]:
     """For the shell's completion: the profiles of the configuration files. Asks no server, and never complains."""
     try:
-        return [name for name in profiles(os.environ) if name.startswith(incomplete)]
+        return [name for name in Settings.profiles(os.environ) if name.startswith(incomplete)]
     except OpenAIError:
         return []
 

@@ -17,11 +17,11 @@ from rich.console import Console
 from llm_adapter.cli.doctor import Timeout, watched
 from llm_adapter.cli.options import _profiles
 from llm_adapter.cli.screen import console, print_table, say
-from llm_adapter.doctor.deep import SECONDS
+from llm_adapter.devtools.doctor.deep import SECONDS
 
 if TYPE_CHECKING:  # the command line starts without what only this command needs
-    from llm_adapter.parity.report import Report
-    from llm_adapter.parity.suite import Suite
+    from llm_adapter.devtools.parity.report import Report
+    from llm_adapter.devtools.parity.suite import Suite
 
 _WRITERS = {
     "markdown": ("markdown", "markdown"),
@@ -102,7 +102,7 @@ def _possible(suite: Path, files: dict[str, Path]) -> None:
 def _suite(file: Path, runs: int | None, only: list[str]) -> Suite:
     from dataclasses import replace
 
-    from llm_adapter.parity.suite import SuiteError, load
+    from llm_adapter.devtools.parity.suite import SuiteError, load
 
     try:
         suite = load(file)
@@ -115,11 +115,11 @@ def _suite(file: Path, runs: int | None, only: list[str]) -> Suite:
 def _compared(
     suite: Suite, a: str, b: str, judge: str | None, jobs: int, warm_up: bool, *, timeout: float, max_retries: int
 ) -> Report:
-    from llm_adapter.client import OpenAI
-    from llm_adapter.parity.asking import side
-    from llm_adapter.parity.running import compare
-    from llm_adapter.parity.scores import Similar
-    from llm_adapter.parity.scores import judge as named
+    from llm_adapter.client.clients import OpenAI
+    from llm_adapter.devtools.parity.asking import side
+    from llm_adapter.devtools.parity.running import compare
+    from llm_adapter.devtools.parity.scores import Similar
+    from llm_adapter.devtools.parity.scores import judge as named
 
     try:
         scored = None if judge is None else named(judge)
@@ -139,7 +139,7 @@ def _compared(
 def _written(name: str) -> Callable[[Report, bool], str]:
     """What makes a report's text; each loads only what it needs."""
     module, function = _WRITERS[name]
-    write: Callable[[Report, bool], str] = getattr(import_module(f"llm_adapter.parity.{module}"), function)
+    write: Callable[[Report, bool], str] = getattr(import_module(f"llm_adapter.devtools.parity.{module}"), function)
     return write
 
 
@@ -155,7 +155,7 @@ def _write(file: Path, text: str) -> None:
 
 def show(screen: Console, report: Report) -> None:
     """The table, what is broken, and the verdict."""
-    from llm_adapter.parity.tables import seconds, table
+    from llm_adapter.devtools.parity.tables import seconds, table
 
     screen.print(f"a  {report.a.title}\nb  {report.b.title}\n", style="bold")
     titles, *rows = table(report)

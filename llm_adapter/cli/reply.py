@@ -7,9 +7,9 @@ from typing import Any
 
 from rich.console import Console
 
-from llm_adapter.cli.screen import harmless
 from llm_adapter.cli.wrap import Wrap
-from llm_adapter.client import OpenAI
+from llm_adapter.client.clients import OpenAI
+from llm_adapter.devtools.reporting.text import harmless
 
 
 class Interrupted(KeyboardInterrupt):

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llm_adapter import routing
 from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import console, print_json, say
-from llm_adapter.provider import SettingsError
-from llm_adapter.settings import Settings
+from llm_adapter.routing.destination import resolve
+from llm_adapter.settings.errors import SettingsError
+from llm_adapter.settings.settings import Settings
 
 if TYPE_CHECKING:  # the command line starts without what only this command needs
-    from llm_adapter.migrate.scanning import Scan
-    from llm_adapter.migrate.verdicts import Target
+    from llm_adapter.devtools.migrate.scanning import Scan
+    from llm_adapter.devtools.migrate.verdicts import Target
 
 
 class FailOn(str, Enum):
@@ -61,7 +61,7 @@ def scan(
 
 
 def _scanned(paths: list[Path], profile: str | None) -> Scan:
-    from llm_adapter.migrate.scanning import scan as scanned
+    from llm_adapter.devtools.migrate.scanning import scan as scanned
 
     found = scanned(paths, _target(profile))
     for path, reason in found.unreadable.items():
@@ -71,12 +71,12 @@ def _scanned(paths: list[Path], profile: str | None) -> Scan:
 
 def _target(profile: str | None) -> Target:
     """The profile's destination; Ollama, while there is no configuration at all."""
-    from llm_adapter.migrate.verdicts import Target
+    from llm_adapter.devtools.migrate.verdicts import Target
 
     settings = Settings.load(profile=profile)
     if not settings.configured:
-        return Target(routing.resolve(None, Settings(provider="ollama"), {}), "ollama", assumed=True)
-    connection = routing.resolve(None, settings, {})
+        return Target(resolve(None, Settings(provider="ollama"), {}), "ollama", assumed=True)
+    connection = resolve(None, settings, {})
     return Target(connection, settings.profile or connection.provider.name)
 
 
@@ -84,7 +84,7 @@ def _print(found: Scan, as_json: bool, as_sarif: bool) -> None:
     if as_json:
         print_json(found.json())
     elif as_sarif:
-        from llm_adapter.migrate.sarif import sarif
+        from llm_adapter.devtools.migrate.sarif import sarif
 
         print_json(sarif(found))
     else:

@@ -15,10 +15,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from llm_adapter.devtools.reporting.text import harmless
+
 NARROW = 60  # columns, below which what is beside one another goes below one another
 _UNITS = ("B", "kB", "MB", "GB", "TB")
-# A model's text is a stranger's: its escape sequences would move the cursor and rewrite what is on the screen.
-_CONTROLS = dict.fromkeys(code for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t")
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -46,11 +46,6 @@ def print_json(value: Any) -> None:
     # backslashreplace writes \U0001f600, which is no JSON.
     escaped = "utf" not in (sys.stdout.encoding or "utf-8").lower()
     print(json.dumps(value, indent=2, ensure_ascii=escaped, default=str))
-
-
-def harmless(text: str) -> str:
-    """The text without control characters, new lines and tabs apart."""
-    return text.translate(_CONTROLS)
 
 
 def counted(count: int, noun: str) -> str:
@@ -96,16 +91,6 @@ def print_verbose(
 def say(screen: Console, text: str, style: str | None = None) -> None:
     """A sentence: a terminal gets it with its words whole."""
     screen.print(Text(harmless(text), style or "", overflow="fold"), soft_wrap=not screen.is_terminal)
-
-
-def shortened(text: str, width: int) -> str:
-    """One line of at most so many columns."""
-    line = harmless(" ".join(text.split()))
-    if cell_len(line) <= width:
-        return line
-    while cell_len(line) > max(width - 1, 0):
-        line = line[:-1]
-    return f"{line}…"
 
 
 def size(count: float | None) -> str:

@@ -11,10 +11,10 @@ from rich.text import Text
 from llm_adapter.cli.doctor import STYLES, ChatModel, Context, EmbeddingModel, Timeout, line, show_rows, watched
 from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import console, print_json
-from llm_adapter.doctor.deep import SECONDS
-from llm_adapter.doctor.gather import Names
-from llm_adapter.doctor.probes import Tell
-from llm_adapter.verify import Verified, regressions, verified
+from llm_adapter.devtools.doctor.deep import SECONDS
+from llm_adapter.devtools.doctor.gather import Names
+from llm_adapter.devtools.doctor.verify import Verified, regressions, verified
+from llm_adapter.devtools.reporting.text import Tell
 
 
 def verify(

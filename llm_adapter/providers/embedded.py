@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from llm_adapter import responses
-from llm_adapter.provider import Address, Call, Endpoint, Flow, NativeRequest, SettingsError
+from llm_adapter.provider import Address, Call, Endpoint, Flow, NativeRequest
 from llm_adapter.providers.v1 import PATHS
+from llm_adapter.settings.errors import SettingsError
 
 if TYPE_CHECKING:
-    from llm_adapter.settings import Settings
+    from llm_adapter.settings.settings import Settings
 
 MODELS = Path(__file__).parent.parent / "models"
 CHAT_MODEL = MODELS / "tiny-chat.gguf"
@@ -88,7 +89,7 @@ def _hang_up(port: int | None) -> None:
 
 
 def _spoken(call: Call) -> Flow:
-    from llm_adapter.dialects import DIALECTS
+    from llm_adapter.providers.v1.dialects import DIALECTS
     from llm_adapter.providers.v1.flows import spoken
 
     # Its server would fetch images from anywhere, and it runs in this process: they are fetched and checked here.

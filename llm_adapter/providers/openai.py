@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from llm_adapter.provider import Endpoint
 
 if TYPE_CHECKING:
-    from llm_adapter.settings import Settings
+    from llm_adapter.settings.settings import Settings
 
 
 class OpenAI:

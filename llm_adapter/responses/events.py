@@ -13,14 +13,14 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from llm_adapter.errors import mid_stream
 from llm_adapter.provider import Events as ChatEvents
 from llm_adapter.provider import Json
-from llm_adapter.repair import INTERRUPTED
 from llm_adapter.responses import output
 from llm_adapter.responses.history import Turn
 from llm_adapter.responses.items import item_id
 from llm_adapter.responses.parts import Called, Said, Thought, Writer
+from llm_adapter.translation.errors import mid_stream
+from llm_adapter.translation.wire import INTERRUPTED
 
 
 class Events:

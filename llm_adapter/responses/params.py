@@ -12,7 +12,18 @@ from typing import Any
 
 from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.responses.tools import tool_choice, tools
-from llm_adapter.rows import Row, Rows, among, emulated, field, honoured, ignored, refused, translate, unsupported
+from llm_adapter.translation.parameters import (
+    Row,
+    Rows,
+    among,
+    emulated,
+    field,
+    honoured,
+    ignored,
+    refused,
+    translate,
+    unsupported,
+)
 
 _LABEL = "only labels the request at OpenAI; the reply is the same"
 _CACHE = "backends cache by prefix on their own"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from llm_adapter.provider import Json
-from llm_adapter.settings import Settings, SettingsError
+from llm_adapter.settings.settings import Settings, SettingsError
 
 Change: TypeAlias = Callable[["Json | None"], "Json | None"]
 RECORDS, BYTES = 1_000, 256_000_000  # kept in memory

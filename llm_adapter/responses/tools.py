@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from llm_adapter.provider import Call, Json, Rejected
-from llm_adapter.rows import unsupported
+from llm_adapter.translation.parameters import unsupported
 
 _OF_A_FUNCTION = ("name", "description", "parameters", "strict")
 

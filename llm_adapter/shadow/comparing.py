@@ -23,8 +23,7 @@ from llm_adapter.shadow.journal import trouble
 from llm_adapter.shadow.streams import BrokenStreamError, whole
 
 if TYPE_CHECKING:
-    from llm_adapter.shadow.sampling import Shadow
-    from llm_adapter.shadow.watching import Job
+    from llm_adapter.shadow.job import Destinations, Job
 
 VERSION = 1  # of the records
 PATIENCE = 120.0  # seconds for a shadow's reply, where its profile does not say
@@ -39,7 +38,7 @@ class UnreadableError(Exception):
     """A reply that is none of OpenAI's."""
 
 
-def client_of(shadow: Shadow) -> openai.OpenAI:
+def client_of(shadow: Destinations) -> openai.OpenAI:
     """A client for the second profile: an ordinary one, with keys of its own, that tries once."""
     settings = shadow.second.settings
     timeout: Json = {} if settings.load_timeout else {"timeout": PATIENCE}

@@ -6,45 +6,24 @@ Works on either HTTP library and in both colours. Raises nothing of its own, and
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
-from llm_adapter.sending import family
 from llm_adapter.shadow import worker
+from llm_adapter.shadow.job import LARGEST, Job
 from llm_adapter.shadow.journal import trouble
+from llm_adapter.transport.sending import family
 
 if TYPE_CHECKING:
-    from llm_adapter.shadow.sampling import Shadow
-
-LARGEST = 4 << 20  # bytes of a call's body, and of its reply: with worker.PENDING, what waiting calls take of memory
-
-
-@dataclass(frozen=True)
-class Job:
-    """A call and its reply, both as bytes: what the thread compares with."""
-
-    shadow: Shadow
-    path: str
-    body: bytes
-    streamed: bool
-    seconds: float  # until the caller had all of the reply
-    ended: float  # unix seconds
-    http: Any  # the HTTP library of the reply
-    error: BaseException | None = None  # instead of a reply
-    status: int = 0
-    headers: tuple[tuple[str, str], ...] = ()
-    content: bytes = b""
-    encoded: bool = False  # the content is as it came over the wire, compressed perhaps
-    whole: bool = True  # it was read to its end
+    from llm_adapter.shadow.job import Destinations
 
 
 class Sample:
     """One attempt that is copied. As a context it is the time until its response begins."""
 
     def __init__(
-        self, shadow: Shadow, client: Any, request: Any, path: str, body: bytes, *, streamed: bool, last: bool
+        self, shadow: Destinations, client: Any, request: Any, path: str, body: bytes, *, streamed: bool, last: bool
     ) -> None:
         self._shadow = shadow
         self._client = client

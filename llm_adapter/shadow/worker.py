@@ -20,8 +20,7 @@ from llm_adapter.shadow import comparing
 from llm_adapter.shadow.journal import tell, trouble
 
 if TYPE_CHECKING:
-    from llm_adapter.shadow.sampling import Shadow
-    from llm_adapter.shadow.watching import Job
+    from llm_adapter.shadow.job import Destinations, Job
 
 PENDING = 32  # calls that wait
 GRACE = 1.0  # seconds at exit, for all that wait
@@ -37,7 +36,7 @@ class Worker:
         self._line: queue.SimpleQueue[Job | threading.Event] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._clients: WeakKeyDictionary[Shadow, Any] = WeakKeyDictionary()
+        self._clients: WeakKeyDictionary[Destinations, Any] = WeakKeyDictionary()
         self.left_out = 0  # since the last record
         self.leaving = False
 
@@ -100,7 +99,7 @@ class Worker:
         left_out, self.left_out = self.left_out, 0
         tell({**record, "left_out": left_out}, job.shadow.log)
 
-    def _client(self, shadow: Shadow) -> Any:
+    def _client(self, shadow: Destinations) -> Any:
         self._clients[shadow] = client = comparing.client_of(shadow)
         return client
 

@@ -9,7 +9,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from llm_adapter.hosts import hostname
+from llm_adapter.settings.hosts import hostname
 
 # What HTTP libraries call the request, or its address, that a frame of theirs is busy with: httpx's and requests'
 # `request.url`, urllib's `req.full_url`, urllib3's and aiohttp's `url`.

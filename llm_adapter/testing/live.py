@@ -19,8 +19,8 @@ import openai
 import pytest
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
-from llm_adapter.connection import completed, connect
-from llm_adapter.doctor.facts import tagged
+from llm_adapter.devtools.doctor.facts import tagged
+from llm_adapter.routing.connection import completed, connect
 
 _SECONDS = 5.0  # for the first answer
 # A test's event loop may be gone when the client could be closed.

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from llm_adapter.dialects import guessed
-from llm_adapter.hosts import OLLAMA_PORT, hostname, is_loopback, is_ollama_cloud
 from llm_adapter.providers.ollama import capabilities, sizing, warming
+from llm_adapter.providers.v1.dialects import guessed
+from llm_adapter.settings.hosts import OLLAMA_PORT, hostname, is_loopback, is_ollama_cloud
 from llm_adapter.testing import personas, turns
 from llm_adapter.testing.inprocess import answering
 from llm_adapter.testing.personas.persona import Persona

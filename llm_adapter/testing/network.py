@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from llm_adapter.hosts import hostname, is_loopback
+from llm_adapter.settings.hosts import hostname, is_loopback
 from llm_adapter.testing.leaving import asked, frames
 
 MARK = "llm_network"

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from llm_adapter.connection import Connection, connect
-from llm_adapter.explanation import PATHS, Explanation, explanation
-from llm_adapter.provider import Json, Rejected, SettingsError
+from llm_adapter.devtools.explain import PATHS, Explanation, explanation
+from llm_adapter.devtools.openai_rules import argument, refusals
+from llm_adapter.provider import Json, Rejected
 from llm_adapter.responses.params import RESPONSES
-from llm_adapter.routing import destination
-from llm_adapter.settings import Settings, near
-from llm_adapter.sources import profiles
-from llm_adapter.strictness import argument, refusals
+from llm_adapter.routing.connection import Connection, connect
+from llm_adapter.routing.destination import destination
+from llm_adapter.settings.errors import SettingsError, near
+from llm_adapter.settings.settings import Settings
 from llm_adapter.testing.cassettes import Cassette
 from llm_adapter.testing.cassettes.tape import Line, loaded
 
@@ -91,7 +91,7 @@ def findings(request: Any, to: Iterable[str] | str = tuple(TARGETS), *, path: st
 
 def target(name: str) -> Connection:
     """The destination that a name stands for; a profile's name goes first. Raises `SettingsError`."""
-    if name in profiles(os.environ):
+    if name in Settings.profiles(os.environ):
         return connect(Settings.load(profile=name), os.environ)
     known = name.partition("@")[0]  # a fake server's persona: "ollama@0.32"
     if known not in TARGETS:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from llm_adapter.connection import connect
-from llm_adapter.doctor import keys
-from llm_adapter.doctor.way import endpoint, proxied, route
-from llm_adapter.provider import SettingsError, Started
-from llm_adapter.settings import Settings, near
-from llm_adapter.sources import FILE, PREFIX, profiles
+from llm_adapter.devtools.doctor import keys
+from llm_adapter.devtools.doctor.way import endpoint, proxied, route
+from llm_adapter.provider import Started
+from llm_adapter.routing.connection import connect
+from llm_adapter.settings.errors import SettingsError, near
+from llm_adapter.settings.settings import Settings
+from llm_adapter.settings.sources import FILE, PREFIX
 
 if TYPE_CHECKING:
     from llm_adapter.testing.fake import Fake
@@ -50,7 +51,7 @@ class Chosen:
 def named(mark: pytest.Mark) -> list[str]:
     """The names in a mark; those of all profiles, if there are none. Fails the collection for one that is unknown."""
     try:
-        defined = profiles(os.environ)
+        defined = Settings.profiles(os.environ)
         names = list(dict.fromkeys(mark.args)) or defined
         if mark.kwargs or not names:
             raise SettingsError(
@@ -66,7 +67,7 @@ def named(mark: pytest.Mark) -> list[str]:
 def checked(names: list[str]) -> None:
     """Refuse an option --llm-provider that can name no test."""
     try:
-        defined = profiles(os.environ)
+        defined = Settings.profiles(os.environ)
         for name in names:
             _known(name, defined)
     except SettingsError as error:
@@ -118,7 +119,7 @@ def _switched(name: str, fake: Fake | None, ends: ExitStack) -> Settings:
 
 def _variables(name: str, fake: Fake | None) -> dict[str, str]:
     if fake is None:
-        return {"profile": name} if name in profiles(os.environ) else {"provider": EMBEDDED}
+        return {"profile": name} if name in Settings.profiles(os.environ) else {"provider": EMBEDDED}
     given = fake.settings().model_dump(exclude_unset=True)
     return {field: value if isinstance(value, str) else value.get_secret_value() for field, value in given.items()}
 

@@ -11,7 +11,7 @@ import typer
 from llm_adapter.cli.models.naming import Name
 from llm_adapter.cli.models.progress import follow
 from llm_adapter.cli.options import AsJson, Profile
-from llm_adapter.client import OpenAI
+from llm_adapter.client.clients import OpenAI
 
 _Files = Annotated[list[Path] | None, typer.Option(help="A GGUF or safetensors file.", exists=True, dir_okay=False)]
 

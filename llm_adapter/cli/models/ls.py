@@ -7,7 +7,7 @@ from typing import Any
 
 from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import console, duration, print_json, print_table, size
-from llm_adapter.client import OpenAI
+from llm_adapter.client.clients import OpenAI
 
 
 def ls(profile: Profile = None, as_json: AsJson = False) -> None:

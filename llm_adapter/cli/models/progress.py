@@ -10,9 +10,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from llm_adapter.cli.screen import NARROW, console, shortened, size
-from llm_adapter.management_types import PullProgress
-from llm_adapter.transfers import Transfer
+from llm_adapter.cli.screen import NARROW, console, size
+from llm_adapter.devtools.reporting.text import shortened
+from llm_adapter.management.transfers import Transfer
+from llm_adapter.providers.ollama.types import PullProgress
 
 
 def follow(label: str, transfer: Transfer, *, as_json: bool, resumable: bool = False) -> None:

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import console, duration, print_json, print_table, size
-from llm_adapter.client import OpenAI
-from llm_adapter.management_types import RunningModel
+from llm_adapter.client.clients import OpenAI
+from llm_adapter.providers.ollama.types import RunningModel
 
 _YEAR = 365 * 86400  # a negative keep_alive is a date some centuries ahead
 

@@ -9,7 +9,7 @@ import typer
 from llm_adapter.cli.models.naming import Name, Names
 from llm_adapter.cli.models.progress import follow
 from llm_adapter.cli.options import AsJson, Profile
-from llm_adapter.client import OpenAI
+from llm_adapter.client.clients import OpenAI
 
 _Insecure = Annotated[bool, typer.Option("--insecure", help="Accept a registry without a valid certificate.")]
 

@@ -8,9 +8,10 @@ from rich.text import Text
 
 from llm_adapter.cli.models.naming import Name
 from llm_adapter.cli.options import AsJson, Profile
-from llm_adapter.cli.screen import console, harmless, print_json, shortened
-from llm_adapter.client import OpenAI
-from llm_adapter.management_types import ModelDetails, ModelInfo
+from llm_adapter.cli.screen import console, print_json
+from llm_adapter.client.clients import OpenAI
+from llm_adapter.devtools.reporting.text import harmless, shortened
+from llm_adapter.providers.ollama.types import ModelDetails, ModelInfo
 
 
 def show(model: Name, profile: Profile = None, as_json: AsJson = False) -> None:

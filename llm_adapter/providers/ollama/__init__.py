@@ -12,7 +12,7 @@ from llm_adapter import responses
 from llm_adapter.provider import Endpoint
 
 if TYPE_CHECKING:
-    from llm_adapter.settings import Settings
+    from llm_adapter.settings.settings import Settings
 
 DEFAULT_ROOT = "http://127.0.0.1:11434"
 

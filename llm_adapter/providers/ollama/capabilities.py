@@ -11,9 +11,9 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from llm_adapter.flows import Steps
-from llm_adapter.memory import remembered
 from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejected
+from llm_adapter.translation.parallel import Steps
+from llm_adapter.translation.process_cache import remembered
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from functools import partial
 
-from llm_adapter.checks import Ask, Asked, answered, combined, steadied
-from llm_adapter.deltas import replayed
-from llm_adapter.errors import checked
-from llm_adapter.flows import Steps, together
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama import wire
 from llm_adapter.providers.ollama.chat_events import Events, events
 from llm_adapter.providers.ollama.inputs import prepared
 from llm_adapter.providers.ollama.message import FINGERPRINT, finish_reason, logprobs, message
 from llm_adapter.providers.ollama.messages import messages, natives_of
-from llm_adapter.providers.ollama.params import CHAT
+from llm_adapter.providers.ollama.parameters import CHAT
 from llm_adapter.providers.ollama.sizing import counted, shortened, sized
-from llm_adapter.reasoning import thoughtless
-from llm_adapter.repair import Interrupted
-from llm_adapter.rows import note_emulated
+from llm_adapter.translation.chat_stream import replayed
+from llm_adapter.translation.errors import checked
+from llm_adapter.translation.parallel import Steps, together
+from llm_adapter.translation.parameters import note_emulated
+from llm_adapter.translation.reasoning import thoughtless
+from llm_adapter.translation.reply_checks import Ask, Asked, answered, combined, steadied
+from llm_adapter.translation.wire import Interrupted
 
 __all__ = ["Events", "flow", "request", "response"]
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from llm_adapter.checks import Asked, summed
-from llm_adapter.deltas import Deltas, chunk_choice, wants_usage
-from llm_adapter.flows import Several
 from llm_adapter.provider import Call, Json
 from llm_adapter.providers.ollama import wire
 from llm_adapter.providers.ollama.events import Lines
 from llm_adapter.providers.ollama.message import FINGERPRINT, finish_reason, logprobs, reasoning, tool_calls
+from llm_adapter.translation.chat_stream import Deltas, chunk_choice, wants_usage
+from llm_adapter.translation.parallel import Several
+from llm_adapter.translation.reply_checks import Asked, summed
 
 
 @dataclass

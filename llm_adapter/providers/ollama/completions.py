@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 
-from llm_adapter.checks import only_thought, summed
-from llm_adapter.deltas import wants_usage
-from llm_adapter.errors import checked
-from llm_adapter.flows import Several, Steps, together
 from llm_adapter.provider import Call, Events, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama import wire
 from llm_adapter.providers.ollama.events import Lines
 from llm_adapter.providers.ollama.message import FINGERPRINT
-from llm_adapter.providers.ollama.params import COMPLETIONS
+from llm_adapter.providers.ollama.parameters import COMPLETIONS
 from llm_adapter.providers.ollama.sizing import sized
-from llm_adapter.repair import INTERRUPTED
-from llm_adapter.texts import Texts, combined, logprobs
+from llm_adapter.translation.chat_stream import wants_usage
+from llm_adapter.translation.completions import Texts, combined, logprobs
+from llm_adapter.translation.errors import checked
+from llm_adapter.translation.parallel import Several, Steps, together
+from llm_adapter.translation.reply_checks import only_thought, summed
+from llm_adapter.translation.wire import INTERRUPTED
 
 
 def flow(call: Call) -> Flow:

@@ -11,14 +11,14 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from llm_adapter.context import estimate
-from llm_adapter.errors import checked
-from llm_adapter.flows import Steps, together
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama import wire
-from llm_adapter.providers.ollama.params import EMBEDDINGS
-from llm_adapter.tokens import decoded
-from llm_adapter.vectors import measured
+from llm_adapter.providers.ollama.parameters import EMBEDDINGS
+from llm_adapter.translation.embeddings import measured
+from llm_adapter.translation.errors import checked
+from llm_adapter.translation.parallel import Steps, together
+from llm_adapter.translation.token_count import estimate
+from llm_adapter.translation.token_ids import decoded
 
 BATCH = 512  # inputs a request: one of Ollama's embeds them one after the other, and holds the whole reply in memory
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from llm_adapter.errors import mid_stream
 from llm_adapter.provider import Call, Json
-from llm_adapter.repair import INTERRUPTED, event
+from llm_adapter.translation.errors import mid_stream
+from llm_adapter.translation.wire import INTERRUPTED, event
 
 
 class Lines:

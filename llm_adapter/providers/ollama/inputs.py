@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from llm_adapter.images import decoded, image_url, parts, resolved
 from llm_adapter.provider import Call, Fetch, Json, NativeRequest, Rejected
 from llm_adapter.providers.ollama.capabilities import required
+from llm_adapter.translation.images import decoded, image_url, parts, resolved
 
 _SOUNDS = ("wav", "mp3")
 

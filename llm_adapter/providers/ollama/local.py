@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 
-from llm_adapter.flows import Steps
 from llm_adapter.provider import Call, Endpoint, Flow, NativeRequest, Rejected
 from llm_adapter.providers.ollama.capabilities import known
+from llm_adapter.translation.parallel import Steps
 
 _CLOUD = re.compile(r"[:-]cloud$", re.IGNORECASE)
 _MODELS = ("model", "from", "source")  # the fields that name one

@@ -5,12 +5,12 @@ Source: ollama/server/routes.go GenerateRoutes, v0.24.0 and v0.33.0-rc2; recordi
 
 from __future__ import annotations
 
-from llm_adapter.errors import checked
 from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.local import named
 from llm_adapter.providers.ollama.missing import told
 from llm_adapter.providers.ollama.unavailable import unsupported_endpoint
 from llm_adapter.providers.ollama.warming import load
+from llm_adapter.translation.errors import checked
 
 BLOBS = "/api/blobs/"
 

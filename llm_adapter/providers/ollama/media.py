@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from llm_adapter.errors import checked
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.unavailable import ELSEWHERE, unsupported_endpoint
-from llm_adapter.rows import Rows, among, field, ignored, refused, translate
+from llm_adapter.translation.errors import checked
+from llm_adapter.translation.parameters import Rows, among, field, ignored, refused, translate
 
 _SILENT = "Ollama leaves it out"
 

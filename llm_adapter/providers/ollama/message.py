@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from llm_adapter.provider import Call, Json
-from llm_adapter.repair import CHOICES, tool_call_id
+from llm_adapter.translation.wire import CHOICES, tool_call_id
 
 FINGERPRINT = "fp_ollama"
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from llm_adapter.conversation import given, headed
 from llm_adapter.provider import Call, Json, Rejected
-from llm_adapter.rows import unsupported
+from llm_adapter.translation.messages import given, headed
+from llm_adapter.translation.parameters import unsupported
 
 _SYSTEM = ("system", "developer")
 

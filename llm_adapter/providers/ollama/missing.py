@@ -14,12 +14,12 @@ from difflib import get_close_matches
 from typing import Any
 from urllib.parse import quote
 
-from llm_adapter.errors import checked
-from llm_adapter.flows import Steps
-from llm_adapter.hosts import is_ollama_cloud
 from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest, Rejected, Wait
 from llm_adapter.providers.ollama.capabilities import able, forget, listed
-from llm_adapter.pulling import outcome
+from llm_adapter.providers.ollama.progress import outcome
+from llm_adapter.settings.hosts import is_ollama_cloud
+from llm_adapter.translation.errors import checked
+from llm_adapter.translation.parallel import Steps
 
 KEYS = "https://ollama.com/settings/keys"
 # The server's words to the capability that it misses. Source: ollama/server/routes.go, images.go CheckCapabilities.

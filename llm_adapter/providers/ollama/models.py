@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from llm_adapter.errors import checked
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest
 from llm_adapter.providers.ollama.capabilities import forget
+from llm_adapter.translation.errors import checked
 
 
 def list_flow(call: Call) -> Flow:

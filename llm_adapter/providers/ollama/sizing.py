@@ -11,12 +11,12 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
-from llm_adapter.context import count_tokens, trim_messages
-from llm_adapter.flows import Steps
-from llm_adapter.memory import remembered
 from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.capabilities import known
-from llm_adapter.rows import AdapterWarning
+from llm_adapter.translation.parallel import Steps
+from llm_adapter.translation.parameters import AdapterWarning
+from llm_adapter.translation.process_cache import remembered
+from llm_adapter.translation.token_count import count_tokens, trim_messages
 
 SMALLEST = 8192  # tokens: below it, the second question would load the model anew
 REPLY = 1024  # tokens kept free for a reply of which no length is asked for

@@ -13,14 +13,14 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
-from llm_adapter.errors import checked
-from llm_adapter.flows import Steps
-from llm_adapter.memory import remembered
 from llm_adapter.provider import Call, Endpoint, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.local import guarded, stays
 from llm_adapter.providers.ollama.missing import explained, present, told
-from llm_adapter.rows import AdapterWarning
-from llm_adapter.settings import Settings
+from llm_adapter.settings.settings import Settings
+from llm_adapter.translation.errors import checked
+from llm_adapter.translation.parallel import Steps
+from llm_adapter.translation.parameters import AdapterWarning
+from llm_adapter.translation.process_cache import remembered
 
 _applied: dict[tuple[str, str], Any] = remembered({})  # server and model to what it was loaded with, over /v1
 _preloaded: set[tuple[str, str]] = remembered(set())

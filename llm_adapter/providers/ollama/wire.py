@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from llm_adapter.context import estimate
 from llm_adapter.provider import Call, Json
-from llm_adapter.providers.ollama.params import look_over
-from llm_adapter.rows import Rows, translate
+from llm_adapter.providers.ollama.parameters import look_over
+from llm_adapter.translation.parameters import Rows, translate
+from llm_adapter.translation.token_count import estimate
 
 # Nanoseconds, but for the counts (ollama/api/types.go Metrics, v0.24.0).
 TIMINGS = (

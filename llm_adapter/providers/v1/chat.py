@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from llm_adapter.checks import Ask, Asked, answered, combined, examined, older, steadied
-from llm_adapter.deltas import replayed
-from llm_adapter.dialects import Dialect
-from llm_adapter.errors import checked
-from llm_adapter.flows import Steps, together
-from llm_adapter.images import resolved
 from llm_adapter.provider import Call, Fetch, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.inputs import prepared
+from llm_adapter.providers.v1.dialects import Dialect
 from llm_adapter.providers.v1.messages import adapted
+from llm_adapter.providers.v1.repair import repaired
 from llm_adapter.providers.v1.stream import streams
-from llm_adapter.reasoning import thoughtless
-from llm_adapter.repair import Interrupted, repaired
-from llm_adapter.rows import note_emulated
-from llm_adapter.structured import ANY_OBJECT
+from llm_adapter.translation.chat_stream import replayed
+from llm_adapter.translation.errors import checked
+from llm_adapter.translation.images import resolved
+from llm_adapter.translation.parallel import Steps, together
+from llm_adapter.translation.parameters import note_emulated
+from llm_adapter.translation.reasoning import thoughtless
+from llm_adapter.translation.reply_checks import Ask, Asked, answered, combined, examined, older, steadied
+from llm_adapter.translation.structured_output import ANY_OBJECT
+from llm_adapter.translation.wire import Interrupted
 
 _OF_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from llm_adapter.dialects import Dialect
-from llm_adapter.errors import checked
-from llm_adapter.flows import Several, Steps, together
 from llm_adapter.provider import Call, Events, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.v1.chat import seeded
+from llm_adapter.providers.v1.dialects import Dialect
+from llm_adapter.providers.v1.repair import repaired
 from llm_adapter.providers.v1.stream import Stream, Tally
-from llm_adapter.repair import repaired
-from llm_adapter.texts import Texts, combined, logprobs
-from llm_adapter.tokens import of_ids
+from llm_adapter.translation.completions import Texts, combined, logprobs
+from llm_adapter.translation.errors import checked
+from llm_adapter.translation.parallel import Several, Steps, together
+from llm_adapter.translation.token_ids import of_ids
 
 _OURS = ("n", "best_of", "echo", "prompt")
 

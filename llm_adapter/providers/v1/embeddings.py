@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from llm_adapter.dialects import Dialect
-from llm_adapter.errors import checked
 from llm_adapter.provider import Call, Flow, NativeReply, NativeRequest
-from llm_adapter.repair import repaired
-from llm_adapter.tokens import decoded, of_ids
-from llm_adapter.vectors import measured
+from llm_adapter.providers.v1.dialects import Dialect
+from llm_adapter.providers.v1.repair import repaired
+from llm_adapter.translation.embeddings import measured
+from llm_adapter.translation.errors import checked
+from llm_adapter.translation.token_ids import decoded, of_ids
 
 
 def flow(call: Call, dialect: Dialect) -> Flow:

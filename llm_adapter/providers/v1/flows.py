@@ -9,11 +9,11 @@ from collections.abc import Generator
 from typing import Any
 
 from llm_adapter import responses
-from llm_adapter.dialects import DIALECTS, Dialect, recognised
-from llm_adapter.errors import checked
 from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest
 from llm_adapter.providers.v1 import PATHS, chat, completions, embeddings, models
-from llm_adapter.repair import Repair, repaired
+from llm_adapter.providers.v1.dialects import DIALECTS, Dialect, recognised
+from llm_adapter.providers.v1.repair import Repair, repaired
+from llm_adapter.translation.errors import checked
 
 _FLOWS = {"/chat/completions": chat.flow, "/completions": completions.flow, "/embeddings": embeddings.flow}
 _recognised: dict[str, str] = {}  # base URL to dialect: a server is asked once a process

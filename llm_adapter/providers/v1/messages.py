@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from llm_adapter.conversation import given, headed, text
-from llm_adapter.dialects import Dialect
 from llm_adapter.provider import Json
+from llm_adapter.providers.v1.dialects import Dialect
+from llm_adapter.translation.messages import given, headed, text
 
 
 def adapted(body: Json, dialect: Dialect) -> Json:

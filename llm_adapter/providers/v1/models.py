@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from llm_adapter.errors import checked, rejected
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest
+from llm_adapter.translation.errors import checked, rejected
 
 
 def retrieved(call: Call, more: Iterable[str] = ()) -> Flow:

@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from llm_adapter.checks import Asked, summed
-from llm_adapter.deltas import Deltas, wants_usage
-from llm_adapter.flows import Several
 from llm_adapter.provider import Call, Events, Json
-from llm_adapter.repair import Repair, event
+from llm_adapter.providers.v1.repair import Repair
+from llm_adapter.translation.chat_stream import Deltas, wants_usage
+from llm_adapter.translation.parallel import Several
+from llm_adapter.translation.reply_checks import Asked, summed
+from llm_adapter.translation.wire import event
 
 _OF_A_CHUNK = ("choices", "usage", "timings")
 _LAST = re.compile(rb'"finish_reason"\s*:\s*"|"usage"\s*:\s*\{')

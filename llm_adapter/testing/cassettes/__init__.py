@@ -19,8 +19,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from llm_adapter.connection import NO_KEY
-from llm_adapter.hosts import is_openai
+from llm_adapter.routing.connection import NO_KEY
+from llm_adapter.settings.hosts import is_openai
 from llm_adapter.testing.cassettes.matching import Shelf
 from llm_adapter.testing.cassettes.scrubbing import Hook, Scrubber
 from llm_adapter.testing.cassettes.tape import Asked, CassetteError, Line, loaded, saved, shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llm_adapter.explanation import PATHS
+from llm_adapter.devtools.explain import PATHS
 from llm_adapter.provider import Json
 from llm_adapter.testing.cassettes.tape import CassetteError, Line, named
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_adapter.provider import Json
-from llm_adapter.settings import near
+from llm_adapter.settings.errors import near
 
 DONE = "[DONE]"
 # The fields of a line, and what JSON may stand in them; in those of _NONE also null.

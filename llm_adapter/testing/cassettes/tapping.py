@@ -26,9 +26,9 @@ import openai
 from openai._base_client import AsyncAPIClient, SyncAPIClient
 from pydantic_core import from_json, to_json
 
-from llm_adapter.sending import family
 from llm_adapter.testing.cassettes.bodies import Played, Tee, of_library
 from llm_adapter.testing.cassettes.tape import DONE, Asked, CassetteError, Line, body, named
+from llm_adapter.transport.sending import family
 
 _EXTENSION = "llm_adapter_cassette"
 # The headers that mean something to the SDK or to its user; none of them is a secret.

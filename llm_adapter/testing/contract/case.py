@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import openai
 
-from llm_adapter.hosts import is_openai
+from llm_adapter.settings.hosts import is_openai
 
 Script: TypeAlias = Generator[Any, Any, None]
 QUESTION = "What is the capital of France?"

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import openai
 
-from llm_adapter.settings import near
+from llm_adapter.settings.errors import near
 from llm_adapter.testing.contract import chat, endpoints, refusals, streams, structured, tools, vectors
 from llm_adapter.testing.contract.case import Case, Check, Inconclusive, said, short
 from llm_adapter.testing.contract.playing import Player

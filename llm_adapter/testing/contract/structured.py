@@ -11,7 +11,7 @@ import jsonschema
 import openai
 from pydantic import BaseModel
 
-from llm_adapter.doctor.probes import PERSON
+from llm_adapter.devtools.doctor.probes import PERSON
 from llm_adapter.testing.contract.case import Broken, Case, Check, Inconclusive, Script, expect, finished, permitted
 from llm_adapter.testing.contract.playing import every, within
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
-from llm_adapter.doctor.probes import WEATHER
+from llm_adapter.devtools.doctor.probes import WEATHER
 from llm_adapter.testing.contract.case import (
     QUESTION,
     Broken,

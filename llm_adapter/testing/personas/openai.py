@@ -1,6 +1,6 @@
 """OpenAI itself: strict, with a key, and errors that have a param and a code.
 
-Sources: openai/types (3.52.0) for the objects; `llm_adapter.strictness`, and the threads named there.
+Sources: openai/types (3.52.0) for the objects; `llm_adapter.devtools.openai_rules`, and the threads named there.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _no_model(name: str) -> Failure:
 
 
 def _refused(persona: Persona, asked: Asked) -> Failure | None:
-    from llm_adapter.strictness import refusals  # loads the SDK, whose types are the rules
+    from llm_adapter.devtools.openai_rules import refusals  # loads the SDK, whose types are the rules
 
     found = refusals(asked.path.removeprefix("/v1"), asked.fields)
     if not found:
@@ -105,7 +105,7 @@ KEY = Check("a key comes with the request", "open-chat-studio#4265, and OpenAI's
 _CALLED = (
     KEY,
     Check("a body is JSON", "NextChat#4064, OpenAI's own words", _unread),
-    Check("OpenAI takes every argument", "llm_adapter.strictness (P36)", _refused),
+    Check("OpenAI takes every argument", "llm_adapter.devtools.openai_rules (P36)", _refused),
     Check("the model is there", "crewAI#7205, and OpenAI's own words", _missing),
     Check("the prompt fits", "langchaingo#1355, and OpenAI's own words", _overflow),
 )

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from llm_adapter.context import estimate
 from llm_adapter.testing.personas.wire import EVENTS, JSON, Answer, Piece, encoded
 from llm_adapter.testing.turns import ToolCall, Turn, Usage, pieces
+from llm_adapter.translation.token_count import estimate
 
 _PER_MESSAGE = 4  # the role and the marks of a template
 _SILENT = {"role", "type", "id", "tool_call_id", "image_url", "images", "input_audio", "file"}

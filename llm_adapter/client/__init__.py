@@ -1,0 +1,1 @@
+"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with three hooks, and all that knows the SDK's inside."""

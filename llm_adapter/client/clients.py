@@ -1,0 +1,289 @@
+"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with three hooks. Nothing else knows the SDK's inside but `routing`.
+
+`_build_request`           a call's options become a native request, inside the SDK's retry loop
+`_send_request`            the native response becomes an OpenAI one; the only IO of a request
+`_process_response_data`   for speed alone: strict validation where it holds, the SDK's own way where it does not
+
+Source: openai-python src/openai/_base_client.py and _client.py, v3.52.0; tests/test_contract.py holds their shape.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import anyio.to_thread
+import openai
+from openai.types import Completion
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from pydantic import ValidationError
+
+from llm_adapter.client.reply_fields import with_attributes
+from llm_adapter.client.requests import translated
+from llm_adapter.client.signatures import shown
+from llm_adapter.routing.connection import NO_KEY, Connection, bound, connect, without_ambient
+from llm_adapter.routing.destination import resolve
+from llm_adapter.routing.proxies import http_client
+from llm_adapter.transport.round_trip import EXTENSION, RoundTrip
+from llm_adapter.transport.sending import asent, sent
+
+if TYPE_CHECKING:
+    import httpx2
+    from openai._models import FinalRequestOptions
+    from typing_extensions import Self, Unpack
+
+    from llm_adapter.client.arguments import AsyncClientOptions, AsyncCopyOptions, ClientOptions, CopyOptions
+    from llm_adapter.management.models import AsyncModels, Models
+    from llm_adapter.settings.settings import Settings
+    from llm_adapter.shadow.selection import Shadow
+
+ResponseT = TypeVar("ResponseT")
+
+# Replies whose strict validation gives an object equal to the SDK's field-by-field construction, which
+# tests/test_fast.py proves: some 5 µs a chunk instead of 130.
+FAST: frozenset[Any] = frozenset({ChatCompletion, ChatCompletionChunk, Completion})
+
+
+class _Adapter:
+    """What both colours share; a base class before the SDK's."""
+
+    _connection: Connection
+    _given: frozenset[str]  # the arguments that are the caller's own, in a copy too
+    _shadow: Shadow | None = None  # who gets a share of the calls, too
+
+    def _resolve(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> dict[str, Any]:
+        """Find the destination; the arguments for the SDK's constructor."""
+        self._connection = connection = resolve(profile, settings, options)
+        self._given = _given(options)
+        if connection.settings.shadow is not None:
+            from llm_adapter.shadow.selection import shadow_of
+
+            self._shadow = shadow_of(connection, OpenAI)
+        if connection.base_url is not None:
+            options["base_url"] = connection.base_url
+        if connection.api_key is not None or options.get("api_key") == NO_KEY:
+            options["api_key"] = connection.api_key
+        if options.get("http_client") is None:
+            options["http_client"] = http_client(connection, asynchronous=isinstance(self, openai.AsyncOpenAI))
+        return options
+
+    def _disown(self, options: Mapping[str, Any]) -> None:
+        """Take away what the SDK read from the environment for OpenAI, when the host is another one."""
+        if self._connection.foreign:
+            own = without_ambient(options, os.environ)
+            self._custom_headers = own.pop("default_headers")
+            for name, value in own.items():
+                setattr(self, name, value)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force, as they were configured."""
+        return self._connection.settings
+
+    @property
+    def base_url(self) -> httpx2.URL:
+        return cast("httpx2.URL", super().base_url)  # type: ignore[misc]
+
+    @base_url.setter
+    def base_url(self, url: httpx2.URL | str) -> None:
+        """Go to another host from now on. A key that the configuration chose for the old one does not follow."""
+        if self.settings.configured:
+            key = vars(self)["api_key"] if "api_key" in self._given else None
+            self._connection = connect(self.settings, os.environ, base_url=str(url), api_key=key)
+            vars(self)["api_key"] = self._connection.api_key or os.environ.get("OPENAI_API_KEY") or NO_KEY
+            self._disown({**vars(self), "default_headers": self._custom_headers, "base_url": url})
+            url = self._connection.base_url or url
+        super(_Adapter, type(self)).base_url.fset(self, url)  # type: ignore[misc]
+
+    def platform_headers(self) -> dict[str, str]:
+        headers = cast("dict[str, str]", super().platform_headers())  # type: ignore[misc]
+        # All but the language tell OpenAI about the machine; no other server asked for that.
+        return {"X-Stainless-Lang": headers["X-Stainless-Lang"]} if self._connection.foreign else headers
+
+    def _build_request(self, options: FinalRequestOptions, *, retries_taken: int = 0) -> httpx2.Request:
+        parser = options.post_parser
+        if callable(parser):  # .parse() builds its reply anew, from a dictionary: what we add to it is one again then
+            options.post_parser = lambda reply: with_attributes(parser(reply))
+        asked = options
+        options, trip = translated(self._connection, options, (self._custom_headers, self._custom_query))  # type: ignore[attr-defined]
+        request = super()._build_request(options, retries_taken=retries_taken)  # type: ignore[misc]
+        if request.headers.get("authorization") == f"Bearer {NO_KEY}":
+            del request.headers["authorization"]
+        if trip is not None:
+            request.extensions[EXTENSION] = trip
+            trip.attempts = retries_taken + 1
+            trip.last = retries_taken >= options.get_max_retries(self.max_retries)  # type: ignore[attr-defined]
+        if self._shadow is not None:
+            self._shadow.sample(self, asked, request, retries_taken)
+        return cast("httpx2.Request", request)
+
+    def _process_response_data(self, *, data: object, cast_to: type[ResponseT], response: httpx2.Response) -> ResponseT:
+        reply: Any = None
+        if cast_to in FAST and not self._strict_response_validation:  # type: ignore[attr-defined]
+            try:
+                reply = cast_to.__pydantic_validator__.validate_python(data, strict=True)  # type: ignore[attr-defined]
+            except ValidationError:
+                reply = None
+        if reply is None:
+            reply = super()._process_response_data(data=data, cast_to=cast_to, response=response)  # type: ignore[misc]
+        return cast("ResponseT", with_attributes(reply))
+
+    def _again(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> Any:
+        """A client for another destination that keeps what is not about the destination."""
+        kept: dict[str, Any] = {"timeout": self.timeout, "max_retries": self.max_retries}  # type: ignore[attr-defined]
+        if "http_client" in self._given:
+            kept["http_client"] = self._client  # type: ignore[attr-defined]
+        for name, mine in (("default_headers", self._custom_headers), ("default_query", self._custom_query)):  # type: ignore[attr-defined]
+            own = {key: value for key, value in mine.items() if key not in bound(mine)}
+            instead = options.pop(f"set_{name}", None)
+            kept[name] = instead if instead is not None else {**own, **(options.pop(name, None) or {})}
+        return type(self)(profile=profile, settings=settings, **{**kept, **options})  # type: ignore[call-arg]
+
+    def _copied(self, copy: Callable[..., Any], options: dict[str, Any], extra: Mapping[str, Any]) -> Any:
+        """The SDK's copy. A key that the configuration chose for this host does not follow to another."""
+        given = self._given | _given(options)
+        if self.settings.configured and options.get("base_url") and "api_key" not in given:
+            options["api_key"] = NO_KEY
+        copied = copy(_extra_kwargs={"settings": self.settings, **extra}, **options)
+        copied._given = given
+        return copied
+
+
+def _given(options: Mapping[str, Any]) -> frozenset[str]:
+    """Of the arguments that a copy hands on as its own, those that a caller gave."""
+    return frozenset(name for name in ("api_key", "http_client") if options.get(name) not in (None, NO_KEY))
+
+
+class OpenAI(_Adapter, openai.OpenAI):
+    """`openai.OpenAI`, on whatever the configuration names.
+
+    profile: a profile's name. settings: a `Settings` value, instead of what files and the environment say. All other
+    arguments are the SDK's and win over configuration. Raises `SettingsError` for configuration that cannot be used.
+    """
+
+    @shown
+    def __init__(
+        self, *, profile: str | None = None, settings: Settings | None = None, **options: Unpack[ClientOptions]
+    ) -> None:
+        given: dict[str, Any] = dict(options)
+        super().__init__(**self._resolve(profile, settings, dict(given)))
+        self._disown(given)
+
+    @shown
+    def copy(
+        self,
+        *,
+        profile: str | None = None,
+        settings: Settings | None = None,
+        _extra_kwargs: Mapping[str, Any] = {},
+        **options: Unpack[CopyOptions],
+    ) -> Self:
+        """The same client with other options; with `profile` or `settings`, for another destination."""
+        if profile is not None or settings is not None:
+            return cast("Self", self._again(profile, settings, dict(options)))
+        return cast("Self", self._copied(super().copy, dict(options), _extra_kwargs))
+
+    with_options = copy
+
+    @cached_property
+    def models(self) -> Models:
+        """OpenAI's three calls, and those of the `ollama` package, in its idiom: see `management`."""
+        from llm_adapter.management.models import Models
+
+        return Models(self)
+
+    def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+        sample = None if self._shadow is None else self._shadow.sample_of(request)
+        if sample is None:
+            return self._answered(request, stream=stream, **kwargs)
+        with sample:
+            return cast("httpx2.Response", sample.seen(self._answered(request, stream=stream, **kwargs)))
+
+    def _answered(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+        trip: RoundTrip | None = request.extensions.get(EXTENSION)
+        if trip is None:
+            return super()._send_request(request, stream=stream, **kwargs)
+        with trip:
+            if trip.startup is not None:
+                trip.move(request, trip.startup())
+            responses: Sequence[Any] = ()
+            while (errand := trip.errand) or (requests := trip.requests(self._client, request)):
+                if errand:
+                    errand()
+                    continue
+                for earlier in responses:
+                    earlier.close()
+                untouched, streams = trip.untouched, trip.streams(stream)
+                responses = sent(super()._send_request, requests, streams, trip.terms, **kwargs)
+                if untouched and not trip.explained(responses[0]):
+                    return cast("httpx2.Response", trip.settled(responses[0]))
+                for response in trip.unread(responses):
+                    response.read()
+                trip.resume(responses)
+            return cast("httpx2.Response", trip.response(request, responses, stream=stream))
+
+
+class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
+    """`openai.AsyncOpenAI`, on whatever the configuration names. See `OpenAI`."""
+
+    @shown
+    def __init__(
+        self, *, profile: str | None = None, settings: Settings | None = None, **options: Unpack[AsyncClientOptions]
+    ) -> None:
+        given: dict[str, Any] = dict(options)
+        super().__init__(**self._resolve(profile, settings, dict(given)))
+        self._disown(given)
+
+    @shown
+    def copy(
+        self,
+        *,
+        profile: str | None = None,
+        settings: Settings | None = None,
+        _extra_kwargs: Mapping[str, Any] = {},
+        **options: Unpack[AsyncCopyOptions],
+    ) -> Self:
+        """The same client with other options; with `profile` or `settings`, for another destination."""
+        if profile is not None or settings is not None:
+            return cast("Self", self._again(profile, settings, dict(options)))
+        return cast("Self", self._copied(super().copy, dict(options), _extra_kwargs))
+
+    with_options = copy
+
+    @cached_property
+    def models(self) -> AsyncModels:
+        from llm_adapter.management.models import AsyncModels
+
+        return AsyncModels(self)
+
+    async def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+        sample = None if self._shadow is None else self._shadow.sample_of(request)
+        if sample is None:
+            return await self._answered(request, stream=stream, **kwargs)
+        with sample:
+            return cast("httpx2.Response", sample.seen(await self._answered(request, stream=stream, **kwargs)))
+
+    async def _answered(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+        trip: RoundTrip | None = request.extensions.get(EXTENSION)
+        if trip is None:
+            return await super()._send_request(request, stream=stream, **kwargs)
+        with trip:
+            if trip.startup is not None:
+                trip.move(request, await anyio.to_thread.run_sync(trip.startup))
+            responses: Sequence[Any] = ()
+            while (errand := trip.errand) or (requests := trip.requests(self._client, request)):
+                if errand:
+                    await anyio.to_thread.run_sync(errand, abandon_on_cancel=True)
+                    continue
+                for earlier in responses:
+                    await earlier.aclose()
+                untouched, streams = trip.untouched, trip.streams(stream)
+                responses = await asent(super()._send_request, requests, streams, trip.terms, **kwargs)
+                if untouched and not trip.explained(responses[0]):
+                    return cast("httpx2.Response", trip.settled(responses[0]))
+                for response in trip.unread(responses):
+                    await response.aread()
+                trip.resume(responses)
+            return cast("httpx2.Response", trip.response(request, responses, stream=stream))

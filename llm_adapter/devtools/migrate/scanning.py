@@ -1,0 +1,141 @@
+"""A scan: every file of a code base read, parsed where a word of interest is in it, and looked through."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from llm_adapter.devtools.migrate.calls import Site, sites
+from llm_adapter.devtools.migrate.clients import clients
+from llm_adapter.devtools.migrate.findings import Finding, Parameter
+from llm_adapter.devtools.migrate.literals import UNKNOWN
+from llm_adapter.devtools.migrate.models import models
+from llm_adapter.devtools.migrate.moves import old, packages
+from llm_adapter.devtools.migrate.names import Names
+from llm_adapter.devtools.migrate.rules import RULES
+from llm_adapter.devtools.migrate.sources import Source, sources
+from llm_adapter.devtools.migrate.surroundings import addresses, mocks
+from llm_adapter.devtools.migrate.trees import Tree, interesting, patient, shown, tree
+from llm_adapter.devtools.migrate.verdicts import Target, counted, judged, unavailable
+
+_FINDERS = (packages, old, mocks, addresses)
+_SHORT = 60  # characters of a literal that are shown
+
+
+@dataclass
+class Scan:
+    """What a code base has to do with OpenAI."""
+
+    target: Target
+    findings: list[Finding] = field(default_factory=list)
+    files: int = 0
+    unreadable: dict[str, str] = field(default_factory=dict)  # a file, and why
+
+    @property
+    def calls(self) -> list[Finding]:
+        return [one for one in self.findings if one.kind == "call"]
+
+    def verdicts(self) -> dict[str, int]:
+        """How often each verdict was given, to parameters and to calls as a whole, the gravest first."""
+        given = [part.verdict for one in self.calls for part in one.parameters]
+        return counted(iter([*given, *(str(one.details["verdict"]) for one in self.calls if "verdict" in one.details)]))
+
+    def json(self) -> dict[str, Any]:
+        kinds = [one.kind for one in self.findings]
+        return {
+            "target": {"name": self.target.name, "provider": self.target.connection.provider.name},
+            "files": self.files,
+            "unreadable": self.unreadable,
+            "calls": len(self.calls),
+            "verdicts": self.verdicts(),
+            "kinds": {kind: kinds.count(kind) for kind in RULES if kind in kinds},
+            "findings": [one.json() for one in self.findings],
+        }
+
+
+def scan(paths: Iterable[Path], target: Target) -> Scan:
+    """What is found in these files and below these folders. No file stops it: what cannot be read is told."""
+    done = Scan(target)
+
+    def failed(path: Path, reason: str) -> None:
+        done.files += 1
+        done.unreadable[shown(path)] = reason
+
+    with patient():
+        for path, parts in groupby(sources(paths, failed), key=lambda source: source.path):
+            done.files += 1
+            code = list(parts)
+            if any(interesting(source.code) for source in code):
+                _look(path, code, done)
+    return done
+
+
+def _look(path: Path, code: Sequence[Source], done: Scan) -> None:
+    try:
+        done.findings += _settled(list(_found(_trees(code, done), done.target)))
+    except RecursionError:
+        done.unreadable[shown(path)] = "its expressions are nested too deeply"
+    except Exception as error:  # a fault of the scan's own costs one file, is told, and is worth a report
+        done.unreadable[shown(path)] = f"the scan failed, please report it: {type(error).__name__}: {error}"
+
+
+def _trees(code: Sequence[Source], done: Scan) -> list[Tree]:
+    trees = []
+    for source in code:
+        found = tree(source)
+        if isinstance(found, Tree):
+            trees.append(found)
+        else:
+            cell = f"cell {source.cell}, " if source.cell else ""
+            done.unreadable.setdefault(shown(source.path), f"{cell}{found.reason}")
+    return trees
+
+
+def _found(trees: Sequence[Tree], target: Target) -> Iterator[Finding]:
+    names = Names(trees)
+    for one in trees:
+        calls = [(site, _call(site, target)) for site in sites(one, names)]
+        yield from (call for _, call in calls)
+        on_the_module = [call for site, call in calls if site.module]
+        yield from (Finding("module-client", call.place, "openai", f"{call.subject} on it") for call in on_the_module)
+        yield from clients(one, names)
+        refused = [site for site, call in calls if call.details.get("verdict") == "refused"]
+        yield from models(one, names, [site for site, _ in calls if site not in refused], target, refused)
+        for finder in _FINDERS:
+            yield from finder(one, names)
+
+
+def _settled(found: list[Finding]) -> list[Finding]:
+    """The findings of one file in its order, told by what else is in it."""
+    kinds = {one.kind for one in found}
+    if "openai-0x" in kinds:  # its settings of the module are as old as its calls
+        found = [replace(one, kind="openai-0x") if one.kind == "module-client" else one for one in found]
+    if "http-mock" in kinds:  # an address of OpenAI's is what is mocked, and nothing that a profile would name
+        mocked = [one for one in found if one.kind == "hard-coded-url" and "//api.openai.com" in one.subject]
+        told = f"patches another HTTP library than the SDK's newest; {len(mocked)} addresses of OpenAI's here"
+        found = [replace(one, message=told) if mocked and one.kind == "http-mock" else one for one in found]
+        found = [one for one in found if one not in mocked]
+    return sorted(found, key=lambda one: one.place)
+
+
+def _call(site: Site, target: Target) -> Finding:
+    place, name = site.tree.place(site.node), site.method.name
+    if not site.method.main:
+        verdict, note = unavailable(site.method, target)
+        details = {"endpoint": site.method.path, **({"verdict": verdict} if verdict else {})}
+        given = tuple(_parameter(site, one.name, one.node, "", "") for one in site.arguments)
+        return Finding("call", place, name, note, site.certain, given, site.more, details)
+    parameters = tuple(
+        _parameter(site, one.name, one.node, said.verdict, said.note, one.value) for one, said in judged(site, target)
+    )
+    return Finding("call", place, name, "", site.certain, parameters, site.more, {"endpoint": site.method.path})
+
+
+def _parameter(site: Site, name: str, node: Any, verdict: str, note: str, value: Any = UNKNOWN) -> Parameter:
+    text = "" if value is UNKNOWN or isinstance(value, (dict, list)) else repr(value)
+    return Parameter(
+        name, site.tree.place(node), verdict, note, text if len(text) <= _SHORT and "sk-" not in text else ""
+    )

@@ -1,0 +1,214 @@
+"""The syntax tree of one source, as lists of its nodes by kind, each with its scope and its place."""
+
+from __future__ import annotations
+
+import gc
+import re
+import threading
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from functools import cache
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import libcst as cst
+
+from llm_adapter.devtools.migrate.findings import Place
+from llm_adapter.devtools.migrate.positions import Positions
+from llm_adapter.devtools.migrate.sources import LONG, Source
+
+Scope: TypeAlias = "cst.FunctionDef | cst.Lambda | cst.ClassDef | None"
+
+# A file without any of these words has nothing to find, and is not parsed.
+_WORDS = re.compile(
+    r"openai|OpenAI|ollama|litellm|tiktoken|langchain|instructor|\bllm_adapter\b|11434"
+    r"|\.completions\b|\.embeddings\b|\.responses\b|\.beta\.(threads|assistants)\b|\.fine_tuning\.jobs\b"
+    r"|\.(images\.(generate|edit|create_variation)|(speech|transcriptions|translations|moderations)\.create)\b"
+    r"|[\"'](gpt-\d|chatgpt-|o[134]-mini|text-embedding-|dall-e-|whisper-1)|(from|import)[ \t]+(agents|dspy)\b"
+)
+# The types of the SDK are no clients and no calls: half of a framework's files have to do with them alone.
+_TYPES = re.compile(r"^[ \t]*from[ \t]+openai\.types[\w.]*[ \t]+import[ \t]+(\([^)]*\)|[^\n(]*)", re.MULTILINE)
+# Spaces, commas and brackets: most of a tree, and nothing to find in them.
+_LAYOUT = re.compile(
+    r"whitespace|comma|equal|dot|[lr]par|[lr]bracket|[lr]brace|semicolon|colon|leading_lines|lines_after|header|footer"
+    r"|indent|newline|encoding|default_|has_trailing|asname_|star$|operator$|operators"
+)
+_BRACKET = re.compile(r"[(\[{)\]}]")
+_DEEP = 500  # brackets; Python itself takes 200, and LibCST takes minutes for thousands
+_ROOM = 512 << 20  # bytes of stack, for expressions of tens of thousands of parts; what is not used costs nothing
+_SCOPES = (cst.FunctionDef, cst.Lambda, cst.ClassDef)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A source that has no tree: it is no Python."""
+
+    reason: str
+
+
+@dataclass(slots=True)
+class Node:
+    """One node of a tree."""
+
+    node: Any
+    scope: Scope  # the function or class that it stands in
+    parent: Any
+
+
+@dataclass(slots=True)
+class Tree:
+    """One parsed source."""
+
+    path: str  # as places show it
+    cell: int
+    module: cst.Module
+    nodes: dict[type[cst.CSTNode], list[Node]] = field(default_factory=lambda: defaultdict(list))
+    scopes: dict[int, Scope] = field(default_factory=dict)  # by the id of a scope's node: the one around it
+    _positions: Positions | None = None
+    _own: set[int] | None = None  # the ids of its nodes
+    _calls: dict[int, cst.Call] | None = None  # by the ids of their arguments
+
+    def all(self, *kinds: type[cst.CSTNode]) -> Iterator[Node]:
+        """The nodes of these kinds, in the order of the text for each kind."""
+        for kind in kinds:
+            yield from self.nodes.get(kind, ())
+
+    def has(self, node: cst.CSTNode) -> bool:
+        """Whether a node is of this tree: in a notebook, a name may come from another cell."""
+        if self._own is None:
+            self._own = {id(one.node) for ones in self.nodes.values() for one in ones}
+        return id(node) in self._own
+
+    def call(self, argument: Any) -> cst.Call | None:
+        """The call that an argument is of; None for what is no argument of one."""
+        if self._calls is None:
+            self._calls = {id(one.node): one.parent for one in self.all(cst.Arg) if isinstance(one.parent, cst.Call)}
+        return self._calls.get(id(argument))
+
+    def place(self, node: cst.CSTNode) -> Place:
+        """Where a node begins. The positions of a tree are worked out when the first is asked for: that takes long."""
+        return Place(self.path, self.cell, *self._placed()[node])
+
+    def _placed(self) -> Positions:
+        if self._positions is None:
+            self._positions = Positions(self.module)
+        return self._positions
+
+    def code(self, node: cst.CSTNode) -> str:
+        return self.module.code_for_node(node)
+
+
+def interesting(code: str) -> bool:
+    """Whether there may be something to find."""
+    return bool(_WORDS.search(without_types(code)))
+
+
+def without_types(code: str) -> str:
+    """The text but for its imports of the SDK's types."""
+    return _TYPES.sub("", code) if "openai.types" in code else code
+
+
+def tree(source: Source) -> Tree | Unreadable:
+    """The tree of a source, or why it has none."""
+    if len(source.code) > LONG:
+        return Unreadable(f"{len(source.code)} characters are too many to parse; is it generated?")
+    if _depth(source.code) > _DEEP:
+        return Unreadable("its brackets are nested too deeply")
+    try:
+        module = _parsed(source.code)
+    except cst.ParserSyntaxError as error:
+        old = (
+            "; is it Python 2?" if re.search(r"^\s*print\s+[^(=\s]|^\s*except \w+, ", source.code, re.MULTILINE) else ""
+        )
+        return Unreadable(f"line {error.raw_line}: it is not Python{old}")
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # of the parser's own: it is written in another language, and has its own errors
+        return Unreadable(f"it cannot be parsed: {error}")
+    found = Tree(shown(source.path), source.cell or 0, module)
+    waiting: list[tuple[Any, Scope, Any]] = [(module, None, None)]
+    while waiting:  # not by recursion: an expression may be nested deeper than Python's stack
+        node, scope, parent = waiting.pop()
+        found.nodes[type(node)].append(Node(node, scope, parent))
+        inner = scope
+        if isinstance(node, _SCOPES):
+            found.scopes[id(node)] = scope
+            inner = node
+        waiting += [(child, inner, node) for child in reversed(_children(node))]
+    return found
+
+
+def _depth(code: str) -> int:
+    """How deep brackets are nested, those in strings taken for brackets."""
+    depths = accumulate(1 if bracket in "([{" else -1 for bracket in _BRACKET.findall(code))
+    return max(depths, default=0)
+
+
+def _parsed(code: str) -> cst.Module:
+    """The module, parsed where there is room: LibCST's parser recurses, and a full stack ends the process."""
+    found: Future[cst.Module] = Future()
+
+    def parse() -> None:
+        try:
+            found.set_result(cst.parse_module(code))
+        except BaseException as error:  # a panic of the parser's is not an Exception
+            found.set_exception(error)
+
+    usual = threading.stack_size(_ROOM)
+    try:
+        thread = threading.Thread(target=parse)
+        thread.start()
+    finally:
+        threading.stack_size(usual)
+    thread.join()
+    return found.result()
+
+
+def value_of(literal: Any) -> Any:
+    """What a literal of the text stands for; None for one that Python would not take, such as a NUL in a string."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the text's own escapes
+        try:
+            return literal.evaluated_value
+        except (SyntaxError, ValueError, MemoryError):
+            return None
+
+
+def _children(node: cst.CSTNode) -> list[cst.CSTNode]:
+    found: list[cst.CSTNode] = []
+    for name in _content(type(node)):
+        value = getattr(node, name)
+        if isinstance(value, cst.CSTNode):
+            found.append(value)
+        elif isinstance(value, (list, tuple)):
+            found += [one for one in value if isinstance(one, cst.CSTNode)]
+    return found
+
+
+@cache
+def _content(kind: type[Any]) -> tuple[str, ...]:
+    return tuple(one.name for one in fields(kind) if not _LAYOUT.search(one.name))
+
+
+@contextmanager
+def patient() -> Iterator[None]:
+    """Trees are many objects and no cycles: looking for those rarely saves a fourth of the time, and costs nothing."""
+    usual = gc.get_threshold()
+    gc.set_threshold(max(usual[0], 100_000) if usual[0] else 0, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+
+
+def shown(path: Path) -> str:
+    """Relative to the working directory where that is shorter."""
+    try:
+        return path.absolute().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return path.as_posix()

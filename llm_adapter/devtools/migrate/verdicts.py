@@ -1,0 +1,182 @@
+"""What becomes of a call site on the target: the rows and the code that the call itself would go by, and no server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from llm_adapter import responses
+from llm_adapter.devtools.explain import Explanation, Verdict, explanation, rows
+from llm_adapter.devtools.migrate.calls import Argument, Site
+from llm_adapter.devtools.migrate.endpoints import Method
+from llm_adapter.devtools.migrate.literals import whole
+from llm_adapter.devtools.openai_rules import argument as refused_argument
+from llm_adapter.devtools.openai_rules import known as openais
+from llm_adapter.devtools.openai_rules import refusals
+from llm_adapter.provider import Json
+from llm_adapter.routing.connection import Connection
+from llm_adapter.settings.hosts import is_openai
+from llm_adapter.translation.parameters import Row
+
+# What the SDK, or a wrapper around its client, keeps for itself: instructor, langfuse, posthog.
+_NOT_SENT = frozenset(
+    {
+        *("extra_headers", "extra_query", "timeout", "idempotency_key", "betas"),
+        *("response_model", "validation_context", "context", "hooks", "max_retries", "autodetect_images", "strict"),
+        *("langfuse_prompt", "langfuse_public_key", "trace_id", "parent_observation_id", "session_id"),
+        *("posthog_distinct_id", "posthog_trace_id", "posthog_properties", "posthog_privacy_mode", "posthog_groups"),
+    }
+)
+# What a wrapper keeps of words that are others' too. Source: langfuse/openai.py OpenAiArgsExtractor, 4.0.
+_KEPT = {"langfuse": frozenset({"name", "metadata"})}
+_HI = [{"role": "user", "content": "Hi"}]
+_FUNCTION = {"name": "f", "description": "", "parameters": {"type": "object", "properties": {}}}
+# In the place of what the text does not tell, so that the rest of the call can be judged.
+_STAND_INS: dict[str, Json] = {
+    "/chat/completions": {
+        "model": "model",
+        "messages": _HI,
+        "tools": [{"type": "function", "function": _FUNCTION}],
+        "functions": [_FUNCTION],
+    },
+    "/completions": {"model": "model", "prompt": "Hi"},
+    "/embeddings": {"model": "model", "input": "Hi"},
+    "/responses": {"model": "model", "input": "Hi", "tools": [{"type": "function", **_FUNCTION}]},
+}
+_NEEDED = ("model", "messages", "prompt", "input")
+_REFUSALS = 8  # of one call that are looked for, one after the other
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the code base is to run."""
+
+    connection: Connection
+    name: str  # for people
+    assumed: bool = False  # nobody has said so: there is no configuration
+
+    @cached_property
+    def strict(self) -> bool:
+        """Whether it is OpenAI itself, which refuses what others take."""
+        return _is_openais(self.connection)
+
+    @property
+    def title(self) -> str:
+        provider = self.connection.provider.name
+        return self.name if self.name == provider else f"{self.name} (provider {provider})"
+
+    def model(self, name: str) -> str:
+        return self.connection.settings.model(name)
+
+
+def judged(site: Site, target: Target) -> list[tuple[Argument, Verdict]]:
+    """What becomes of each argument of a call that has rows, in the order of the text."""
+    kept = _NOT_SENT.union(*(_KEPT[package] for package in site.wrappers & _KEPT.keys()))
+    given = [one for one in site.arguments if one.name not in kept]
+    known = {one.name: one.value for one in given if whole(one.value)}
+    told, refused = _tried(target, site.method.path, _body(site, known, given))
+    refused = {name: note for name, note in refused.items() if name in known or name not in rows(*_at(told))}
+    if target.strict and told.requests:
+        for refusal in refusals(site.method.path, told.requests[0].body or {}):
+            refused.setdefault(refused_argument(refusal), str(refusal))
+        refused = {name: note for name, note in refused.items() if name in known or _is_unknown(refused[name])}
+    told_of = {one.name: one for one in told.verdicts()}
+    found = [(one, _verdict(one, told, told_of.get(one.name), refused, known)) for one in given]
+    if _is_openais(told.connection):  # nothing stands between the call and OpenAI
+        return [(one, Verdict(one.name, "honoured", "") if it.verdict == "passed on" else it) for one, it in found]
+    return found
+
+
+def unavailable(method: Method, target: Target) -> tuple[str, str]:
+    """The verdict and the note on a method whose arguments have no rows; empty where there is nothing to say."""
+    if method.path == "/models" or responses.serves(method.path) or target.strict:
+        return "", ""
+    told = explanation(target.connection, method.path.replace("{id}", "id"), {})
+    if told.refusal is not None:
+        return "refused", _short(str(told.refusal).partition(": ")[2].partition("; make such calls")[0])
+    return "passed on", f"goes to the server's own `{method.path}` as it is; most local servers have none"
+
+
+def _is_openais(connection: Connection) -> bool:
+    return connection.provider.name == "openai" and is_openai(connection.url("models"))
+
+
+def _is_unknown(message: str) -> bool:
+    """Whether a refusal is about the name alone, whatever the value."""
+    return message.startswith(("Unrecognized request argument", "Unknown parameter"))
+
+
+def _at(told: Explanation) -> tuple[Connection, str]:
+    return told.connection, told.call.path
+
+
+def _body(site: Site, known: Json, given: list[Argument]) -> Json:
+    """The call's arguments as far as they are known, with stand-ins for those that others depend on."""
+    path = site.method.path
+    stand_ins = _STAND_INS[path]
+    names = {one.name for one in given}
+    body = _needed(path) | {name: value for name, value in stand_ins.items() if name in names}
+    if site.more and "tools" in stand_ins:
+        body["tools"] = stand_ins["tools"]
+    if site.more or "stream" in names or site.method.name.endswith(".stream"):
+        body["stream"] = True
+    body |= {one.name: 1 for one in given if one.name not in body and one.name not in openais(path)}  # any value
+    return body | known
+
+
+def _tried(target: Target, path: str, body: Json) -> tuple[Explanation, dict[str, str]]:
+    """What a call would be, without what is refused of it, and why that is refused."""
+    refused: dict[str, str] = {}
+    told = _explained(target, path, body)
+    while told.refusal is not None and len(refused) < _REFUSALS:
+        name = str(told.refusal.error["param"] or "")
+        if name not in body or name in refused:
+            break
+        refused[name] = _short(str(told.refusal))
+        body = {key: value for key, value in body.items() if key != name}
+        body = _needed(path) | body
+        told = _explained(target, path, body)
+    return told, refused
+
+
+def _explained(target: Target, path: str, body: Json) -> Explanation:
+    try:
+        return explanation(target.connection, path, body)
+    except Exception:  # the call itself would raise the same: its literals are nonsense, and only the names are judged
+        return explanation(target.connection, path, _needed(path))
+
+
+def _needed(path: str) -> Json:
+    return {name: value for name, value in _STAND_INS[path].items() if name in _NEEDED}
+
+
+def _verdict(one: Argument, told: Explanation, said: Verdict | None, refused: dict[str, str], known: Json) -> Verdict:
+    row = rows(*_at(told)).get(one.name)
+    if one.name in refused:
+        note = row.note if row is not None and row.verdict == "refused" else refused[one.name]
+        return Verdict(one.name, "refused", note)
+    if said is not None and (one.name in known or row is None):
+        return replace(said, verdict="accepted") if one.value is None else said  # null changes nothing
+    if row is None:
+        return Verdict(one.name, "passed on", "")
+    return _by_row(one.name, row, told)
+
+
+def _by_row(name: str, row: Row, told: Explanation) -> Verdict:
+    """Of a value that the text does not tell."""
+    policy = told.connection.effective.unsupported
+    if row.verdict == "refused" and policy != "error":
+        return Verdict(name, "left out", f"{row.note} (`unsupported = {policy!r}`)")
+    return Verdict(name, row.verdict, row.note)
+
+
+def _short(message: str) -> str:
+    return message.partition("; `unsupported =")[0]
+
+
+def counted(verdicts: Iterator[str]) -> dict[str, int]:
+    """How often each verdict was given, the gravest first."""
+    order = ("refused", "left out", "ignored", "emulated", "passed on", "honoured", "accepted")
+    found = list(verdicts)
+    return {one: found.count(one) for one in order if one in found}

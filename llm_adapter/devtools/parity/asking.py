@@ -1,0 +1,145 @@
+"""One side of a comparison: a client, and what it makes of a call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import openai
+
+from llm_adapter.client.clients import OpenAI
+from llm_adapter.comparison import failure, outcome, text
+from llm_adapter.devtools.doctor.keys import masked
+from llm_adapter.devtools.explain import explanation
+from llm_adapter.devtools.parity.arguments import method
+from llm_adapter.devtools.parity.fields import Price
+from llm_adapter.devtools.parity.figures import WHOLE, Pace, Run
+from llm_adapter.devtools.parity.streaming import read
+from llm_adapter.devtools.parity.suite import Prompt
+from llm_adapter.devtools.reporting.failures import explained
+from llm_adapter.provider import Json
+from llm_adapter.routing.connection import connect
+from llm_adapter.settings.hosts import hostname, is_local
+from llm_adapter.settings.settings import PROVIDER_NAMES, Settings
+
+_SHOWN = 300  # characters of an error
+# What decides how a text is made, by OpenAI's names and Ollama's. P18
+SAMPLING = (
+    *("temperature", "top_p", "top_k", "min_p", "seed", "num_predict", "max_tokens", "max_completion_tokens", "think"),
+    *("max_output_tokens", "frequency_penalty", "presence_penalty", "repeat_penalty", "num_ctx", "reasoning_effort"),
+)
+
+
+class Unreachable(openai.OpenAIError):
+    """A side that never answered."""
+
+
+@dataclass
+class Side:
+    """Where one half of the calls goes. It is closed with its client."""
+
+    label: str  # the profile's name, with the model that was named beside it
+    client: OpenAI
+    model: str | None = None  # of every call but embeddings, in the place of the suite's
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ, repr=False)
+    answered: bool = False
+
+    @property
+    def settings(self) -> Settings:
+        return self.client.settings
+
+    @property
+    def address(self) -> str:
+        return "in this process" if self.settings.provider == "embedded" else str(self.client.base_url).rstrip("/")
+
+    def body(self, prompt: Prompt) -> Json:
+        """The call's arguments here."""
+        return {**prompt.body, "model": self.model} if self.model and prompt.path != "/embeddings" else prompt.body
+
+    def named(self, prompt: Prompt) -> str:
+        """The model that a call names here, once the profile has mapped it."""
+        return self.settings.model(str(self.body(prompt)["model"]))
+
+    def ask(self, prompt: Prompt) -> Run:
+        """One run. Raises `Unreachable` while nobody has ever answered, and nothing else that a server does."""
+        body, started, pace = self.body(prompt), perf_counter(), WHOLE
+        try:
+            reply = method(self.client, prompt.path)(**body)
+            self.answered = True
+            if prompt.streamed:
+                reply, pace = read(prompt.path, reply, started)
+        except openai.APIConnectionError as error:
+            if not self.answered and not isinstance(error, openai.APITimeoutError):
+                raise Unreachable(f"{self.label}: {self.told(error)}") from None
+            return self._failed(prompt, error, perf_counter() - started)
+        except Exception as error:
+            if not _theirs(error):
+                raise
+            return self._failed(prompt, error, perf_counter() - started)
+        return self._came(prompt, reply, perf_counter() - started, pace)
+
+    def _came(self, prompt: Prompt, reply: Any, seconds: float, pace: Pace) -> Run:
+        # The SDK takes any JSON for a reply, and a text for itself.
+        whole = reply.to_dict(mode="json", warnings=False) if isinstance(reply, openai.BaseModel) else reply
+        whole = whole if isinstance(whole, dict) else {}
+        found, said = outcome(prompt.path, prompt.body, whole, seconds), text(prompt.path, whole)
+        cost = self._cost(prompt, found.model, found.prompt_tokens, found.completion_tokens)
+        return Run(found, said, "", prompt.expect.unmet(found, said), cost, pace=pace)
+
+    def _failed(self, prompt: Prompt, error: Exception, seconds: float) -> Run:
+        self.answered = self.answered or isinstance(error, openai.APIStatusError)
+        found = failure(error, seconds)
+        told, unmet = self.told(error)[:_SHOWN], prompt.expect.unmet(found, "")
+        return Run(found, "", told, unmet, awaited=prompt.expect.awaited(found))
+
+    def _cost(self, prompt: Prompt, model: str | None, read: int | None, written: int | None) -> float | None:
+        if is_local(hostname(str(self.client.base_url))):
+            return 0.0
+        named = (model, self.named(prompt), str(self.body(prompt)["model"]))
+        price = next((self.prices[name] for name in named if name and name in self.prices), None)
+        if price is None or read is None or (written is None and prompt.path != "/embeddings"):
+            return None
+        return (read * price.input + (written or 0) * price.output) / 1e6
+
+    def told(self, error: Exception) -> str:
+        """An error's line, without any key."""
+        secret = self.settings.api_key
+        keys = {"PROFILES_API_KEY": secret.get_secret_value()} if secret else {}
+        line = explained(error) if isinstance(error, openai.OpenAIError) else f"{type(error).__name__}: {error}"
+        return masked(line, None, {**self.environ, **keys})
+
+    def sent(self, prompt: Prompt) -> Json:
+        """How the texts are made, of what would be sent: sampling, limits. Found out without sending."""
+        try:
+            told = explanation(connect(self.settings, self.environ), prompt.path, self.body(prompt))
+        except openai.OpenAIError:
+            return {}
+        return {name: value for request in told.requests for name, value in _sampling(request.body or {})}
+
+
+def side(name: str, prices: Mapping[str, Price], environ: Mapping[str, str] | None = None, **options: Any) -> Side:
+    """The side that `NAME` or `NAME:MODEL` means, a profile or a provider. Raises `SettingsError`, `OpenAIError`."""
+    environ = os.environ if environ is None else environ
+    profile, _, model = name.partition(":")
+    if name in (known := Settings.profiles(environ)):
+        profile, model = name, ""
+    elsewhere = profile in PROVIDER_NAMES and profile not in known
+    settings = Settings.load(environ, **({"provider": profile} if elsewhere else {"profile": profile}))
+    return Side(name, OpenAI(settings=settings, **options), model or None, prices, environ)
+
+
+def _theirs(error: Exception) -> bool:
+    """Whether a server's doing: the SDK's errors, a cut connection, and a reply that is none."""
+    package = type(error).__module__.partition(".")[0]
+    return isinstance(error, (openai.OpenAIError, ValueError)) or package.startswith("http")
+
+
+def _sampling(body: Json) -> Iterator[tuple[str, Any]]:
+    options = body.get("options")
+    for name, value in {**body, **(options if isinstance(options, dict) else {})}.items():
+        if name in SAMPLING and value is not None:
+            yield name, value

@@ -1,0 +1,1 @@
+"""What the developer tools share to tell what they found."""

@@ -1,0 +1,1 @@
+"""`client.models`: pull, push, create and the like, wherever the server is Ollama."""

@@ -1,0 +1,180 @@
+"""Dialects of /v1: what a server that is not OpenAI wants said differently. Its parameters are in `dialect_rows`.
+
+Sources: the recordings of ollama 0.24.0 and 0.32.15; llama.cpp tools/server/server-common.cpp and server-schema.cpp
+(006639c3); vllm entrypoints/openai/chat_completion/protocol.py (002032ee); lmstudio-ai/docs openai-compat.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from llm_adapter.provider import Call, Json
+from llm_adapter.providers.v1.parameters import FIELDS, ROWS
+from llm_adapter.settings.hosts import is_loopback, is_openai
+from llm_adapter.translation.parameters import AdapterWarning, Rows, passed_on, unsupported
+from llm_adapter.translation.process_cache import remembered
+
+# What only Ollama's native API understands; `extra_body` is where a call site puts them.
+OLLAMA_ONLY = frozenset(
+    {"keep_alive", "options", "think", "truncate", "shift", "raw", "template", "context", "num_ctx"}
+)
+# Sampling options that OpenAI does not have, by the names Ollama and llama.cpp give them.
+SAMPLERS = frozenset(
+    {
+        "top_k",
+        "min_p",
+        "typical_p",
+        "repeat_last_n",
+        "repeat_penalty",
+        "num_keep",
+        "num_predict",
+        "num_batch",
+        "num_gpu",
+    }
+    | {"main_gpu", "use_mmap", "num_thread", "draft_num_predict"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one kind of server wants its requests, and what its replies need."""
+
+    name: str
+    understands: frozenset[str] = frozenset()  # of the provider-only parameters
+    repaired: bool = True  # replies need both spellings of reasoning, sound tool calls, and an end
+    # Which `tool_choice` it knows: a named function too, "auto" and "required" alone, or nothing at all.
+    choices: Literal["named", "words", "nothing"] = "words"
+    counts: bool = False  # it knows `n`, lists of prompts and `echo`, and counts their tokens
+    grammar: bool = True  # llama.cpp's, which holds no pattern that is not anchored
+    objects: bool = True  # it knows `response_format` json_object
+    whole: bool = True  # it takes content in parts, and shows a model the whole of a tool's schema
+    ids: bool = False  # it takes token ids, as those of its model
+    images: bool = True  # it fetches images that are given by their address
+    shows: bool = True  # it knows GET /models/{id}, and not the list alone
+
+    @property
+    def where(self) -> str:
+        """What a call goes to, for messages."""
+        return f"dialect {self.name!r}"
+
+    @property
+    def rows(self) -> Mapping[str, Rows]:
+        """The rows of every path, which the requests are held against; none where nothing is changed."""
+        return ROWS.get(self.name, {})
+
+    def body(self, call: Call) -> Json:
+        """The request's body as this server wants it; the same object when nothing changes. Raises `Rejected`."""
+        body = call.body
+        stripped = (OLLAMA_ONLY | SAMPLERS).intersection(body) - self.understands
+        if stripped:
+            _warn(self.name, stripped)
+            for name in sorted(stripped):
+                call.report.note("left_out", name)
+            body = {name: value for name, value in body.items() if name not in stripped}
+        rows = self.rows.get(call.path)
+        if rows is None:
+            return body
+        self._look_over(rows, call, body)
+        body = _by_rows(rows, call, body, self.where)
+        messages = body.get("messages")
+        if isinstance(messages, list) and any(_role(message) == "developer" for message in messages):
+            body = {**body, "messages": [_system(message) for message in messages]}
+        return body
+
+    def _look_over(self, rows: Rows, call: Call, body: Json) -> None:
+        """Tell of what the server reads over in silence, a misspelt name. It goes out: a newer server may know it."""
+        known = FIELDS.get(self.name, {}).get(call.path)
+        if known is None or body.keys() <= rows.keys():
+            return
+        for name in sorted(body.keys() - rows.keys() - known - self.understands):
+            if body[name] is not None:
+                passed_on(call, name, _server(self.name), [*rows, *known])
+
+
+def _by_rows(rows: Rows, call: Call, body: Json, where: str) -> Json:
+    """The body by its rows. What has none is the server's own, and goes on as it is."""
+    changed = dict(body)
+    for name, value in body.items():
+        row = rows.get(name)
+        if row is None or value is None:
+            continue
+        if row.apply is not None:
+            row.apply(value, changed, call)
+        elif row.verdict == "ignored":
+            call.report.note("ignored", name)
+        elif row.verdict == "refused" and not row.harmless(value):
+            unsupported(call, name, f"`{name}` is not available on {where}: {row.note}")
+            del changed[name]
+    return body if changed == body else changed
+
+
+def _system(message: Any) -> Any:
+    """Most templates know no developer (P8)."""
+    return {**message, "role": "system"} if _role(message) == "developer" else message
+
+
+_LLAMACPP_KNOWS = frozenset({"top_k", "min_p", "typical_p", "repeat_last_n", "repeat_penalty"})
+# A server that is none of the known ones: nothing is changed for it, and its replies are mended all the same.
+OTHER = Dialect("other", understands=OLLAMA_ONLY | SAMPLERS)
+
+DIALECTS = {
+    dialect.name: dialect
+    for dialect in (
+        Dialect("openai", repaired=False),
+        Dialect("ollama", choices="nothing", whole=False, images=False),
+        Dialect("llamacpp", understands=_LLAMACPP_KNOWS, ids=True, shows=False),
+        Dialect(
+            "vllm", understands=frozenset({"top_k", "min_p"}), choices="named", counts=True, grammar=False, ids=True
+        ),
+        Dialect(
+            "lmstudio", understands=frozenset({"top_k", "repeat_penalty"}), objects=False, images=False, shows=False
+        ),
+        OTHER,
+    )
+}
+
+# Ports that belong to one kind of server; 8000 and 8080 belong to anybody.
+_PORTS = {11434: "ollama", 1234: "lmstudio"}
+_OWNERS = {
+    "llamacpp": "llamacpp",
+    "vllm": "vllm",
+    "library": "ollama",
+    "organization_owner": "lmstudio",
+}  # "openai" is what gateways say, too: OpenAI itself is known by its address
+
+
+def guessed(url: str) -> str | None:
+    """The dialect, where the address alone tells it."""
+    if is_openai(url):
+        return "openai"
+    return _PORTS.get(urlsplit(url).port or 0) if is_loopback(url) else None
+
+
+def recognised(models: Any) -> str:
+    """The dialect of a server by its reply to GET /v1/models; "other" when it says nothing that is known."""
+    data = models.get("data") if isinstance(models, dict) else None
+    owners = [model.get("owned_by") for model in data or [] if isinstance(model, dict)]
+    return next((_OWNERS[owner] for owner in owners if owner in _OWNERS), OTHER.name)
+
+
+_warned: set[tuple[str, frozenset[str]]] = remembered(set())
+
+
+def _warn(dialect: str, names: frozenset[str]) -> None:
+    """One warning for each set of parameters: a call site in a loop says it once."""
+    if (dialect, names) not in _warned:
+        _warned.add((dialect, names))
+        listed = ", ".join(f"`{name}`" for name in sorted(names))
+        warnings.warn(f"left out on {_server(dialect)}, which does not know it: {listed}", AdapterWarning, stacklevel=2)
+
+
+def _server(dialect: str) -> str:
+    return f"{'an' if dialect[0] in 'aeiou' else 'a'} {dialect} /v1 server"
+
+
+def _role(message: Any) -> Any:
+    return message.get("role") if isinstance(message, dict) else None

@@ -1,0 +1,232 @@
+"""Where a client's requests go and which key goes with them. Pure: the environment is handed in.
+
+Keys go only where they belong. With nothing configured the SDK's own rules hold. Otherwise:
+
+- A key given to the constructor wins, unless it is only OPENAI_API_KEY passed along (`api_key=os.environ[...]`, as in
+  most call sites) and the configuration, not the call site, names another host: that one does not follow the switch.
+- Settings' `api_key` and `api_key_env` are for the address that the settings name. Where a constructor's `base_url`
+  leads to another origin they stay behind.
+- OPENAI_API_KEY, and what else the environment holds for OpenAI, goes where the SDK itself would send it, and never to
+  an Ollama server. OLLAMA_API_KEY goes to ollama.com alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from llm_adapter.provider import Provider, Started
+from llm_adapter.providers import PROVIDERS
+from llm_adapter.routing.terms import Terms, terms
+from llm_adapter.settings.errors import SettingsError
+from llm_adapter.settings.hosts import hostname, is_ollama_cloud, is_openai, is_private, ollama_root, same_origin
+
+if TYPE_CHECKING:
+    from llm_adapter.settings.settings import Settings
+
+# The SDK insists on a credential. This one stands for "none": the client takes the header off again.
+NO_KEY = "llm-adapter-no-key"
+_OPENAI = "https://api.openai.com/v1"
+_BUILT_IN = ("ollama", "embedded")  # never OpenAI's own servers: no key of OpenAI's is for them
+_AMBIENT = {"organization": "OPENAI_ORG_ID", "project": "OPENAI_PROJECT_ID", "admin_api_key": "OPENAI_ADMIN_KEY"}
+_SECRET = re.compile("auth|key|token|secret|cookie|credential|passw", re.IGNORECASE)
+_PRIVATE = "names are not looked up, give it as a private address, or a name without a dot or below .internal or .local"
+# What a prefix or a profile that leads elsewhere leaves behind: all that is about one destination.
+_OF_A_HOST = (
+    *("host", "base_url", "dialect", "api_key", "api_key_env", "max_concurrency"),
+    *("connect_timeout", "load_timeout", "first_token_timeout", "idle_timeout"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One resolved destination."""
+
+    provider: Provider
+    settings: Settings  # as configured: what a copy of the client is made with
+    effective: Settings  # the same with the address in it: what calls see
+    base_url: str | None = None  # None: the SDK's own rule
+    api_key: Any = field(default=None, repr=False)  # None: the SDK's own rule; a string, or a callable of the caller's
+    foreign: bool = False  # the host is not the SDK's own: nothing that is meant for OpenAI goes there
+    routed: bool = False  # a model's prefix led here from another destination
+    started: Started | None = None  # the provider, if its server starts with the first request
+    terms: Terms | None = None  # of waiting, and of how much at once; None: the SDK's own
+    siblings: dict[str, Connection] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def plain(self) -> bool:
+        """Whether every call goes the SDK's own way, but for provider-only parameters and prefixed models."""
+        return self.effective.provider == "openai" and self.effective.dialect == "openai" and not self.settings.models
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nothing is known of the server but the SDK's own address: what it understands is not judged."""
+        return not self.settings.configured and not self.own_names
+
+    @property
+    def own_names(self) -> bool:
+        """Whether "openai/x" cannot be a model's real name here: it is one on vLLM, and a namespace elsewhere."""
+        return self.provider.name != "openai" or is_openai(self.effective.base_url or _OPENAI)
+
+    def url(self, path: str) -> str:
+        """A native path's address: "/api/chat" is below the server's root, "models" below /v1."""
+        base = (self.effective.base_url or _OPENAI).rstrip("/")
+        return f"{base.removesuffix('/v1')}{path}" if path.startswith("/") else f"{base}/{path}"
+
+
+def connect(
+    settings: Settings, environ: Mapping[str, str], *, base_url: str | None = None, api_key: Any = None
+) -> Connection:
+    """The destination of a client with these settings and these constructor arguments, which win.
+
+    Raises `SettingsError`.
+    """
+    if base_url and settings.configured:
+        settings = _moved(settings, environ, base_url)
+    provider = provider_of(settings)
+    named = _spoken(settings, base_url) if base_url else provider.base_url(completed(settings, environ))
+    url = named or _sdk_url(environ)
+    if settings.local_only and not is_private(url):
+        raise SettingsError(f"`local_only` is set, and {hostname(url)} is not known to be a private host: {_PRIVATE}")
+    foreign = _is_foreign(settings, url, environ)
+    if foreign and not base_url and api_key == environ.get("OPENAI_API_KEY"):
+        api_key = None
+    key = _key(settings, environ, url, foreign, api_key) if settings.configured else api_key
+    changes: dict[str, Any] = {"base_url": url, "dialect": _dialect(settings, url)}
+    if settings.local_only:
+        changes["image_urls"] = "refuse"  # their hosts are messages' own choice
+    effective = settings.model_copy(update=changes)
+    # Asked once, not for every call: isinstance() with a protocol is slow before Python 3.12.
+    started = provider if isinstance(provider, Started) else None
+    shown = url if named else None
+    return Connection(provider, settings, effective, shown, key, foreign, started=started, terms=terms(settings))
+
+
+def sibling(connection: Connection, name: str) -> Connection:
+    """The destination on another provider, for one call whose model names it. Its address and key are its own."""
+    if name not in connection.siblings:
+        settings = _elsewhere(connection.settings, name)
+        found = connect(settings, os.environ)
+        key = found.api_key or os.environ.get("OPENAI_API_KEY") or NO_KEY
+        url = found.base_url or _sdk_url(os.environ)
+        connection.siblings[name] = replace(found, base_url=url, api_key=key, routed=True)
+    return connection.siblings[name]
+
+
+def provider_of(settings: Settings) -> Provider:
+    """The provider that the settings name, or the instance that they hold."""
+    return PROVIDERS[settings.provider] if isinstance(settings.provider, str) else settings.provider
+
+
+def completed(settings: Settings, environ: Mapping[str, str]) -> Settings:
+    """The settings with Ollama's own variable where nothing else names a host. Raises `SettingsError`."""
+    host = environ.get("OLLAMA_HOST")
+    if settings.provider != "ollama" or settings.host or settings.base_url or not host:
+        return settings
+    try:
+        return settings.model_copy(update={"host": ollama_root(host)}).located({"host": "OLLAMA_HOST"})
+    except ValueError as error:
+        raise SettingsError(f"{error} (from OLLAMA_HOST)") from None
+
+
+def ambient_headers(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the environment adds to every request to OpenAI. Source: openai-python _client_auth.py, v3.52.0."""
+    lines = (line.partition(":") for line in environ.get("OPENAI_CUSTOM_HEADERS", "").split("\n"))
+    return {name.strip(): value.strip() for name, colon, value in lines if colon}
+
+
+def without_ambient(options: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+    """The constructor's arguments that a foreign host may see: not what the environment holds for OpenAI.
+
+    A copy of a client hands everything on as an argument, so it is the value that tells, not the way it came.
+    """
+    ambient = ambient_headers(environ)
+    key = None if options.get("base_url") else environ.get("OPENAI_API_KEY")
+    given = options.get("default_headers") or {}
+    headers = {
+        name: value for name, value in given.items() if ambient.get(name) != value and not (key and key in str(value))
+    }
+    own = {name: options.get(name) for name, variable in _AMBIENT.items()}
+    own = {name: None if value == environ.get(_AMBIENT[name]) else value for name, value in own.items()}
+    return {**own, "default_headers": headers}
+
+
+def bound(names: Iterable[str]) -> list[str]:
+    """Of the names of headers or parameters, those that hold credentials: they stay with the host they are for."""
+    return [name for name in names if _SECRET.search(name) or name.lower().startswith("openai-")]
+
+
+def _elsewhere(settings: Settings, provider: str) -> Settings:
+    """The settings on another provider: nothing of theirs that is about the address, the key, or the models there."""
+    return settings.model_copy(update={**dict.fromkeys(_OF_A_HOST), "provider": provider, "models": {}})
+
+
+def _moved(settings: Settings, environ: Mapping[str, str], base_url: str) -> Settings:
+    """The settings at an address that the call site names: what is for the configured one stays behind."""
+    own = provider_of(settings).base_url(completed(settings, environ)) or _sdk_url(environ)
+    if same_origin(own, base_url):
+        return settings
+    if settings.provider == "embedded" or is_openai(base_url):
+        # The call site itself names the server: at OpenAI no other protocol is spoken, and no server here is started.
+        return _elsewhere(settings, "openai")
+    return settings.model_copy(update={"dialect": None, "api_key": None, "api_key_env": None})
+
+
+def _spoken(settings: Settings, base_url: str) -> str:
+    """A call site's address in the form that the provider needs; as it is where it cannot be understood."""
+    if settings.provider != "ollama":
+        return base_url
+    try:
+        return f"{ollama_root(base_url)}/v1"
+    except ValueError:
+        return base_url
+
+
+def _is_foreign(settings: Settings, url: str, environ: Mapping[str, str]) -> bool:
+    if not settings.configured or is_openai(url):
+        return False
+    return settings.provider in _BUILT_IN or not same_origin(url, _sdk_url(environ))
+
+
+def _dialect(settings: Settings, url: str) -> Any:
+    """The dialect, where the address tells it; None where only the server can."""
+    if not settings.configured:
+        return "openai"
+    if settings.dialect is not None or settings.provider != "openai":
+        return settings.dialect
+    from llm_adapter.providers.v1.dialects import guessed
+
+    return guessed(url)
+
+
+def _sdk_url(environ: Mapping[str, str]) -> str:
+    return environ.get("OPENAI_BASE_URL") or _OPENAI
+
+
+def _key(settings: Settings, environ: Mapping[str, str], url: str, foreign: bool, explicit: Any) -> Any:
+    """The key for a configured destination; None leaves it to the SDK."""
+    if explicit and explicit != NO_KEY:
+        return explicit
+    if settings.api_key is not None:
+        return settings.api_key.get_secret_value().strip()
+    if settings.api_key_env is not None:
+        return _from_environment(settings, environ)
+    if foreign and is_ollama_cloud(url):
+        return (environ.get("OLLAMA_API_KEY") or NO_KEY).strip()
+    return NO_KEY if foreign else None
+
+
+def _from_environment(settings: Settings, environ: Mapping[str, str]) -> str:
+    name = settings.api_key_env or ""
+    key = environ.get(name, "").strip()
+    if not key:
+        # A name in small letters may well be a key in the wrong place: it is not shown.
+        shown = name if name.isupper() else "a variable"
+        raise SettingsError(
+            f"`api_key_env` names {shown}, which is not set: set it, or remove `api_key_env` "
+            f"(from {settings.origin('api_key_env')})"
+        )
+    return key

@@ -1,0 +1,66 @@
+"""Where a client's calls go, and where one call goes: from constructor arguments, configuration and a model's name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from llm_adapter.provider import Json
+from llm_adapter.providers import PROVIDERS
+from llm_adapter.routing.connection import Connection, connect, sibling
+from llm_adapter.settings.errors import SettingsError
+
+if TYPE_CHECKING:
+    from llm_adapter.settings.settings import Settings
+
+# The constructor arguments with which the SDK brings its own destination; it is left alone then.
+_ELSEWHERE = ("provider", "workload_identity", "data_residency")
+_PREFIXES = tuple(f"{name}{mark}" for name in PROVIDERS for mark in "/:")
+
+
+def resolve(profile: str | None, settings: Settings | None, options: Mapping[str, Any]) -> Connection:
+    """The destination of a client from its constructor's arguments and the configuration. Raises `SettingsError`."""
+    from llm_adapter.settings.settings import Settings  # with the first client: importing the package stays cheap
+
+    if any(options.get(name) is not None for name in _ELSEWHERE):
+        return connect(Settings(), os.environ)
+    if settings is None:
+        settings = Settings.load(profile=profile)
+    elif profile is not None:
+        raise SettingsError("give `profile` or `settings`, not both: Settings.load(profile=...) makes one of the other")
+    base_url = options.get("base_url")
+    given = str(base_url) if base_url is not None and not _is_not_given(base_url) else None
+    return connect(settings, os.environ, base_url=given, api_key=options.get("api_key"))
+
+
+def _is_not_given(value: Any) -> bool:
+    return type(value).__name__ in ("NotGiven", "Omit")
+
+
+def destination(connection: Connection, body: Json, *, aliased: bool = True) -> tuple[Connection, Json]:
+    """Where the call's model lives, and the body with the model's real name.
+
+    "ollama/x", "ollama:x" and "openai/x" name a provider; any other prefix is part of the name, for tags contain ":"
+    and names "/". A prefix of the provider in use is only taken off where no model's name can begin with it;
+    what is left is the server's own name, which "*" does not mean. aliased: whether the name may be one of `models`.
+    """
+    model = body.get("model")
+    if not isinstance(model, str):
+        return connection, body
+    name = _meant(connection, model) if aliased else model
+    if name.startswith(_PREFIXES):
+        prefix = next(prefix for prefix in _PREFIXES if name.startswith(prefix))
+        other = prefix[:-1]
+        if other != connection.provider.name:
+            connection, name = sibling(connection, other), name.removeprefix(prefix)
+        elif connection.own_names:
+            name = name.removeprefix(prefix)
+    return connection, body if name == model else {**body, "model": name}
+
+
+def _meant(connection: Connection, model: str) -> str:
+    """The name that `models` gives a call site's."""
+    own = connection.provider.name
+    named = model.startswith(_PREFIXES) and model.startswith((f"{own}/", f"{own}:")) and connection.own_names
+    return connection.settings.alias(model) if named else connection.settings.model(model)

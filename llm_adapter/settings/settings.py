@@ -1,0 +1,304 @@
+"""Settings and profiles: what configuration says, read once into one frozen value that knows where each part is from.
+
+`Settings(...)` is a plain value and reads nothing. `Settings.load(...)` reads files and the environment
+(see `sources`), and is what `OpenAI()` does on its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+
+from annotated_types import Gt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from llm_adapter.settings.errors import SettingsError, near
+from llm_adapter.settings.hosts import InvalidHostError, ollama_root, openai_base_url
+
+__all__ = ["PROVIDER_NAMES", "Settings", "SettingsError", "near"]
+
+PROVIDER_NAMES = ("openai", "ollama", "embedded")
+
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_DURATION = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+")  # Go's time.ParseDuration
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """What the field `provider` takes beside a name: the form of `llm_adapter.Provider`, which lies a layer above."""
+
+    @property
+    def name(self) -> str: ...
+
+    def base_url(self, settings: Any) -> str | None: ...
+
+    def endpoint(self, method: str, path: str) -> Any: ...
+
+
+class Settings(BaseModel):
+    """Where calls go and how. Frozen; a field that is not set leaves the backend's own default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
+
+    provider: str | Backend = Field("openai", description="`openai`, `ollama`, `embedded`, or a `Provider` instance")
+    host: str | None = Field(None, description="Ollama's address, in any form that OLLAMA_HOST takes")
+    base_url: str | None = Field(None, description="a `/v1` server's address, for provider `openai`")
+    dialect: Literal["openai", "ollama", "llamacpp", "vllm", "lmstudio"] | None = Field(
+        None, description="which `/v1` server it is; guessed from the server when not given"
+    )
+    api_key: SecretStr | None = Field(None, description="the key for this host, and for no other")
+    api_key_env: str | None = Field(None, description="the environment variable that holds it")
+    models: dict[str, str] = Field(
+        default_factory=dict, description="call-site model names to the provider's; `*` for all others"
+    )
+    keep_alive: str | int | float | None = Field(
+        None, description='how long Ollama keeps the model loaded: a duration, "30m", or seconds; negative for ever'
+    )
+    num_ctx: Annotated[int, Gt(0)] | Literal["auto"] | None = Field(
+        None, description="the context to load a model with, in tokens; `auto` grows it with the conversations (Ollama)"
+    )
+    num_ctx_max: int | None = Field(None, gt=0, description='how far `num_ctx = "auto"` may grow, in tokens')
+    think: bool | Literal["low", "medium", "high", "max"] | None = Field(
+        None, description="whether thinking models think, when a call does not say (Ollama)"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="Ollama's `options` for every call")
+    overflow: Literal["error", "truncate", "allow"] = Field(
+        "error",
+        description="a prompt that does not fit: an error; oldest turns left out and reported; or cut by the server",
+    )
+    expected_dimensions: int | None = Field(
+        None, gt=0, description="what embeddings must have, when a call does not say: an index is built for one length"
+    )
+    pull: Literal["never", "missing"] | Callable[[str], bool] = Field(
+        "never",
+        description="what becomes of a missing model: an error with the nearest names, or it is pulled first (Ollama); "
+        "in code, a function of its name that decides",
+    )
+    preload: tuple[str, ...] = Field(
+        default_factory=tuple,
+        description="models to load before the first call, or by `client.models.preload()` (Ollama)",
+    )
+    local_only: bool = Field(
+        False, description="refuse public hosts, and models that Ollama runs elsewhere, before anything is sent"
+    )
+    shift: bool | None = Field(None, description="let Ollama drop old tokens while it generates; a load-time option")
+    unsupported: Literal["error", "warn", "ignore"] = Field(
+        "error", description="what becomes of a parameter that the provider cannot honour"
+    )
+    sampling_defaults: Literal["model", "openai"] = Field(
+        "model", description="whose temperature and top_p stand when a call gives none (Ollama)"
+    )
+    corrections: int = Field(
+        1, ge=0, le=3, description="how often a reply that breaks its schema, or a forced tool call, is sent back"
+    )
+    recover_tool_calls: bool = Field(
+        True, description="take a reply whose whole text is a call of an offered tool for that call"
+    )
+    token_encoding: str | None = Field(
+        None, description="the tiktoken encoding of token ids that call sites send as input, such as cl100k_base"
+    )
+    image_urls: Literal["fetch", "refuse"] = Field(
+        "fetch", description="images that messages give by an http(s) address: fetched here, for servers that do not"
+    )
+    image_hosts: tuple[str, ...] = Field(
+        default_factory=tuple,
+        description="hosts that images may be fetched from though they are not public: `host`, or `host:port`",
+    )
+    response_store: str | None = Field(
+        None,
+        description="an SQLite file that keeps the Responses API's responses and conversations; in memory by default",
+    )
+    trust_env: bool | None = Field(
+        None, description="use the environment's proxies; by default for every host but loopback"
+    )
+    connect_timeout: float | None = Field(
+        None, gt=0, description="seconds until a connection is there; the SDK's own 5 by default"
+    )
+    load_timeout: float | None = Field(
+        None,
+        gt=0,
+        description="seconds until a response begins, which on Ollama takes loading the model, and for a reply that is "
+        "not streamed all of it; the SDK's own 600 by default",
+    )
+    first_token_timeout: float | None = Field(
+        None,
+        gt=0,
+        description="seconds from there to the first piece of a stream, or from the request where `load_timeout` is "
+        "not set",
+    )
+    idle_timeout: float | None = Field(
+        None, gt=0, description="seconds between two pieces of a stream; the SDK's own 600 by default"
+    )
+    max_concurrency: int | None = Field(
+        None,
+        ge=0,
+        description="requests under way at one server at once, of all clients of the process; 0 for any number; by "
+        "default 4 for Ollama and embedded, and any number for others",
+    )
+    shadow: str | None = Field(
+        None,
+        description="a second profile, which gets a share of the calls in the background; only how its replies differ "
+        "is logged",
+    )
+    shadow_sample: float = Field(0.1, ge=0, le=1, description="the share of the calls that `shadow` gets")
+    shadow_log: str | None = Field(
+        None, description="a file that gets each comparison with `shadow` as a line of JSON; by default only the log"
+    )
+    model_path: str | None = Field(None, description="a GGUF file for provider `embedded`; none: the two small models")
+    embedding_model_path: str | None = Field(None, description="a GGUF file for embeddings (embedded)")
+    n_gpu_layers: int | None = Field(None, description="layers to put on the GPU (embedded); all that fit by default")
+
+    _origins: dict[str, str] = PrivateAttr(default_factory=dict)
+    _profile: str | None = PrivateAttr(None)
+
+    def __init__(self, **fields: Any) -> None:
+        known = type(self).model_fields
+        # Absent means absent: None and the empty string of an unset variable choose nothing.
+        given = {name: value for name, value in fields.items() if not (_empty(value) and name in known)}
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise _explained(error) from None
+        self._origins = dict.fromkeys(self.model_fields_set, "argument")
+
+    @classmethod
+    def load(
+        cls, environ: Mapping[str, str] | None = None, *, profile: str | None = None, **arguments: Any
+    ) -> Settings:
+        """The settings that configuration names: defaults < user file < project file < environment < arguments.
+
+        environ: os.environ by default. Raises `SettingsError`.
+        """
+        from llm_adapter.settings.sources import merged
+
+        found = merged(cls, environ, profile, arguments)
+        try:
+            settings = cls(**found.values)
+        except SettingsError as error:
+            raise found.located(error) from None
+        return settings.located(found.origins, found.profile)
+
+    @classmethod
+    def profiles(cls, environ: Mapping[str, str]) -> list[str]:
+        """The names of all profiles that the files define. Raises `SettingsError`."""
+        from llm_adapter.settings.sources import profiles
+
+        return profiles(cls, environ)
+
+    def origin(self, field: str) -> str:
+        """Where the value of a field came from: "default", "argument", or a file's or variable's name."""
+        if field not in type(self).model_fields:
+            raise AttributeError(f"no field {field!r} in Settings{near(field, type(self).model_fields)}")
+        return self._origins.get(field, "default")
+
+    @property
+    def profile(self) -> str | None:
+        """The name of the profile that they were loaded from."""
+        return self._profile
+
+    @property
+    def configured(self) -> bool:
+        """Whether anything at all was chosen; if not, a client behaves exactly like `openai`."""
+        return bool(self.model_fields_set)
+
+    def model(self, name: str) -> str:
+        """The provider's name for a call site's model. A name that is already the provider's stays."""
+        if name in self.models:
+            return self.models[name]
+        return name if name in self.models.values() else self.models.get("*", name)
+
+    def alias(self, name: str) -> str:
+        """The same for who manages models: "*" stands for what call sites ask for, not for what is to be deleted."""
+        return name if name == "*" else self.models.get(name, name)
+
+    def names(self, name: str) -> list[str]:
+        """The names to look a model up by: its own or its alias's, and then that of "*"."""
+        return list(dict.fromkeys((self.alias(name), self.model(name))))
+
+    def located(self, origins: Mapping[str, str], profile: str | None = None) -> Settings:
+        """This value, knowing where its fields came from."""
+        copy = self.model_copy()
+        copy._profile = profile or self._profile
+        copy._origins = {**self._origins, **origins}  # a copy shares the dictionary of what it was made from
+        return copy
+
+    @field_validator("provider")
+    @classmethod
+    def _known_provider(cls, provider: str | Backend) -> str | Backend:
+        if isinstance(provider, str) and provider not in PROVIDER_NAMES:
+            hint = near(provider, PROVIDER_NAMES)
+            raise ValueError(f"unknown provider {provider!r}: expected one of {', '.join(PROVIDER_NAMES)}{hint}")
+        return provider
+
+    @field_validator("host")
+    @classmethod
+    def _root(cls, host: str | None) -> str | None:
+        return None if host is None else _understood(ollama_root, host)
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url(cls, base_url: str | None) -> str | None:
+        return None if base_url is None else _understood(openai_base_url, base_url)
+
+    @field_validator("keep_alive")
+    @classmethod
+    def _duration(cls, value: str | float | None) -> str | float | None:
+        # Ollama refuses "300": a bare number in a string has no unit (recordings: bad_keep_alive). As a number it has.
+        if isinstance(value, str) and _NUMBER.fullmatch(value):
+            return float(value) if "." in value else int(value)
+        if isinstance(value, str) and not _DURATION.fullmatch(value):
+            raise ValueError(f'{value!r} is no duration: "30m", "1h30m", seconds as a number, or -1 for ever')
+        return value
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _variable(cls, name: str | None) -> str | None:
+        if name is not None and not _VARIABLE.fullmatch(name):
+            raise ValueError("this is the name of an environment variable that holds the key, not the key itself")
+        return name
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.host and self.base_url:
+            raise ValueError("`host` is for provider ollama and `base_url` for provider openai: give one of them")
+        if self.host and self.provider in ("openai", "embedded"):
+            raise ValueError(f"`host` is for provider ollama; provider {self.provider!r} does not use it")
+        return self
+
+
+def _explained(error: ValidationError) -> SettingsError:
+    """One line for a validation error: the field, what is wrong, the nearest name. Never the value of a key."""
+    messages: dict[str, list[str]] = {}
+    for item in error.errors(include_url=False, include_input=False):
+        name = str(item["loc"][0]) if item["loc"] else ""
+        if item["type"] == "extra_forbidden":
+            messages[name] = [f"unknown setting {name!r}{near(name, Settings.model_fields)}"]
+        else:
+            said = item["msg"].removeprefix("Value error, ")
+            messages.setdefault(name, [f"{name}: {said}" if name else said]).append(said)
+    text = "; ".join(" or ".join(dict.fromkeys([first, *more[1:]])) for first, *more in messages.values())
+    about = tuple(messages) if "" not in messages else tuple(re.findall(r"`(\w+)`", text))
+    return SettingsError(text, about)
+
+
+def _empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _understood(parse: Callable[[str], str], value: str) -> str:
+    try:
+        return parse(value)
+    except InvalidHostError as error:
+        raise ValueError(str(error)) from None

@@ -1,0 +1,252 @@
+"""Where settings come from: the user's file, the project's file, the environment. Read once, when a client is made.
+
+Files are `llm_adapter.toml` or `[tool.llm_adapter]` in `pyproject.toml`, found from the working directory upwards, and
+`llm_adapter/llm_adapter.toml` in the user's configuration folder. Top-level fields hold for every profile of a file,
+but a key is for one destination: where a stronger source names another, the weaker one's address and key do not follow.
+The class with the fields is handed in, so that this module does not import the one that it serves.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from llm_adapter.settings.errors import SettingsError, near
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic_settings import BaseSettings
+
+    Model: TypeAlias = type[BaseModel]
+
+PREFIX = "LLM_ADAPTER_"
+FILE = "llm_adapter.toml"
+_TABLE = re.compile(r"^\s*\[\s*tool\s*\.\s*llm([_-])adapter\s*[.\]]", re.MULTILINE)
+_KEYS = frozenset({"api_key", "api_key_env"})
+
+
+class _Sourced(NamedTuple):
+    value: Any
+    source: str
+
+
+_Layer: TypeAlias = dict[str, _Sourced]
+
+
+class _File(NamedTuple):
+    name: str
+    content: dict[str, Any]
+
+    @property
+    def profiles(self) -> dict[str, dict[str, Any]]:
+        return self.content.get("profiles", {})  # type: ignore[no-any-return]
+
+    def layers(self, profile: str | None) -> list[_Layer]:
+        """What holds for every profile, then what holds for this one."""
+        common = {name: value for name, value in self.content.items() if name not in ("profile", "profiles")}
+        own = self.profiles.get(profile or "", {})
+        return [_layer(common, self.name), _layer(own, f"{self.name} [profiles.{profile}]")]
+
+
+class Merged(NamedTuple):
+    """The fields of one profile, each from the strongest source that names it."""
+
+    fields: _Layer
+    profile: str | None
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {name: field.value for name, field in self.fields.items()}
+
+    @property
+    def origins(self) -> dict[str, str]:
+        return {name: field.source for name, field in self.fields.items()}
+
+    def located(self, error: SettingsError) -> SettingsError:
+        """The same error, with the sources of the fields that it is about."""
+        named = "; ".join(f"{name} from {self.fields[name].source}" for name in error.fields if name in self.fields)
+        return SettingsError(f"{error} ({named})" if named else str(error), error.fields)
+
+
+def merged(model: Model, environ: Mapping[str, str] | None, profile: str | None, arguments: dict[str, Any]) -> Merged:
+    """What files, environment and arguments say for one profile. model: the class with the fields.
+
+    Raises `SettingsError`.
+    """
+    environ = os.environ if environ is None else environ
+    files = _files(model, environ)
+    chosen = _profile(profile, environ, files)
+    layers = [layer for file in files for layer in file.layers(chosen)]
+    given = {name: value for name, value in arguments.items() if value is not None}
+    fields: _Layer = {}
+    for layer in (*layers, _environment(model, environ), _layer(given, "argument")):
+        fields = _over(fields, layer)
+    return Merged(fields, chosen)
+
+
+def profiles(model: Model, environ: Mapping[str, str]) -> list[str]:
+    """The names of all profiles that the files define. Raises `SettingsError`."""
+    return list(dict.fromkeys(name for file in _files(model, environ) for name in file.profiles))
+
+
+def _layer(content: Mapping[str, Any], source: str) -> _Layer:
+    return {name: _Sourced(value, source) for name, value in content.items()}
+
+
+def _over(weaker: _Layer, stronger: _Layer) -> _Layer:
+    """One layer over the others. What belongs to a destination or a key that it replaces does not stay below it."""
+    address = {"host", "base_url"} & stronger.keys()
+    gone = set(_KEYS if _KEYS & stronger.keys() else ())
+    if address:
+        gone |= {"host", "base_url"}
+    elif _provider(stronger, weaker) != _provider(weaker):
+        gone |= {"ollama": {"base_url"}, "openai": {"host"}}.get(_provider(stronger), {"host", "base_url"})
+    kept = {name: field for name, field in weaker.items() if name not in gone}
+    both = {**kept, **stronger}
+    if _destination(both) != _destination(weaker):
+        both = {name: both[name] for name in both if name in stronger or name not in {*_KEYS, "dialect"}}
+    return both
+
+
+def _provider(*layers: _Layer) -> str:
+    found = next((layer["provider"].value for layer in layers if "provider" in layer), "openai")
+    return found if isinstance(found, str) else type(found).__name__
+
+
+def _destination(layer: _Layer) -> Any:
+    named = next((layer[name].value for name in ("host", "base_url") if name in layer), None)
+    return named or _provider(layer)
+
+
+def _profile(argument: str | None, environ: Mapping[str, str], files: list[_File]) -> str | None:
+    """The chosen profile's name, which some file defines. Raises `SettingsError`."""
+    chosen, chooser = argument, "the argument `profile`"
+    if not chosen:
+        chooser = f"{PREFIX}PROFILE"
+        chosen = next((text for key, text in environ.items() if key.upper() == chooser and text), None)
+    for file in reversed(files):
+        if not chosen and file.content.get("profile"):
+            chosen, chooser = file.content["profile"], f"`profile` in {file.name}"
+    known = dict.fromkeys(name for file in files for name in file.profiles)
+    if chosen and chosen not in known:
+        have = f"known profiles: {', '.join(known)}" if known else f"none is defined: put [profiles.NAME] in {FILE}"
+        raise SettingsError(f"unknown profile {chosen!r} (from {chooser}){near(chosen, known)}; {have}")
+    return chosen or None
+
+
+def _files(model: Model, environ: Mapping[str, str]) -> list[_File]:
+    found = (_user_file(environ), _project_file())
+    return [_File(str(path), _content(model, path)) for path in found if path is not None]
+
+
+def _user_file(environ: Mapping[str, str]) -> Path | None:
+    try:
+        if sys.platform == "win32":
+            folder = Path(environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+        else:
+            folder = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    except RuntimeError:  # a container's user without a home
+        return None
+    path = folder / "llm_adapter" / FILE
+    return path if path.is_file() else None
+
+
+def _project_file() -> Path | None:
+    try:
+        start = Path.cwd()
+    except OSError:  # the working directory is gone
+        return None
+    for folder in (start, *start.parents):
+        if (folder / FILE).is_file():
+            return folder / FILE
+        if _names_us(folder / "pyproject.toml"):
+            return folder / "pyproject.toml"
+    return None
+
+
+def _names_us(pyproject: Path) -> bool:
+    """Whether the file has our table. A look at its text keeps TOML parsing away from all other projects."""
+    try:
+        table = _TABLE.search(pyproject.read_text("utf-8", "replace"))
+    except OSError:
+        return False
+    if table is not None and table[1] == "-":
+        raise SettingsError(f"{pyproject}: unknown table [tool.llm-adapter]; did you mean [tool.llm_adapter]?")
+    return table is not None
+
+
+def _content(model: Model, path: Path) -> dict[str, Any]:
+    """The settings in a file, every name in it a known one. Raises `SettingsError`."""
+    from pydantic_settings import TomlConfigSettingsSource
+
+    try:
+        content: dict[str, Any] = TomlConfigSettingsSource(_reader(model), toml_file=path).toml_data
+    except ValueError as error:  # tomllib's and tomli's TOMLDecodeError
+        raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+    if path.name == "pyproject.toml":
+        content = content.get("tool", {}).get("llm_adapter", {})
+    _check(model, content, str(path), ("profile", "profiles"))
+    return content
+
+
+def _check(model: Model, content: dict[str, Any], source: str, besides: tuple[str, ...] = ()) -> None:
+    known = (*besides, *model.model_fields)
+    for name in content:
+        if name not in known:
+            raise SettingsError(f"unknown setting {name!r} in {source}{near(name, known)}")
+    if not isinstance(content.get("profile", ""), str):
+        raise SettingsError(f"{source}: `profile` is the name of a profile; write its settings under [profiles.NAME]")
+    profiles = content.get("profiles", {})
+    if not isinstance(profiles, dict) or not all(isinstance(profile, dict) for profile in profiles.values()):
+        raise SettingsError(f"{source}: `profiles` holds tables, [profiles.NAME]")
+    for name, profile in profiles.items():
+        _check(model, profile, f"{source} [profiles.{name}]")
+
+
+def _environment(model: Model, environ: Mapping[str, str]) -> _Layer:
+    layer = {}
+    known = [PREFIX + field.upper() for field in ("profile", *model.model_fields)]
+    for key, text in environ.items():
+        if not key.upper().startswith(PREFIX) or text == "" or key.upper() == known[0]:
+            continue
+        if key.upper() not in known:
+            raise SettingsError(f"unknown setting {key} in the environment{near(key.upper(), known)}")
+        name = key[len(PREFIX) :].lower()
+        layer[name] = _Sourced(_value(model, key, text)[name], key)
+    return layer
+
+
+def _value(model: Model, key: str, text: str) -> dict[str, Any]:
+    """One variable as pydantic-settings reads it: JSON for a table, text for the rest."""
+    from pydantic_settings import EnvSettingsSource
+
+    class Variables(EnvSettingsSource):
+        def _load_env_vars(self) -> Mapping[str, str | None]:
+            return {key.lower(): text}
+
+    try:
+        return dict(Variables(_reader(model), env_prefix=PREFIX)())
+    except ValueError:
+        raise SettingsError(
+            f'{key} is not valid JSON: write a table as {{"name": "value"}}, a list as ["value"]'
+        ) from None
+
+
+@lru_cache(maxsize=1)
+def _reader(model: Model) -> type[BaseSettings]:
+    """The class in the form that pydantic-settings' sources ask for: the same fields, nothing read on its own."""
+    from pydantic import create_model
+    from pydantic_settings import BaseSettings, SettingsConfigDict
+
+    class Base(BaseSettings):
+        model_config = SettingsConfigDict(extra="allow", arbitrary_types_allowed=True, protected_namespaces=())
+
+    fields: dict[str, Any] = {name: (field.annotation, None) for name, field in model.model_fields.items()}
+    return create_model("Sources", __base__=Base, **{**fields, "provider": (str, "openai")})

@@ -1,0 +1,146 @@
+"""Which calls are copied, and where the copies go.
+
+Only what can be asked twice: a call that keeps something at its server, builds on something kept there, or has the
+server act (a hosted tool) is the first profile's alone.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
+
+from pydantic_core import to_json
+
+from llm_adapter.provider import Json
+from llm_adapter.routing.connection import Connection, connect
+from llm_adapter.routing.destination import destination
+from llm_adapter.settings.errors import SettingsError, near
+from llm_adapter.settings.settings import Settings
+from llm_adapter.settings.sources import PREFIX
+from llm_adapter.shadow import worker
+from llm_adapter.shadow.job import LARGEST, Destinations
+from llm_adapter.shadow.journal import trouble
+from llm_adapter.shadow.watching import Sample
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+    from openai._models import FinalRequestOptions
+
+EXTENSION = "llm_adapter_shadow"  # the request's extension that carries its sample
+PATHS = ("/chat/completions", "/completions", "/embeddings", "/responses")
+_BOUND = ("previous_response_id", "conversation", "background", "prompt")  # of /responses: what one server keeps
+_OURS = ("function", "custom")  # tools that the caller runs; all others act at the server
+# Of our own, so that a program's seeded random numbers stay as they are.
+dice = random.Random().random  # noqa: S311 - it draws lots
+
+
+class Shadow(Destinations):
+    """The destinations of one client, and the choice of the calls that are copied."""
+
+    def sample(self, client: Any, options: FinalRequestOptions, request: Any, retries_taken: int) -> None:
+        """Have an attempt copied, if the lot falls on it. Raises nothing.
+
+        options: the call as the SDK has it, before translation.
+        """
+        try:
+            self._sample(client, options, request, retries_taken >= options.get_max_retries(client.max_retries))
+        except Exception as error:
+            trouble("a call could not be copied", error)
+
+    def _sample(self, client: Any, options: FinalRequestOptions, request: Any, last: bool) -> None:
+        share = self.first.settings.shadow_sample if worker.active else 0
+        if not share:
+            return
+        body, path = _body(options), urlsplit(options.url).path
+        if not repeatable(options.method, path, body) or self._led_away(body["model"]):
+            return
+        if dice() >= share:
+            return
+        if worker.full():  # then not even the copy is worth its time
+            worker.leave_out()
+            return
+        content = to_json(body)  # the caller may change its lists while the shadow waits
+        if len(content) > LARGEST:
+            worker.leave_out()
+            return
+        streamed = body.get("stream") is True
+        request.extensions[EXTENSION] = Sample(self, client, request, path, content, streamed=streamed, last=last)
+
+    def sample_of(self, request: Any) -> Sample | None:
+        sample: Sample | None = request.extensions.get(EXTENSION)
+        return sample
+
+    def _led_away(self, model: str) -> bool:
+        """Whether the call site itself names a provider, and thereby not the shadow's."""
+        given = {"model": model}
+        return self.second.settings.model(model) == model and destination(self.second, given)[0] is not self.second
+
+
+def repeatable(method: str, path: str, body: Mapping[str, Any]) -> bool:
+    """Whether a call may be made a second time, elsewhere."""
+    if method.upper() != "POST" or path not in PATHS or not isinstance(body.get("model"), str):
+        return False
+    if path != "/responses":
+        return True
+    tools = body.get("tools") or ()
+    return not any(body.get(name) for name in _BOUND) and all(tool.get("type") in _OURS for tool in tools)
+
+
+def _body(options: FinalRequestOptions) -> Json:
+    """The call's arguments; nothing for what is no JSON."""
+    if options.content is not None or options.files:
+        return {}
+    return {**(options.json_data if isinstance(options.json_data, Mapping) else {}), **(options.extra_json or {})}
+
+
+# By the settings' identity: they cannot be hashed, copies of a client share them, and a shadow keeps its own alive.
+_shadows: WeakValueDictionary[int, Shadow] = WeakValueDictionary()
+
+
+def shadow_of(first: Connection, make: Callable[..., OpenAI]) -> Shadow:
+    """The shadow that a client's settings name. make: what makes its client. Raises `SettingsError`."""
+    key = id(first.settings)
+    shadow = _shadows.get(key)
+    if shadow is None:
+        shadow = _shadows[key] = Shadow(first, _second(first.settings), make)
+    return shadow
+
+
+def _second(settings: Settings) -> Connection:
+    """The destination of the profile that `shadow` names.
+
+    It is read from the files alone: the LLM_ADAPTER_ variables are the first profile's, and so is a key among them.
+    """
+    name = settings.shadow or ""
+    environ = {key: text for key, text in os.environ.items() if not key.upper().startswith(PREFIX)}
+    where = f"(from {settings.origin('shadow')})"
+    if name == settings.profile:
+        raise SettingsError(f"profile {name!r} is its own `shadow`: name another profile {where}", ("shadow",))
+    known = Settings.profiles(environ)
+    if name not in known:
+        have = f"known profiles: {', '.join(known)}" if known else "no file defines a profile"
+        raise SettingsError(f"`shadow` names profile {name!r}, which is not defined{near(name, known)}; {have} {where}")
+    try:
+        return _loaded(connect(_bounded(Settings.load(environ, profile=name), settings), os.environ))
+    except SettingsError as error:
+        raise SettingsError(f"`shadow` cannot be profile {name!r} {where}: {error}", ("shadow",)) from None
+
+
+def _loaded(second: Connection) -> Connection:
+    """The same, with its translation imported now: a fork while the thread imports gives the child half a module."""
+    for path in PATHS:
+        second.provider.endpoint("POST", path)
+    return second
+
+
+def _bounded(second: Settings, first: Settings) -> Settings:
+    """The second's settings without a shadow of its own, and as private as the first's (P29).
+
+    The one thread sends one request at a time, and must not take a place at a server that both are on (P22).
+    """
+    changes = {"shadow": None, "max_concurrency": 0, **({"local_only": True} if first.local_only else {})}
+    return second.model_copy(update=changes)

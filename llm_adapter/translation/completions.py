@@ -1,0 +1,106 @@
+"""Completions of several texts: a request for each, side by side, and one reply; the same for every backend.
+
+Echoes are put before the texts, and the best of several candidates are those with the highest mean log probability,
+which is what OpenAI's `best_of` ranks by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.translation.parameters import unsupported
+from llm_adapter.translation.reply_checks import summed
+from llm_adapter.translation.token_ids import decoded
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What a call asks for beyond one text."""
+
+    prompts: tuple[Any, ...]  # texts, or lists of the model's own token ids
+    count: int  # choices a prompt
+    candidates: int  # texts a prompt, of which the best are the choices
+    echo: bool
+    logprobs: bool
+
+    @classmethod
+    def of(cls, call: Call, where: str, *, ids: bool = False) -> Texts:
+        """ids: whether the server takes token ids, as those of its model. Raises `Rejected`."""
+        body = call.body
+        count = body.get("n") or 1
+        candidates = max(count, body.get("best_of") or count)
+        prompts = _prompts(call, ids)
+        asked = cls(prompts, count, candidates, bool(body.get("echo")), body.get("logprobs") is not None)
+        if call.stream and candidates > count:
+            raise Rejected("`best_of` cannot be streamed", param="best_of", code="invalid_value")
+        if asked.echo and asked.logprobs:
+            unsupported(call, "echo", f"`echo` has no logprobs of the prompt on {where}")
+        if asked.echo and not all(isinstance(one, str) for one in prompts):
+            raise Rejected("`echo` of token ids needs `token_encoding`", param="echo", code="unsupported_value")
+        if asked.echo:
+            call.report.note("emulated", "echo")
+        return asked
+
+    def before(self, place: int) -> str:
+        """What a choice's text begins with."""
+        return str(self.prompts[place // self.count]) if self.echo else ""
+
+    def shown(self, place: int, choice: Json) -> Json:
+        """A choice in its place."""
+        before = self.before(place)
+        logs = choice.get("logprobs") if self.logprobs else None
+        if logs and before:
+            logs = {**logs, "text_offset": [len(before) + start for start in logs.get("text_offset") or ()]}
+        return {**choice, "index": place, "text": before + (choice.get("text") or ""), "logprobs": logs}
+
+
+def combined(asked: Texts, wholes: Sequence[Json]) -> Json:
+    """One completion of those of all texts, prompt by prompt."""
+    choices = [whole["choices"][0] for whole in wholes]
+    if asked.candidates > asked.count:
+        groups = [choices[start : start + asked.candidates] for start in range(0, len(choices), asked.candidates)]
+        choices = [one for group in groups for one in sorted(group, key=_likelihood, reverse=True)[: asked.count]]
+    usages = [whole["usage"] for whole in wholes if whole.get("usage")]
+    counts = {"usage": summed(usages, asked.candidates)} if len(usages) == len(wholes) else {}
+    return {**wholes[0], "choices": [asked.shown(place, one) for place, one in enumerate(choices)], **counts}
+
+
+def logprobs(given: Any, offset: int) -> Json | None:
+    """The parallel lists of the completions form, or None. given: chat's form; offset: where the first token begins."""
+    if not given:
+        return None
+    tokens = [one["token"] for one in given]
+    return {
+        "tokens": tokens,
+        "token_logprobs": [one["logprob"] for one in given],
+        "top_logprobs": [
+            {other["token"]: other["logprob"] for other in one.get("top_logprobs") or ()} for one in given
+        ],
+        "text_offset": [offset + sum(map(len, tokens[:place])) for place in range(len(tokens))],
+    }
+
+
+def _likelihood(choice: Json) -> float:
+    given = [one for one in (choice.get("logprobs") or {}).get("token_logprobs") or () if one is not None]
+    return sum(given) / len(given) if given else float("-inf")
+
+
+def _prompts(call: Call, ids: bool) -> tuple[Any, ...]:
+    match call.body.get("prompt"):
+        case str() as prompt:
+            return (prompt,)
+        case [str(), *_] as prompts if all(isinstance(one, str) for one in prompts):
+            if len(prompts) > 1:
+                call.report.note("emulated", "prompt")
+            return tuple(prompts)
+        case [int() | list(), *_] as tokens:
+            if ids and call.settings.token_encoding is None:
+                return tuple(tokens) if isinstance(tokens[0], list) else (tokens,)
+            return tuple(decoded(tokens, call, "prompt"))
+        case None:
+            raise Rejected("`prompt` is required", param="prompt", code="missing_required_parameter")
+        case _:
+            raise Rejected("`prompt` must be a string or a list of strings", param="prompt", code="invalid_value")

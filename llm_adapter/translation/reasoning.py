@@ -1,0 +1,22 @@
+"""`reasoning_effort` on a model that cannot think (P25).
+
+Ollama itself checks before it generates, and answers 400 (the recordings think_unsupported and think, jinja); "none" is
+accepted by every model. So nothing is asked beforehand: the policy of the settings decides about the refusal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from llm_adapter.provider import Call, Rejected
+from llm_adapter.translation.parameters import unsupported
+
+
+def thoughtless(call: Call, refusal: Rejected) -> Call:
+    """The call without thinking, after a refusal of it. Raises the refusal where it is another, or by the policy."""
+    error = refusal.error
+    if error["param"] != "reasoning_effort" or call.settings.unsupported == "error":
+        raise refusal
+    unsupported(call, "reasoning_effort", f"`reasoning_effort`: {error['message']}")
+    kept = {name: value for name, value in call.body.items() if name not in ("reasoning_effort", "think")}
+    return replace(call, body=kept, settings=call.settings.model_copy(update={"think": None}))

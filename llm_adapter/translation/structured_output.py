@@ -1,0 +1,90 @@
+"""Structured outputs: the schema is sent to be enforced, and the reply is held against it all the same (P9).
+
+Not every server enforces: Ollama Cloud and MLX models accept a schema and ignore it, 0.24 loses it with thinking off.
+A reply that breaks the schema is sent back once, with what is wrong; then it is an error that carries the raw text.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic_core import from_json
+
+from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.translation.json_schema import enforced, faults
+
+ANY_OBJECT: Json = {"type": "object"}
+_FENCE = re.compile(r"^\s*```(?:json)?\s*(.*?)\s*```\s*$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The form that a reply must have."""
+
+    schema: Json
+    described: Json = field(default_factory=lambda: {"name": "reply"})  # what else the caller said of it
+
+    @property
+    def format(self) -> Any:
+        """Ollama's `format`."""
+        return "json" if self.schema == ANY_OBJECT else enforced(self.schema)
+
+    @property
+    def response_format(self) -> Json:
+        """OpenAI's, without what a grammar cannot hold."""
+        return {"type": "json_schema", "json_schema": {**self.described, "schema": enforced(self.schema)}}
+
+    def faults(self, text: str) -> list[str]:
+        """What is wrong with a reply, or nothing."""
+        try:
+            value = from_json(text)
+        except ValueError as error:
+            return [f"the reply is not JSON: {error}"]
+        return faults(self.schema, value)
+
+
+def wanted(call: Call, *, others: bool = False) -> Wanted | None:
+    """The form that `response_format` asks for, or None for text. Raises `Rejected`.
+
+    others: whether the server has forms of its own, which it judges itself.
+    """
+    match call.body.get("response_format"):
+        case None | {"type": "text"}:
+            return None
+        case {"type": "json_object"}:
+            return Wanted(ANY_OBJECT)
+        case {"type": "json_schema", "json_schema": {"schema": dict() as schema} as given}:
+            return Wanted(schema, {name: value for name, value in given.items() if name != "schema"})
+        case {"type": str() as kind} if others and kind not in ("json_object", "json_schema"):
+            return None
+        case _:
+            raise Rejected(
+                "`response_format` must be text, json_object, or json_schema with a schema",
+                param="response_format",
+                code="invalid_value",
+            )
+
+
+def unfenced(text: str) -> str:
+    """The text inside a Markdown fence, where a model that was not constrained put one; or the text."""
+    fence = _FENCE.match(text)
+    return fence[1] if fence else text
+
+
+def correction(message: Json, found: list[str]) -> list[Json]:
+    """The turns that ask for a reply once more: what was said, and what is wrong with it.
+
+    A call of a tool is answered by its result: templates know no other way to go on.
+    """
+    said = {key: message[key] for key in ("content", "tool_calls") if message.get(key)}
+    problem = f"That reply cannot be used: {'; '.join(found)}. Reply again, with the corrected JSON and nothing else."
+    calls = message.get("tool_calls") or ()
+    results = [{"role": "tool", "tool_call_id": one["id"], "content": problem} for one in calls]
+    return [{"role": "assistant", "content": "", **said}, *(results or [{"role": "user", "content": problem}])]
+
+
+def broken(text: str, found: list[str], what: str, code: str) -> Rejected:
+    """The error of a reply that still does not fit: 422, which the SDK does not repeat. It carries the raw text."""
+    return Rejected(f"{what}: {'; '.join(found)}", status=422, kind="invalid_reply", code=code, raw=text, faults=found)

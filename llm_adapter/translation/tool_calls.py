@@ -1,0 +1,232 @@
+"""Tools: what a call offers and demands, what a server is told, what came back.
+
+Ollama has no `tool_choice` (P2). `none` withholds the tools. `required` and a named function constrain the reply to
+one call of an allowed tool; a server that cannot constrain is asked once more, and then it is an error.
+Source: ollama/api/types.go ChatRequest, Tool, v0.24.0; the recordings tools_*.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pydantic_core import from_json
+
+from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.translation.json_schema import faults, folded, inlined
+
+_FENCE = re.compile(r"^```(?:json|tool_call)?\s*(.*?)\s*```$", re.DOTALL)
+_TAG = re.compile(r"</?tool_calls?>|\[/?TOOL_CALLS\]")
+# What a tool call that comes back as text begins with (P10).
+OPENERS = ("{", "[{", "[ {", "[\n", "<tool_call", "```", "[TOOL_CALLS]")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one call offers and demands."""
+
+    functions: tuple[Json, ...] = ()  # the functions that the model may call, as OpenAI describes them
+    forced: bool = False  # one of them must be called
+    named: bool = False  # ... and the caller named which
+    parallel: bool = True  # several may be called in one reply
+    legacy: bool = False  # asked in the form before `tools`
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """Each function's parameters, references resolved."""
+        return {one["name"]: inlined(one.get("parameters") or {"type": "object"}) for one in self.functions}
+
+    @property
+    def tools(self) -> list[Json]:
+        """The tools as OpenAI describes them."""
+        return [{"type": "function", "function": one} for one in self.functions]
+
+    @property
+    def folded(self) -> list[Json]:
+        """The tools in the keywords that Ollama shows a model."""
+        return [{"type": "function", "function": self._shown(one)} for one in self.functions]
+
+    def _shown(self, function: Json) -> Json:
+        shown: Json = {key: function[key] for key in ("name", "description") if key in function}
+        if "parameters" not in function:
+            return shown
+        parameters = folded(self.parameters[function["name"]])
+        # Ollama has no description at this place; what it would say is the function's.
+        told = parameters.pop("description", None)
+        if told:
+            shown["description"] = f"{shown.get('description', '')} {told}".strip()
+        return {**shown, "parameters": parameters}
+
+    @property
+    def format(self) -> Json:
+        """The schema of one call of one allowed tool."""
+        calls = [
+            {
+                "type": "object",
+                "properties": {
+                    "name": {"type": "string", "enum": [name]},
+                    "arguments": {"type": "object", **parameters},
+                },
+                "required": ["name", "arguments"],
+            }
+            for name, parameters in self.parameters.items()
+        ]
+        return calls[0] if len(calls) == 1 else {"anyOf": calls}
+
+    def faults(self, tool_call: Json, *, strict_only: bool = False) -> list[str]:
+        """What is wrong with a tool call: an unknown tool, or arguments that break its schema."""
+        name, arguments = tool_call["function"].get("name"), tool_call["function"].get("arguments")
+        if name not in self.parameters:
+            return [f"no tool {name!r} is allowed, but {', '.join(self.parameters)}"]
+        if strict_only and not self._strict(name):
+            return []
+        try:
+            value = from_json(arguments or "{}")
+        except ValueError as error:
+            return [f"{name}: the arguments are not JSON: {error}"]
+        return [f"{name}: {fault}" for fault in faults(self.parameters[name], value)]
+
+    @property
+    def strict(self) -> bool:
+        """Whether a call of one of the functions is held to its schema."""
+        return any(one.get("strict") for one in self.functions)
+
+    def _strict(self, name: str) -> bool:
+        return any(one["name"] == name and one.get("strict") for one in self.functions)
+
+
+NO_TOOLS = Plan()
+
+
+def plan(call: Call, where: str) -> Plan:
+    """What a call's `tools`, `tool_choice` and `parallel_tool_calls` say, or their older forms. Raises `Rejected`.
+
+    where: what the call goes to, for the message: "provider 'ollama'".
+    """
+    body = call.body
+    if body.get("tools") is None and body.get("functions") is not None:
+        offered, choice, legacy = _list(body["functions"], "functions"), _older(body.get("function_call")), True
+    else:
+        offered, choice, legacy = _functions(body.get("tools") or [], where), body.get("tool_choice"), False
+    if not offered and choice is None:
+        return NO_TOOLS
+    parallel = body.get("parallel_tool_calls") is not False and not legacy
+    return _chosen(Plan(tuple(offered), parallel=parallel, legacy=legacy), choice)
+
+
+def _chosen(given: Plan, choice: Any) -> Plan:
+    match choice:
+        case None | "auto":
+            return given
+        case "none":
+            return _only(given, [])
+        case "required":
+            return _only(given, [one["name"] for one in given.functions], forced=True)
+        case {"type": "function", "function": {"name": str() as name}} | {"type": "function", "name": str() as name}:
+            return _only(given, [name], forced=True, named=True)
+        case {
+            "type": "allowed_tools",
+            "allowed_tools": {"mode": "auto" | "required" as mode, "tools": list() as tools},
+        }:
+            names = [
+                one["function"]["name"] for one in tools if isinstance(one, dict) and one.get("type") == "function"
+            ]
+            return _only(given, names, forced=mode == "required")
+        case _:
+            raise Rejected(f"`tool_choice` is not understood: {choice!r}", param="tool_choice", code="invalid_value")
+
+
+def _only(given: Plan, names: list[str], *, forced: bool = False, named: bool = False) -> Plan:
+    kept = tuple(one for one in given.functions if one["name"] in names)
+    unknown = set(names) - {one["name"] for one in kept}
+    if unknown or (forced and not kept):
+        missing = ", ".join(sorted(unknown)) or "no tool"
+        raise Rejected(
+            f"`tool_choice` names {missing}, which `tools` does not hold", param="tool_choice", code="invalid_value"
+        )
+    # A function that the caller names is called once.
+    return Plan(kept, forced, named, given.parallel and not named, given.legacy)
+
+
+def _functions(tools: Any, where: str) -> list[Json]:
+    functions = []
+    for place, tool in enumerate(_list(tools, "tools")):
+        match tool:
+            case {"type": "function", "function": {"name": str()} as function}:
+                functions.append(function)
+            case {"type": kind}:
+                raise Rejected(
+                    f"tools[{place}]: a tool of type {kind!r} is not available on {where}, or has no name",
+                    param="tools",
+                    code="unsupported_value",
+                )
+            case _:
+                raise Rejected(f"tools[{place}]: a tool is an object with a type", param="tools", code="invalid_value")
+    return functions
+
+
+def _list(given: Any, param: str) -> list[Json]:
+    if not isinstance(given, list):
+        raise Rejected(f"`{param}` must be a list", param=param, code="invalid_type")
+    return given
+
+
+def _older(function_call: Any) -> Any:
+    match function_call:
+        case {"name": name}:
+            return {"type": "function", "function": {"name": name}}
+        case _:
+            return function_call
+
+
+def forced_call(content: str) -> Json | None:
+    """The tool call that a constrained reply holds, or None. It has no id."""
+    try:
+        return _call(from_json(content.strip()))
+    except ValueError:
+        return None
+
+
+def recovered(content: str, names: Any) -> list[Json]:
+    """The tool calls that a reply's text is, if it is nothing else and names offered tools only (P10); or none.
+
+    They have no ids.
+    """
+    text = content.strip()
+    fenced = _FENCE.match(text)
+    text = _TAG.sub("\n", fenced[1] if fenced else text).strip()
+    if not text.startswith(("{", "[")):
+        return []
+    try:
+        calls = [_call(one) for one in _values(text)]
+    except ValueError:
+        return []
+    found = [one for one in calls if one is not None and one["function"]["name"] in names]
+    return found if len(found) == len(calls) else []
+
+
+def _values(text: str) -> Iterator[Any]:
+    """The JSON values that a text is made of, one after another, lists opened. Raises ValueError for anything else."""
+    decoder, place = json.JSONDecoder(), 0
+    while place < len(text):
+        value, place = decoder.raw_decode(text, place)
+        yield from value if isinstance(value, list) else [value]
+        place += len(text) - place - len(text[place:].lstrip(" \n\r\t,;"))
+
+
+def _call(value: Any) -> Json | None:
+    match value:
+        case {"name": str() as name, "arguments": dict() as arguments} | {
+            "name": str() as name,
+            "parameters": dict() as arguments,
+        }:
+            text = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+            return {"type": "function", "function": {"name": name, "arguments": text}} if len(value) == 2 else None
+        case {"type": "function", "function": dict() as function} if len(value) == 2:
+            return _call(function)
+        case _:
+            return None

@@ -1,0 +1,1 @@
+"""The input and output of a call: the round trip, sending, concurrency, timeouts, and fetched addresses."""

@@ -1,0 +1,1 @@
+"""Fetches what messages name by an address, guarded: public hosts alone, unless the profile names others."""

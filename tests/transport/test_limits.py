@@ -1,0 +1,399 @@
+"""`max_concurrency`: one queue in front of a server, for threads and event loops alike (P22)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import openai
+import pytest
+from colours import HTTPX, Play, colour, every, first
+from conftest import HI
+from loopback import NEAR, Handler, Loopback, serving
+
+from llm_adapter import AsyncOpenAI, OpenAI, Settings
+from llm_adapter.routing.terms import LOCAL_CONCURRENCY, terms
+from llm_adapter.transport import concurrency
+from llm_adapter.transport.concurrency import Limiter, Place, limiter
+
+ASK: Any = {"model": "m", "messages": HI}
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    with serving() as started:
+        yield started
+
+
+@pytest.fixture(params=NEAR, ids=colour)
+def play(request: pytest.FixtureRequest) -> Play:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concurrency, "UNREAD", 0.05)
+
+
+def limited(server: Loopback, limit: int, **more: Any) -> dict[str, Any]:
+    """The options of a client on this server."""
+    return {"settings": Settings(provider="ollama", host=server.root, max_concurrency=limit, **more), "max_retries": 0}
+
+
+def limiter_of(server: Loopback) -> Limiter:
+    return limiter(("http", f"127.0.0.1:{server.server_port}".encode()))
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    end = time.monotonic() + 2
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.005)
+    return holds()
+
+
+# --- places ----------------------------------------------------------------------------------------------------------
+
+
+def test_first_come_first_served() -> None:
+    """Threads and event loops stand in one line; nobody passes one who waits, though there is room for the later."""
+    places, served = Limiter(), []
+    held = Place(places, 2)
+    assert held.take()
+
+    def in_thread(name: str, shares: int) -> None:
+        place = Place(places, 2, shares)
+        assert place.take()
+        served.append(name)
+        place.free()
+
+    def in_loop(name: str, shares: int) -> None:
+        async def wait() -> None:
+            place = Place(places, 2, shares)
+            assert await place.atake()
+            served.append(name)
+            place.free()
+
+        asyncio.run(wait())
+
+    threads = []
+    for count, (how, name, shares) in enumerate([(in_loop, "both", 2), (in_thread, "one", 1), (in_loop, "last", 2)]):
+        threads.append(threading.Thread(target=how, args=(name, shares)))
+        threads[-1].start()
+        assert eventually(lambda count=count: places.waiting == count + 1)  # type: ignore[misc]
+    held.release()
+    for thread in threads:
+        thread.join()
+    assert (served, places.taken, places.waiting) == (["both", "one", "last"], 0, 0)
+
+
+def test_a_cancelled_waiter_leaves_the_line() -> None:
+    places = Limiter()
+    held = Place(places, 1)
+    assert held.take()
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(Place(places, 1).atake()) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert places.waiting == 3
+        tasks[0].cancel()
+        await asyncio.sleep(0)
+        held.free()
+        assert (places.taken, places.waiting) == (1, 1)
+        tasks[1].cancel()  # it has its place by now, but does not know it yet
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert tasks[2].result()
+
+    asyncio.run(main())
+    assert (places.taken, places.waiting) == (1, 0)
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_patience_ends(asynchronous: bool) -> None:
+    places = Limiter()
+    assert Place(places, 1).take()
+    late = Place(places, 1)
+    assert not (asyncio.run(late.atake(0.01)) if asynchronous else late.take(0.01))
+    assert (places.taken, places.waiting) == (1, 0)
+
+
+def test_a_waiter_whose_event_loop_is_gone_is_passed_over() -> None:
+    places = Limiter()
+    held, gone, next_one = Place(places, 1), Place(places, 1), Place(places, 1)
+    assert held.take()
+    loop = asyncio.new_event_loop()
+    loop.close()
+    places.queue(gone, lambda: loop.call_soon_threadsafe(print))
+    places.queue(next_one, bool)
+    held.release()
+    assert (gone.state, next_one.state) == ("left", "seated")
+
+
+def test_freeing_is_idempotent() -> None:
+    places = Limiter()
+    place = Place(places, 4, shares=3)
+    assert place.take()
+    assert places.taken == 3
+    place.release()
+    assert places.taken == 3
+    for _ in range(3):
+        place.free()
+    place.release()
+    assert places.taken == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_process_has_its_own_places() -> None:
+    """Whoever holds one is in the parent, and would never give it back here."""
+    assert Place(limiter("forked"), 1).take()
+    child = os.fork()
+    if child == 0:
+        os._exit(limiter("forked").taken)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_defaults() -> None:
+    """Only servers that work on few requests at once have a limit of their own."""
+    assert terms(Settings()) is None
+    assert terms(Settings(provider="openai", base_url="http://vllm:8000/v1")) is None
+    for provider in ("ollama", "embedded"):
+        assert terms(Settings(provider=provider)).limit == LOCAL_CONCURRENCY  # type: ignore[union-attr]
+        assert terms(Settings(provider=provider, max_concurrency=0)).limit is None  # type: ignore[union-attr]
+    assert terms(Settings(max_concurrency=7)).limit == 7  # type: ignore[union-attr]
+
+
+# --- calls -----------------------------------------------------------------------------------------------------------
+
+
+def test_fifty_calls_of_both_colours_at_once(server: Loopback) -> None:
+    """P22: 50 parallel calls with limit 4, sync and async, plain and streamed: the server never sees more than 4."""
+    server.act = server.counted(0.01)
+
+    def ask(client: OpenAI, place: int) -> str:
+        if place % 2:
+            return client.chat.completions.create(**ASK).choices[0].message.content or ""
+        chunks = client.chat.completions.create(**ASK, stream=True)
+        return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+
+    async def ask_async(client: AsyncOpenAI, place: int) -> str:
+        if place % 2:
+            return (await client.chat.completions.create(**ASK)).choices[0].message.content or ""
+        chunks = await client.chat.completions.create(**ASK, stream=True)
+        return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks])
+
+    async def asynchronous() -> list[str]:
+        async with AsyncOpenAI(**limited(server, 4)) as client:
+            return await asyncio.gather(*(ask_async(client, place) for place in range(25)))
+
+    with OpenAI(**limited(server, 4)) as client, ThreadPoolExecutor(26) as pool:
+        loop = pool.submit(asyncio.run, asynchronous())
+        texts = list(pool.map(lambda place: ask(client, place), range(25)))
+        assert texts + loop.result() == ["Hello"] * 50
+    assert 1 < server.most <= 4
+    assert (limiter_of(server).taken, limiter_of(server).waiting) == (0, 0)
+
+
+def test_a_v1_server_has_places_when_it_is_told_so(play: Play, server: Loopback) -> None:
+    """Untouched calls of provider openai count as well, streams to their end, and what is no work for a model never."""
+    settings = Settings(base_url=f"{server.root}/v1", max_concurrency=1)
+    server.act = lambda handler: handler.stream("a")
+
+    def script(client: Any) -> Any:
+        raw = client.chat.completions.with_streaming_response.create(**ASK, stream=True)
+        response = yield (raw.__aenter__() if play.colour == "async" else raw.__enter__())
+        assert limiter_of(server).taken == 1
+        yield client.models.list()
+        yield response.close()
+        assert limiter_of(server).taken == 0
+
+    play(script, settings=settings, api_key="k")
+    assert server.asked[-1][0] == "/v1/models"
+
+
+def test_a_place_is_given_back(play: Play, server: Loopback) -> None:
+    """After success, errors, timeouts, broken connections, ends and early ends of streams."""
+    acts: dict[str, Callable[[Handler], None]] = {
+        "chat": Handler.chat,
+        "error": lambda handler: handler.reply({"error": "no"}, 400),
+        "broken": lambda handler: handler.connection.shutdown(2),
+        "slow": lambda handler: time.sleep(0.2),
+        "pieces": lambda handler: handler.stream("a", "b", "c"),
+    }
+    server.act = lambda handler: acts[handler.body["model"]](handler)
+
+    def ask(client: Any, model: str, **options: Any) -> Any:
+        return client.chat.completions.create(**{**ASK, "model": model}, **options)
+
+    def script(client: Any) -> Any:
+        for stream in (False, True):
+            for model in ("error", "broken", "slow"):
+                with pytest.raises(openai.APIError):
+                    yield ask(client, model, stream=stream, timeout=0.1 if model == "slow" else 5)
+        yield ask(client, "chat")
+        yield every((yield ask(client, "pieces", stream=True)))
+        stream = yield ask(client, "pieces", stream=True)
+        assert limiter_of(server).taken == 1
+        yield first(stream)
+        yield stream.close()
+
+    play(script, **limited(server, 1))
+    assert (limiter_of(server).taken, limiter_of(server).waiting) == (0, 0)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("limit", [1, 2, 4])
+def test_choices_side_by_side(play: Play, server: Loopback, limit: int, stream: bool) -> None:
+    """n = 3: in turn where there are fewer places; streams, read one after the other, all the same at once."""
+    together, counted = threading.Barrier(3, timeout=2), server.counted(0.01)
+
+    def act(handler: Handler) -> None:
+        if stream:  # all three have to be there
+            together.wait()
+        counted(handler)
+
+    server.act = act
+
+    def script(client: Any) -> Any:
+        reply = yield client.chat.completions.create(**ASK, n=3, stream=stream)
+        if not stream:
+            return [choice.message.content for choice in reply.choices]
+        chunks = yield every(reply)
+        return [chunk.choices[0].delta.content for chunk in chunks if chunk.choices and chunk.choices[0].delta.content]
+
+    assert play(script, **limited(server, limit)) == ["Hello"] * 3
+    assert stream or server.most <= limit
+    assert limiter_of(server).taken == 0
+
+
+def test_calls_of_several_streams_do_not_wait_for_each_other(server: Loopback) -> None:
+    """Two calls of two streams with three places: each takes its two together, or none."""
+    server.act = server.counted(0.01)
+
+    async def one(client: AsyncOpenAI) -> int:
+        stream = await client.chat.completions.create(**ASK, n=2, stream=True)
+        return len([chunk async for chunk in stream])
+
+    async def main() -> None:
+        async with AsyncOpenAI(**limited(server, 3)) as client:
+            counts = await asyncio.wait_for(asyncio.gather(*(one(client) for _ in range(6))), 3)
+            assert len(set(counts)) == 1
+
+    asyncio.run(main())
+    assert server.most <= 2
+
+
+@pytest.mark.usefixtures("impatient")
+def test_streams_that_nobody_reads_do_not_block_others(server: Loopback) -> None:
+    """Six streams gathered first and read afterwards: with places for two, the plain SDK's pattern still works."""
+
+    async def main() -> list[int]:
+        async with AsyncOpenAI(**limited(server, 2)) as client:
+            asking = [client.chat.completions.create(**ASK, stream=True) for _ in range(6)]
+            streams = await asyncio.wait_for(asyncio.gather(*asking), 3)
+            return [len(await every(stream)) for stream in streams]
+
+    assert min(asyncio.run(main())) > 0
+    assert limiter_of(server).taken == 0
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_forgotten_stream_does_not_block_others(server: Loopback) -> None:
+    with OpenAI(**limited(server, 1)) as client:
+        forgotten = client.chat.completions.create(**ASK, stream=True)
+        assert client.chat.completions.create(**ASK).choices[0].message.content == "Hello"
+        assert list(forgotten)
+    assert limiter_of(server).taken == 0
+
+
+def test_a_stream_that_is_slow_to_come_is_not_a_forgotten_one(server: Loopback, impatient: None) -> None:
+    """Whoever waits for its next piece keeps the place."""
+    server.act = lambda handler: handler.stream("a", "b", between=0.3) if handler.body["stream"] else handler.chat()
+    with OpenAI(**limited(server, 1)) as client, ThreadPoolExecutor(1) as pool:
+        stream = client.chat.completions.create(**ASK, stream=True)
+        next(stream)
+        ended: list[float] = []
+        other = pool.submit(lambda: (client.chat.completions.create(**ASK), ended.append(time.monotonic())))
+        assert list(stream)
+        read = time.monotonic()
+        other.result()
+    assert ended[0] >= read - 0.01
+
+
+def test_a_sync_call_inside_an_event_loop_does_not_wait_for_it(server: Loopback) -> None:
+    """A sync tool of an async agent: the calls that hold the places cannot go on before it returns."""
+    server.act = server.counted(0.05)
+
+    async def main() -> str | None:
+        async with AsyncOpenAI(**limited(server, 1)) as client:
+            task = asyncio.create_task(client.chat.completions.create(**ASK))
+            while limiter_of(server).taken == 0:
+                await asyncio.sleep(0)
+            with OpenAI(**limited(server, 1)) as nested:
+                text = nested.chat.completions.create(**ASK).choices[0].message.content
+            await task
+            return text
+
+    assert asyncio.run(main()) == "Hello"
+    assert limiter_of(server).taken == 0
+
+
+def test_waiting_counts_against_no_timeout_but_the_callers(play: Play, server: Loopback) -> None:
+    """A configured one is about the server; the caller's own is how long the caller wants to wait, httpx's `pool`."""
+    held = Place(limiter_of(server), 1)
+    assert held.take()
+    timer = threading.Timer(0.15, held.free)
+    timer.start()
+
+    def script(client: Any) -> Any:
+        with pytest.raises(openai.APITimeoutError):
+            yield client.chat.completions.create(**ASK, timeout=0.02)
+        return (yield client.chat.completions.create(**ASK)).choices[0].message.content
+
+    assert play(script, **limited(server, 1, load_timeout=0.1)) == "Hello"
+    timer.join()
+    assert len(server.asked) == 1
+
+
+def test_a_cancelled_call_leaves_the_line(server: Loopback) -> None:
+    server.act = server.counted(0.05)
+
+    async def main() -> None:
+        async with AsyncOpenAI(**limited(server, 1)) as client:
+            tasks = [asyncio.create_task(client.chat.completions.create(**ASK)) for _ in range(3)]
+            while limiter_of(server).waiting < 2:
+                await asyncio.sleep(0)
+            tasks[1].cancel()
+            tasks[0].cancel()
+            assert (await tasks[2]).choices[0].message.content == "Hello"
+
+    asyncio.run(main())
+    assert (limiter_of(server).taken, limiter_of(server).waiting) == (0, 0)
+
+
+def test_another_server_has_other_places(server: Loopback) -> None:
+    """A profile's limit is for its own host: a model that a prefix leads elsewhere does not take it along."""
+    from llm_adapter.routing.connection import connect, sibling
+
+    here = connect(Settings(provider="ollama", host=server.root, max_concurrency=1, idle_timeout=3), {})
+    assert here.terms is not None
+    assert sibling(here, "openai").terms is None
+
+
+def test_a_mocked_client_needs_no_socket(play: Play) -> None:
+    """A reply that was read before it is looked at gives its place back as well."""
+    reply = {"model": "m", "message": {"role": "assistant", "content": "Hi"}, "done": True, "done_reason": "stop"}
+    http = play.http(lambda request: HTTPX.Response(200, json=reply))
+    settings = Settings(provider="ollama", host="http://mocked.test", max_concurrency=1)
+
+    def script(client: Any) -> Any:
+        for stream in (False, True):
+            reply = yield client.chat.completions.create(**ASK, stream=stream)
+        return (yield every(reply))
+
+    assert play(script, settings=settings, http_client=http)
+    assert limiter(("http", b"mocked.test")).taken == 0
