@@ -77,8 +77,8 @@ def async_client(settings: Settings, loop: asyncio.AbstractEventLoop) -> Iterato
 
 @pytest.fixture
 def guide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], dict[str, Any]]:
-    """Runs the migration guide's recipe for a framework, its profiles moved to the embedded llama.cpp; what it made."""
-    text = (Path(__file__).parent.parent / "migration_guide.md").read_text("utf-8")
+    """Runs the documents' recipe for a framework, its profiles moved to the embedded llama.cpp; what it made."""
+    text = (Path(__file__).parent.parent / "docs" / "frameworks.md").read_text("utf-8")
 
     def run(name: str) -> dict[str, Any]:
         (profiles,) = re.findall(r"<!-- file: llm_adapter.toml -->\n```toml\n(.*?)^```", text, re.M | re.S)
@@ -87,7 +87,7 @@ def guide(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], di
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("LLM_ADAPTER_PROVIDER", "embedded")
         namespace: dict[str, Any] = {}
-        exec(compile(recipe, "migration_guide.md", "exec"), namespace)
+        exec(compile(recipe, "docs/frameworks.md", "exec"), namespace)
         return namespace
 
     return run

@@ -19,7 +19,7 @@ from llm_adapter.settings.settings import Settings
 from llm_adapter.translation.parameters import Row, Rows
 
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = (ROOT / "README.md", ROOT / "migration_guide.md")
+DOCUMENTS = (ROOT / "README.md", ROOT / "migration_guide.md", *sorted((ROOT / "docs").glob("*.md")))
 _MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

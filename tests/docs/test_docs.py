@@ -40,7 +40,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [path for name in ("README", "migration_guide", "CHANGELOG") if (path := ROOT / f"{name}.md").is_file()]
+DOCUMENTS = [*(ROOT / f"{name}.md" for name in ("README", "migration_guide", "CHANGELOG")), *ROOT.glob("docs/*.md")]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 _BLOCK = re.compile(
     r"^(?:<!-- (?P<how>\w+): (?P<detail>[^\n]*) -->\n)?```(?P<kind>\w*)\n(?P<code>.*?)^```$", re.M | re.S
@@ -204,9 +204,12 @@ def test_tables() -> None:
     assert spec.loader is not None
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
+    shown: list[str] = []
     for path in DOCUMENTS:
         text = path.read_text("utf-8")
         assert tables.rendered(text) == text, f"{path.name} is not up to date: python tools/tables.py"
+        shown += re.findall(r"^<!-- table: (\w+) -->$", text, re.M)
+    assert sorted(shown) == sorted(tables.TABLES)  # each stands in one place
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
@@ -216,7 +219,7 @@ def test_links(path: Path) -> None:
         if "://" in target:
             continue
         file, _, anchor = target.partition("#")
-        there = ROOT / file if file else path
+        there = path.parent / file if file else path
         assert there.exists(), target
         if anchor:
             assert anchor in _anchors(there), target
