@@ -13,6 +13,7 @@ from typing import Any
 import openai
 import pytest
 import respx
+from hypothesis import HealthCheck, settings
 from respx.mocks import HTTPCoreMocker
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
@@ -21,6 +22,13 @@ from llm_adapter.providers.ollama import capabilities, sizing, warming
 # respx patches httpx's transport; the SDK has run on httpx2 since 3.0 (openai-sdk.md §5). P7
 if find_spec("httpcore2") is not None:
     HTTPCoreMocker.add_targets(*[target.replace("httpcore.", "httpcore2.") for target in HTTPCoreMocker.targets])
+
+# A busy machine is no reason for a test to fail, so nothing judges how long an example takes. The parent is named
+# because hypothesis starts from another profile where it sees a CI machine, and no test must see where it runs.
+settings.register_profile(
+    "any_machine", settings.get_profile("default"), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any_machine")
 
 pytest_plugins = ["pytester"]
 # Thousands of tests are collected by now, and live as long as the run: looking through them again and again costs a

@@ -70,15 +70,17 @@ class Log:
         found = [at(asked.body, path) for asked in self.requests]
         given = [one for one in found if one is not _ABSENT]
         if value is _ABSENT:
-            assert given, f"no request had `{path}`{self._came()}"
-        else:
+            if not given:
+                raise AssertionError(f"no request had `{path}`{self._came()}")
+        elif not any(one == value for one in given):
             seen = f": it was {', '.join(f'{repr(one)[:_SHOWN]}' for one in given[-_LISTED:])}" if given else ""
-            assert any(one == value for one in given), f"no request had `{path}` = {value!r}{seen}{self._came()}"
+            raise AssertionError(f"no request had `{path}` = {value!r}{seen}{self._came()}")
 
     def assert_not_sent(self, path: str) -> None:
         """No request had this field."""
         given = [one for one in (at(asked.body, path) for asked in self.requests) if one is not _ABSENT]
-        assert not given, f"a request had `{path}`: {repr(given[0])[:_SHOWN]}{self._came()}"
+        if given:
+            raise AssertionError(f"a request had `{path}`: {repr(given[0])[:_SHOWN]}{self._came()}")
 
     def assert_called(self, path: str, times: int | None = None) -> None:
         """A path was asked, so many times: `assert_called("/api/chat", times=1)`. /v1 may be left out."""
@@ -86,7 +88,8 @@ class Log:
         count = sum(asked.path in (path, f"/v1{path}") for asked in self.requests)
         wanted = {None: "have been asked", 0: "not have been asked"}.get(times, f"have been asked {often(times or 0)}")
         fits = count > 0 if times is None else count == times
-        assert fits, f"{path} should {wanted}, and was {often(count)}{self._came()}"
+        if not fits:
+            raise AssertionError(f"{path} should {wanted}, and was {often(count)}{self._came()}")
 
     def assert_not_called(self, path: str) -> None:
         self.assert_called(path, times=0)

@@ -67,17 +67,19 @@ class Scripted(Log):
 
     def assert_all_used(self) -> None:
         """Every scripted turn was asked for, and no call came when there was none left."""
-        left = "".join(f"\n  {_short(turn)}" for turn in self.unused)
-        many = counted(len(self.unused), "scripted turn was", "scripted turns were")
-        assert not self.unused, f"{many} not asked for:{left}{self._came()}"
+        if self.unused:
+            left = "".join(f"\n  {_short(turn)}" for turn in self.unused)
+            many = counted(len(self.unused), "scripted turn was", "scripted turns were")
+            raise AssertionError(f"{many} not asked for:{left}{self._came()}")
         self.assert_sufficed()
 
     def assert_sufficed(self) -> None:
         """The script had a turn for every call, and no matcher has failed."""
         if self._problem is not None:
             raise AssertionError(f"a matcher or a turn failed: {self._problem!r}{self._came()}") from self._problem
-        many = counted(self.overrun, "call", "calls")
-        assert not self.overrun, f"{many} came when the script had ended{self._came()}"
+        if self.overrun:
+            many = counted(self.overrun, "call", "calls")
+            raise AssertionError(f"{many} came when the script had ended{self._came()}")
 
     # --- the server that it plays ---
 

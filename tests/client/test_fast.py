@@ -13,7 +13,7 @@ from typing import Any
 import openai
 import pytest
 from colours import HTTPX
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -28,7 +28,7 @@ OURS = OpenAI(settings=Settings(), api_key="k", http_client=HTTP)
 THEIRS = openai.OpenAI(api_key="k", http_client=HTTP)
 RESPONSE: Any = HTTPX.Response(200)
 EXTRA = "x_extra"
-quickly = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quickly = settings(max_examples=80)
 
 # --- what servers send -----------------------------------------------------------------------------------------------
 

@@ -127,7 +127,7 @@ def test_localhost_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ollama_root("localhost") == LOCAL
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.text(max_size=30) | st.from_regex(r"(https?://)?[a-z0-9.\[\]:]{0,12}(:\d{0,6})?(/v1|/api)?/?", fullmatch=True)
 )

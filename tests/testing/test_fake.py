@@ -312,7 +312,7 @@ ANY = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
 @given(pieces=st.lists(ANY, max_size=5), thought=ANY, arguments=st.dictionaries(ANY, ANY | st.integers(), max_size=3))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_round_trip(fake: Fake, sdk: openai.OpenAI, pieces: list[str], thought: str, arguments: dict[str, Any]) -> None:
     """Any text, thought and arguments arrive whole, through a real stream and the SDK's accumulator."""
     call = tool_call("f", arguments).calls

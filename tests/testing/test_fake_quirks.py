@@ -576,7 +576,7 @@ WAYS = [(name, path) for name, one in PERSONAS.items() for path, ways in one.rou
 
 
 @given(way=st.sampled_from(WAYS), body=st.dictionaries(st.sampled_from((*FIELDS, *MORE)), VALUE) | VALUE)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_body_has_an_answer(way: tuple[str, str], body: Any) -> None:
     """A server does not fall over a request that is wrong."""
     name, path = way

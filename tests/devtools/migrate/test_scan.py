@@ -296,7 +296,7 @@ WORDS = st.sampled_from([*SPELLED, " ", "\n", "    ", "\t", "\\\n", "# x"])
 
 
 @given(st.one_of(st.lists(WORDS, max_size=40).map("".join), st.text(max_size=60)))
-@effort(max_examples=150, deadline=None)
+@effort(max_examples=150)
 def test_no_text_stops_a_scan(code: str) -> None:
     survives(code)
 
@@ -328,7 +328,7 @@ PARTS = st.recursive(
         max_size=6,
     )
 )
-@effort(max_examples=150, deadline=None)
+@effort(max_examples=150)
 def test_no_program_stops_a_scan(lines: list[tuple[str, str]]) -> None:
     """Valid Python of every shape around a client, names that stand for themselves among them."""
     survives("\n".join(map("".join, lines)))

@@ -417,7 +417,7 @@ def homes(code: str) -> set[tuple[str, str]]:
     return {(node.module or "", alias.name) for node in nodes for alias in node.names}
 
 
-@settings(deadline=None, max_examples=60)  # most of it LibCST's
+@settings(max_examples=60)  # most of it LibCST's
 @given(module())
 def test_any_assembly(code: str) -> None:
     """It compiles, binds the same names, has every client from here, and a second run does nothing."""

@@ -77,7 +77,7 @@ lines_of_a_pull = some.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(lines_of_a_pull, some.lists(some.floats(0, 100), max_size=40))
 def test_never_back(lines: list[Any], pauses: list[float]) -> None:
     """Whatever a server says: between 0 and 100, never less than before, and 100 when it is done and only then."""
