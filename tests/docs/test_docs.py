@@ -9,6 +9,7 @@ diff      both sides are compiled, and what it is afterwards is run like python
 toml      loaded, every profile of it; after <!-- file: name -->, python blocks find it under that name
 yaml      loaded
 bash      every command by its row in `_command`
+text      a drawing: nothing
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 _BLOCK = re.compile(
     r"^(?:<!-- (?P<how>\w+): (?P<detail>[^\n]*) -->\n)?```(?P<kind>\w*)\n(?P<code>.*?)^```$", re.M | re.S
 )
-_CHECKED = {"python", "toml", "bash", "console", "diff", "yaml"}
+_CHECKED = {"python", "toml", "bash", "console", "diff", "yaml", "text"}
 
 
 @dataclass(frozen=True)
