@@ -53,7 +53,7 @@ Act: TypeAlias = Callable[[Any], Any]
 
 @dataclass(frozen=True)
 class Work:
-    """Something that is timed: in both colours, so many times a sample."""
+    """Something that is timed: sync and async, so many times a sample."""
 
     times: int
     sync: Act
@@ -210,9 +210,9 @@ def verdict(row: str, column: str, ratio: float) -> str:
     return "" if limit is None else f" {'ok' if ratio <= limit else 'OVER'} {limit:g}"
 
 
-def table(colour: str, rows: Mapping[str, Cost]) -> str:
+def table(mode: str, rows: Mapping[str, Cost]) -> str:
     """Absolute CPU of the plain SDK, ratios to it for the rest, each with its target."""
-    lines = [f"{colour:<16}{PLAIN + ' µs':>12}" + "".join(f"{name:>20}" for name in OURS)]
+    lines = [f"{mode:<16}{PLAIN + ' µs':>12}" + "".join(f"{name:>20}" for name in OURS)]
     for row, cost in rows.items():
         ratios = [(name, cost[name] / cost[PLAIN]) for name in OURS]
         cells = [f"{ratio:.2f}{verdict(row, name, ratio):<9}" for name, ratio in ratios]
@@ -231,8 +231,8 @@ def imported(cost: Cost) -> str:
 def report(found: Mapping[str, Mapping[str, Cost]], start: Cost) -> dict[str, Any]:
     """The same as data: seconds of CPU, and ratios to the plain SDK."""
     rows = [
-        {"colour": colour, "row": row, "seconds": cost, "ratios": {name: cost[name] / cost[PLAIN] for name in OURS}}
-        for colour, rows in found.items()
+        {"mode": mode, "row": row, "seconds": cost, "ratios": {name: cost[name] / cost[PLAIN] for name in OURS}}
+        for mode, rows in found.items()
         for row, cost in rows.items()
     ]
     ratio = start["llm_adapter"] / start["openai"]
@@ -260,9 +260,9 @@ def main() -> None:
     print(f"openai {openai.__version__}, Python {platform.python_version()}; CPU, ratios to the plain SDK\n")
     found = {}
     with stub() as root:
-        for colour in ("sync", "async"):
-            found[colour] = measured(root, rounds, asynchronous=colour == "async")
-            print(table(colour, found[colour]) + "\n", flush=True)
+        for mode in ("sync", "async"):
+            found[mode] = measured(root, rounds, asynchronous=mode == "async")
+            print(table(mode, found[mode]) + "\n", flush=True)
     start = imports(starts)
     print(imported(start))
     if given.json:

@@ -24,7 +24,7 @@ from llm_adapter.provider import (
     Rejected,
     Replay,
     Reply,
-    Wait,
+    WaitForPull,
 )
 
 
@@ -35,21 +35,21 @@ class Exchange:
         self.call = call
         self.pending: tuple[NativeRequest, ...] = ()
         self.fetch: Fetch | None = None
-        self.wait: Wait | None = None
+        self.wait: WaitForPull | None = None
         self.answer: Reply | Rejected | None = None
         self._many = False
         self._flow = endpoint(call)
         self._advance(partial(self._flow.send, None))
 
     @property
-    def untouched(self) -> bool:
+    def passthrough(self) -> bool:
         """Whether the one pending request's response goes to the SDK as it comes."""
-        return len(self.pending) == 1 and self.pending[0].untouched
+        return len(self.pending) == 1 and self.pending[0].passthrough
 
     @property
-    def explained(self) -> bool:
-        """Whether an error in its place comes back to the endpoint."""
-        return self.untouched and self.pending[0].explained
+    def resume_on_error(self) -> bool:
+        """Whether the endpoint is resumed with that response if it is an error."""
+        return self.passthrough and self.pending[0].resume_on_error
 
     def resume(self, replies: Sequence[NativeReply]) -> None:
         """Hand over the replies to `pending`, or to `fetch`, in its order."""
@@ -76,7 +76,7 @@ class Exchange:
             self._many = not isinstance(step, NativeRequest)
             if isinstance(step, Fetch):
                 self.fetch = step
-            elif isinstance(step, Wait):
+            elif isinstance(step, WaitForPull):
                 self.wait = step
             else:
                 self.pending = tuple(step) if self._many else (step,)

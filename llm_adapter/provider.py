@@ -2,7 +2,7 @@
 
 A provider says which calls it translates (`endpoint`). An endpoint is a generator in the manner of httpx's
 `auth_flow`: it yields native requests - one, or several to run side by side - receives their replies, and returns
-the OpenAI reply: a dictionary, or `Events` for a stream. Whoever drives it does the IO, in either colour.
+the OpenAI reply: a dictionary, or `Events` for a stream. Whoever drives it does the IO, sync or async.
 
     class Shout:
         name = "shout"
@@ -87,9 +87,9 @@ class NativeRequest:
     path: str | None  # below the server's root: "/api/chat"; None: the call's own path below /v1
     body: Json | None = None
     stream: bool = False  # a success is read as it comes; an error is always read whole
-    untouched: bool = False  # the response goes to the SDK as it came, and the endpoint is not resumed
-    explained: bool = False  # of an untouched one: an error does resume the endpoint, to say what it means
-    told: bool = False  # its lines are progress, shown while they come; it may take any time, and is read whole
+    passthrough: bool = False  # the response goes to the SDK as it came, and the endpoint is not resumed
+    resume_on_error: bool = False  # with `passthrough`: an error does resume the endpoint, which says what it means
+    progress: bool = False  # the lines of the reply are a pull's progress: shown as they come, without a read timeout
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,11 @@ class Fetch:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
-    """Another call, in any thread or task, has to come to its end first. The endpoint may be resumed before it has."""
+class WaitForPull:
+    """Wait until another call's pull of the same model is over.
+
+    The driver may give up early and resume the endpoint, which has to look again.
+    """
 
     over: threading.Event
 
@@ -155,7 +158,7 @@ class Turning(Protocol):
 
 
 Reply: TypeAlias = "Json | Events | Replay"
-Flow: TypeAlias = Generator["NativeRequest | Fetch | Wait | Sequence[NativeRequest]", Any, Reply]
+Flow: TypeAlias = Generator["NativeRequest | Fetch | WaitForPull | Sequence[NativeRequest]", Any, Reply]
 Endpoint: TypeAlias = Callable[[Call], Flow]
 
 

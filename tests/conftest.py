@@ -1,4 +1,4 @@
-"""What every test stands on: a clean environment, both colours of client, and a mocked Ollama on the wire."""
+"""What every test stands on: a clean environment, a sync and an async client, and a mocked Ollama on the wire."""
 
 from __future__ import annotations
 
@@ -75,10 +75,10 @@ def no_machines_certificates() -> Iterator[None]:
 
 
 class Run:
-    """One action in one colour: `run(lambda client: client.models.list())`."""
+    """One action, run by a sync or by an async client: `run(lambda client: client.models.list())`."""
 
-    def __init__(self, colour: str) -> None:
-        self.colour = colour
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
 
     def __call__(self, action: Callable[[Any], Any], **options: Any) -> Any:
         return self._run(action, lambda reply: reply, options)
@@ -89,7 +89,7 @@ class Run:
 
     def _run(self, action: Callable[[Any], Any], collect: Callable[[Any], Any], options: dict[str, Any]) -> Any:
         options = {"settings": Settings(provider="ollama", host=HOST), "max_retries": 0, **options}
-        if self.colour == "sync":
+        if self.mode == "sync":
             # Loading the machine's certificates takes most of a test's time, and nothing here is encrypted.
             options.setdefault("http_client", openai.DefaultHttpxClient(verify=False))
             with OpenAI(**options) as client:

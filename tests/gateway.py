@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any, TypeAlias
 
 import openai
-from colours import HTTPX
+from drivers import HTTPX
 
 from llm_adapter import OpenAI, Settings
 
@@ -53,7 +53,7 @@ def gateway(fault: Fault = HEALTHY) -> Callable[[Any], Any]:
 
 
 def client(fault: Fault = HEALTHY, kind: Any = openai.OpenAI) -> Any:
-    """A plain client of the SDK's, of either colour, on a gateway."""
+    """A plain client of the SDK's, sync or async, on a gateway."""
     http = HTTPX.Client if kind is openai.OpenAI else HTTPX.AsyncClient
     transport = HTTPX.MockTransport(gateway(fault))
     return kind(

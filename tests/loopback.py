@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 
 import openai
-from colours import COLOURS, Play, Script
+from drivers import SYNC_AND_ASYNC, Play, Script
 
 END = {"done": True, "done_reason": "stop", "prompt_eval_count": 3, "eval_count": 2}
 
@@ -120,12 +120,12 @@ def serving() -> Iterator[Loopback]:
         thread.join()
 
 
-class Near(Play):
+class WithoutTLS(Play):
     """Clients that load no certificates: that takes most of a test's time, and nothing here is encrypted."""
 
     def __call__(self, script: Script, **options: Any) -> Any:
-        kind = openai.DefaultHttpxClient if self.colour == "sync" else openai.DefaultAsyncHttpxClient
+        kind = openai.DefaultHttpxClient if self.mode == "sync" else openai.DefaultAsyncHttpxClient
         return super().__call__(script, **{"http_client": kind(verify=False), **options})
 
 
-NEAR = tuple(Near(play.colour) for play in COLOURS)
+WITHOUT_TLS = tuple(WithoutTLS(play.mode) for play in SYNC_AND_ASYNC)

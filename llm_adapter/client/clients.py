@@ -47,7 +47,7 @@ FAST: frozenset[Any] = frozenset({ChatCompletion, ChatCompletionChunk, Completio
 
 
 class _Adapter:
-    """What both colours share; a base class before the SDK's."""
+    """What the sync and the async client share; a base class before the SDK's."""
 
     _connection: Connection
     _given: frozenset[str]  # the arguments that are the caller's own, in a copy too
@@ -57,7 +57,7 @@ class _Adapter:
         """Find the destination; the arguments for the SDK's constructor."""
         self._connection = connection = resolve(profile, settings, options)
         self._given = _given(options)
-        if connection.settings.shadow is not None:
+        if connection.configured.shadow is not None:
             from llm_adapter.shadow.selection import shadow_of
 
             self._shadow = shadow_of(connection, OpenAI)
@@ -71,7 +71,7 @@ class _Adapter:
 
     def _disown(self, options: Mapping[str, Any]) -> None:
         """Take away what the SDK read from the environment for OpenAI, when the host is another one."""
-        if self._connection.foreign:
+        if self._connection.is_third_party:
             own = without_ambient(options, os.environ)
             self._custom_headers = own.pop("default_headers")
             for name, value in own.items():
@@ -80,7 +80,7 @@ class _Adapter:
     @property
     def settings(self) -> Settings:
         """The settings in force, as they were configured."""
-        return self._connection.settings
+        return self._connection.configured
 
     @property
     def base_url(self) -> httpx2.URL:
@@ -100,7 +100,7 @@ class _Adapter:
     def platform_headers(self) -> dict[str, str]:
         headers = cast("dict[str, str]", super().platform_headers())  # type: ignore[misc]
         # All but the language tell OpenAI about the machine; no other server asked for that.
-        return {"X-Stainless-Lang": headers["X-Stainless-Lang"]} if self._connection.foreign else headers
+        return {"X-Stainless-Lang": headers["X-Stainless-Lang"]} if self._connection.is_third_party else headers
 
     def _build_request(self, options: FinalRequestOptions, *, retries_taken: int = 0) -> httpx2.Request:
         parser = options.post_parser
@@ -215,7 +215,7 @@ class OpenAI(_Adapter, openai.OpenAI):
                     continue
                 for earlier in responses:
                     earlier.close()
-                untouched, streams = trip.untouched, trip.streams(stream)
+                untouched, streams = trip.passthrough, trip.streams(stream)
                 responses = sent(super()._send_request, requests, streams, trip.terms, **kwargs)
                 if untouched and not trip.explained(responses[0]):
                     return cast("httpx2.Response", trip.settled(responses[0]))
@@ -279,7 +279,7 @@ class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
                     continue
                 for earlier in responses:
                     await earlier.aclose()
-                untouched, streams = trip.untouched, trip.streams(stream)
+                untouched, streams = trip.passthrough, trip.streams(stream)
                 responses = await asent(super()._send_request, requests, streams, trip.terms, **kwargs)
                 if untouched and not trip.explained(responses[0]):
                     return cast("httpx2.Response", trip.settled(responses[0]))

@@ -40,12 +40,17 @@ def translated(
     asked = body.get("model")
     origin, given = connection, body
     connection, body = destination(origin, given, aliased=not path.startswith("/api/"))  # `client.models` has done it
-    if origin.plain and connection is origin and body is given and (body is options.json_data or origin.unknown):
+    if (
+        origin.is_openai_itself
+        and connection is origin
+        and body is given
+        and (body is options.json_data or origin.is_unconfigured)
+    ):
         return _carried(connection, options)
-    if connection.routed:
+    if connection.via_model_prefix:
         options = _routed(connection, options, defaults, refreshed=callable(origin.api_key))
     endpoint = connection.provider.endpoint(options.method.upper(), path)
-    if endpoint is None and connection.effective.local_only and connection.provider.name == "ollama":
+    if endpoint is None and connection.resolved.local_only and connection.provider.name == "ollama":
         from llm_adapter.providers.ollama.local import carried
 
         endpoint = carried
@@ -53,18 +58,18 @@ def translated(
         return _carried(connection, _rewritten(connection, options, NativeRequest(options.method, None, body)))
     report = Report(connection.provider.name, asked)
     origin_of_ids = os.urandom(16).hex(), int(time.time())
-    call = Call(options.method.upper(), path, body, connection.effective, *origin_of_ids, report, options.params)
+    call = Call(options.method.upper(), path, body, connection.resolved, *origin_of_ids, report, options.params)
     exchange = Exchange(call, endpoint)
     first = exchange.pending[0] if exchange.pending else NativeRequest(options.method, None, body)
     options = _rewritten(connection, options, first)
-    if exchange.untouched and not exchange.explained and not _escorted(connection):
+    if exchange.passthrough and not exchange.resume_on_error and not _escorted(connection):
         return options, None
     return options, _round_trip(connection, exchange, path)
 
 
 def _escorted(connection: Connection) -> bool:
     """Whether a call needs a round trip though it is not translated: to start its server, or for a place there."""
-    return connection.started is not None or connection.terms is not None
+    return connection.starter is not None or connection.terms is not None
 
 
 def _carried(connection: Connection, options: FinalRequestOptions) -> tuple[FinalRequestOptions, RoundTrip | None]:
@@ -93,7 +98,7 @@ def _rewritten(connection: Connection, options: FinalRequestOptions, native: Nat
     changes: dict[str, Any] = {"method": native.method.lower()}
     if native.path is not None:
         changes["url"] = connection.url(native.path)
-    elif connection.routed:
+    elif connection.via_model_prefix:
         changes["url"] = connection.url(options.url.lstrip("/"))
     if native.body or native.path is not None:
         changes |= {"json_data": native.body, "extra_json": None}
@@ -112,7 +117,7 @@ def _routed(
     if refreshed:
         given = {name: value for name, value in given.items() if name.lower() != "authorization"}
     left = ["OpenAI-Organization", "OpenAI-Project", *bound(headers)]
-    if connection.foreign:
+    if connection.is_third_party:
         left += [name for name, value in ambient_headers(os.environ).items() if headers.get(name) == value]
     own = {**dict.fromkeys(left, Omit()), "Authorization": f"Bearer {connection.api_key or NO_KEY}"}
     params = {**dict.fromkeys(bound(query), Omit()), **options.params}

@@ -16,7 +16,7 @@ from llm_adapter.responses.params import RESPONSES
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.destination import destination
 from llm_adapter.translation.parameters import AdapterWarning, Row, Rows
-from llm_adapter.translation.process_cache import apart
+from llm_adapter.translation.process_cache import isolated_caches
 
 PATHS = ("/chat/completions", "/completions", "/embeddings", "/responses")
 _OLLAMA: dict[str, Rows] = {"/chat/completions": CHAT, "/completions": COMPLETIONS, "/embeddings": EMBEDDINGS}
@@ -50,7 +50,7 @@ class Explanation:
     warnings: list[str] = field(default_factory=list)
 
     def url(self, request: NativeRequest) -> str:
-        if self.connection.started is not None:  # its port is chosen when it starts
+        if self.connection.starter is not None:  # its port is chosen when it starts
             return request.path or f"/v1{self.call.path}"
         return self.connection.url(request.path if request.path is not None else self.call.path.lstrip("/"))
 
@@ -76,7 +76,7 @@ class Explanation:
         return Verdict(name, row.verdict, row.note)
 
     def json(self) -> Json:
-        call, settings = self.call, self.connection.effective
+        call, settings = self.call, self.connection.resolved
         return {
             "provider": self.connection.provider.name,
             "address": settings.base_url,
@@ -102,10 +102,14 @@ def explanation(connection: Connection, path: str, body: Json) -> Explanation:
         body = {**{name: value for name, value in body.items() if name != "extra_body"}, **extra}
     connection, body = destination(connection, body)
     report = Report(connection.provider.name, asked)
-    call = Call("POST", path, body, connection.effective, id="0" * 32, created=0, report=report)
+    call = Call("POST", path, body, connection.resolved, id="0" * 32, created=0, report=report)
     told = Explanation(connection, call)
-    endpoint = None if connection.unknown and connection.plain else connection.provider.endpoint("POST", path)
-    with apart(), warnings.catch_warnings(record=True) as caught:
+    endpoint = (
+        None
+        if connection.is_unconfigured and connection.is_openai_itself
+        else connection.provider.endpoint("POST", path)
+    )
+    with isolated_caches(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", AdapterWarning)
         if endpoint is None:
             told.requests = [NativeRequest("POST", None, body)]
@@ -148,8 +152,8 @@ def rows(connection: Connection, path: str) -> Rows:
     """The rows that the code goes by; none where everything is passed on."""
     name = connection.provider.name
     if responses.serves(path):
-        return RESPONSES if name != "openai" or (connection.effective.dialect or "openai") != "openai" else {}
+        return RESPONSES if name != "openai" or (connection.resolved.dialect or "openai") != "openai" else {}
     if name == "ollama":
         return _OLLAMA.get(path, {})
-    dialect = "llamacpp" if name == "embedded" else connection.effective.dialect
+    dialect = "llamacpp" if name == "embedded" else connection.resolved.dialect
     return ROWS.get(dialect or "", {}).get(path, {})

@@ -52,12 +52,12 @@ class Managing:
     def _check(self) -> None:
         """Raises NotFoundError, before anything is sent, where the server is known not to be Ollama."""
         connection = self._connection
-        if connection.plain or connection.provider.endpoint("POST", "/api/pull") is None:
+        if connection.is_openai_itself or connection.provider.endpoint("POST", "/api/pull") is None:
             raise self._error(unmanaged(connection.provider.name))
 
     def _name(self, model: str) -> str:
         """The server's name for a model that is asked about; what is made, given away or deleted is named as it is."""
-        return self._connection.settings.alias(model)
+        return self._connection.configured.alias(model)
 
     def _call(self, path: str, cast_to: Any, body: Any = None) -> dict[str, Any]:
         """The arguments of a request of our own."""
@@ -65,11 +65,11 @@ class Managing:
         return {"path": path, "cast_to": cast_to, **({} if body is None else {"body": body})}
 
     def _load(self, model: str, keep_alive: float | str | None) -> dict[str, Any]:
-        body = load_body(self._connection.effective, self._name(model), keep_alive)
+        body = load_body(self._connection.resolved, self._name(model), keep_alive)
         return {name: value for name, value in body.items() if name != "stream"}
 
     def _preloads(self) -> list[str]:
-        settings = self._connection.settings
+        settings = self._connection.configured
         return [settings.model(name) for name in settings.preload]
 
     def _given(self, from_: str | None, **more: Any) -> dict[str, Any]:

@@ -114,8 +114,8 @@ def _embedders(settings: Settings) -> list[str]:
 
 
 def _as_it_comes(call: Call) -> Flow:
-    yield NativeRequest(call.method, None, call.body or None, untouched=True)
-    raise AssertionError("an untouched exchange is not resumed")
+    yield NativeRequest(call.method, None, call.body or None, passthrough=True)
+    raise AssertionError("a passthrough exchange is not resumed")
 
 
 def _file(settings: Settings, embeddings: bool) -> Path:

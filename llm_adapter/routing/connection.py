@@ -46,34 +46,34 @@ class Connection:
     """One resolved destination."""
 
     provider: Provider
-    settings: Settings  # as configured: what a copy of the client is made with
-    effective: Settings  # the same with the address in it: what calls see
+    configured: Settings  # as they were configured: what a copy of the client is made with
+    resolved: Settings  # the same with the address and the dialect filled in: what calls see
     base_url: str | None = None  # None: the SDK's own rule
     api_key: Any = field(default=None, repr=False)  # None: the SDK's own rule; a string, or a callable of the caller's
-    foreign: bool = False  # the host is not the SDK's own: nothing that is meant for OpenAI goes there
-    routed: bool = False  # a model's prefix led here from another destination
-    started: Started | None = None  # the provider, if its server starts with the first request
+    is_third_party: bool = False  # the host is not the one that the SDK would ask: nothing meant for OpenAI goes there
+    via_model_prefix: bool = False  # a model's prefix led here from another destination
+    starter: Started | None = None  # the provider, if its server starts with the first request
     terms: Terms | None = None  # of waiting, and of how much at once; None: the SDK's own
     siblings: dict[str, Connection] = field(default_factory=dict, repr=False, compare=False)
 
     @property
-    def plain(self) -> bool:
+    def is_openai_itself(self) -> bool:
         """Whether every call goes the SDK's own way, but for provider-only parameters and prefixed models."""
-        return self.effective.provider == "openai" and self.effective.dialect == "openai" and not self.settings.models
+        return self.resolved.provider == "openai" and self.resolved.dialect == "openai" and not self.configured.models
 
     @property
-    def unknown(self) -> bool:
+    def is_unconfigured(self) -> bool:
         """Whether nothing is known of the server but the SDK's own address: what it understands is not judged."""
-        return not self.settings.configured and not self.own_names
+        return not self.configured.configured and not self.own_names
 
     @property
     def own_names(self) -> bool:
         """Whether "openai/x" cannot be a model's real name here: it is one on vLLM, and a namespace elsewhere."""
-        return self.provider.name != "openai" or is_openai(self.effective.base_url or _OPENAI)
+        return self.provider.name != "openai" or is_openai(self.resolved.base_url or _OPENAI)
 
     def url(self, path: str) -> str:
         """A native path's address: "/api/chat" is below the server's root, "models" below /v1."""
-        base = (self.effective.base_url or _OPENAI).rstrip("/")
+        base = (self.resolved.base_url or _OPENAI).rstrip("/")
         return f"{base.removesuffix('/v1')}{path}" if path.startswith("/") else f"{base}/{path}"
 
 
@@ -100,19 +100,19 @@ def connect(
         changes["image_urls"] = "refuse"  # their hosts are messages' own choice
     effective = settings.model_copy(update=changes)
     # Asked once, not for every call: isinstance() with a protocol is slow before Python 3.12.
-    started = provider if isinstance(provider, Started) else None
+    starter = provider if isinstance(provider, Started) else None
     shown = url if named else None
-    return Connection(provider, settings, effective, shown, key, foreign, started=started, terms=terms(settings))
+    return Connection(provider, settings, effective, shown, key, foreign, starter=starter, terms=terms(settings))
 
 
 def sibling(connection: Connection, name: str) -> Connection:
     """The destination on another provider, for one call whose model names it. Its address and key are its own."""
     if name not in connection.siblings:
-        settings = _elsewhere(connection.settings, name)
+        settings = _elsewhere(connection.configured, name)
         found = connect(settings, os.environ)
         key = found.api_key or os.environ.get("OPENAI_API_KEY") or NO_KEY
         url = found.base_url or _sdk_url(os.environ)
-        connection.siblings[name] = replace(found, base_url=url, api_key=key, routed=True)
+        connection.siblings[name] = replace(found, base_url=url, api_key=key, via_model_prefix=True)
     return connection.siblings[name]
 
 

@@ -63,4 +63,4 @@ def _meant(connection: Connection, model: str) -> str:
     """The name that `models` gives a call site's."""
     own = connection.provider.name
     named = model.startswith(_PREFIXES) and model.startswith((f"{own}/", f"{own}:")) and connection.own_names
-    return connection.settings.alias(model) if named else connection.settings.model(model)
+    return connection.configured.alias(model) if named else connection.configured.model(model)

@@ -19,13 +19,13 @@ def http_client(connection: Connection, *, asynchronous: bool) -> Any:
 
     A client for a remote host gets one too: a model's prefix can lead its calls to a server on this machine.
     """
-    trust_env = connection.settings.trust_env
+    trust_env = connection.configured.trust_env
     if trust_env or (trust_env is None and not getproxies()):
         return None
     kind = openai.DefaultAsyncHttpxClient if asynchronous else openai.DefaultHttpxClient
     if trust_env is False:
         return kind(trust_env=False)
-    url = connection.effective.base_url or ""
+    url = connection.resolved.base_url or ""
     try:
         return kind(mounts=dict.fromkeys((*_DIRECT, *_own(url))))
     except (ImportError, ValueError):  # a proxy that needs more than is installed: socks5h://

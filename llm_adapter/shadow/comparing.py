@@ -40,7 +40,7 @@ class UnreadableError(Exception):
 
 def client_of(shadow: Destinations) -> openai.OpenAI:
     """A client for the second profile: an ordinary one, with keys of its own, that tries once."""
-    settings = shadow.second.settings
+    settings = shadow.second.configured
     timeout: Json = {} if settings.load_timeout else {"timeout": PATIENCE}
     return shadow.make(settings=settings, max_retries=0, **timeout)
 
@@ -60,6 +60,7 @@ def record(job: Job, client: openai.OpenAI) -> Json:
         return {"event": "abandoned", **about}
     second, answer = _second(job, client, body)
     first, second = _structural(first, body), _structural(second, body)
+    profiles = job.shadow.first.configured
     found = [{"what": one.what, "first": one.a, "shadow": one.b} for one in differences(first, second)]
     return {
         "event": "compared",
@@ -67,8 +68,10 @@ def record(job: Job, client: openai.OpenAI) -> Json:
         "id": _name(reply.get("id")),
         "same": not found,
         "differences": found,
-        "first": _told(first, _provider(reply) or job.shadow.first.provider.name, job.shadow.first.settings.profile),
-        "shadow": _told(second, _provider(answer) or job.shadow.second.provider.name, job.shadow.first.settings.shadow),
+        "first": _told(first, _provider(reply) or job.shadow.first.provider.name, profiles.profile),
+        "shadow": _told(
+            second, _provider(answer) or job.shadow.second.provider.name, job.shadow.first.configured.shadow
+        ),
     }
 
 

@@ -24,7 +24,7 @@ class Destinations:
 
     @property
     def log(self) -> str | None:
-        return self.first.settings.shadow_log
+        return self.first.configured.shadow_log
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ class Shadow(Destinations):
             trouble("a call could not be copied", error)
 
     def _sample(self, client: Any, options: FinalRequestOptions, request: Any, last: bool) -> None:
-        share = self.first.settings.shadow_sample if worker.active else 0
+        share = self.first.configured.shadow_sample if worker.active else 0
         if not share:
             return
         body, path = _body(options), urlsplit(options.url).path
@@ -77,7 +77,7 @@ class Shadow(Destinations):
     def _led_away(self, model: str) -> bool:
         """Whether the call site itself names a provider, and thereby not the shadow's."""
         given = {"model": model}
-        return self.second.settings.model(model) == model and destination(self.second, given)[0] is not self.second
+        return self.second.configured.model(model) == model and destination(self.second, given)[0] is not self.second
 
 
 def repeatable(method: str, path: str, body: Mapping[str, Any]) -> bool:
@@ -103,10 +103,10 @@ _shadows: WeakValueDictionary[int, Shadow] = WeakValueDictionary()
 
 def shadow_of(first: Connection, make: Callable[..., OpenAI]) -> Shadow:
     """The shadow that a client's settings name. make: what makes its client. Raises `SettingsError`."""
-    key = id(first.settings)
+    key = id(first.configured)
     shadow = _shadows.get(key)
     if shadow is None:
-        shadow = _shadows[key] = Shadow(first, _second(first.settings), make)
+        shadow = _shadows[key] = Shadow(first, _second(first.configured), make)
     return shadow
 
 

@@ -133,7 +133,7 @@ def _of_call(connection: Connection, path: str, body: Json) -> Iterator[Finding]
             return  # it is about a part of the call that cannot be taken out
         del left[name]
     yield from _lost(told)
-    if connection.effective.dialect == "openai":
+    if connection.resolved.dialect == "openai":
         for refusal in refusals(path, _sent(told)):
             yield Finding("", argument(refusal), "refused", str(refusal))
 

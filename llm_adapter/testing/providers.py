@@ -143,11 +143,11 @@ def _problem(settings: Settings, guard: Guard | None) -> str | None:
     """Why a provider cannot be used; None, if nothing is known to be in the way. Raises `SettingsError`."""
     connection = connect(settings, os.environ)
     if isinstance(connection.provider, Started):
-        connection.provider.start(connection.effective, "/chat/completions")
+        connection.provider.start(connection.resolved, "/chat/completions")
         return None
     if connection.api_key is None and keys.chosen(connection, os.environ).value is None:
         return "no key: set OPENAI_API_KEY"
-    url = connection.effective.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
+    url = connection.resolved.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
     if guard is not None:
         proxy = proxied(url, settings.trust_env)[0]
         guard.allow(*(endpoint(one)[0] for one in (url, proxy) if one))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from llm_adapter.provider import Call, Json, Rejected
-from llm_adapter.translation.process_cache import remembered
+from llm_adapter.translation.process_cache import register_cache
 
 Verdict: TypeAlias = Literal["honoured", "emulated", "ignored", "refused"]
 Apply: TypeAlias = Callable[[Any, Json, Call], None]
@@ -154,7 +154,7 @@ def unsupported(call: Call, name: str, message: str) -> None:
             pass
 
 
-_told: set[tuple[str, str]] = remembered(set())
+_told: set[tuple[str, str]] = register_cache(set())
 
 
 def passed_on(call: Call, name: str, server: str, known: Iterable[str]) -> None:

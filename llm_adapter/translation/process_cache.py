@@ -1,4 +1,4 @@
-"""What is remembered of servers between calls, and how to do without it for a while."""
+"""Per-process caches, and a context in which they are empty: for `explain`, which must neither read nor fill them."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-MemoryT = TypeVar("MemoryT", dict[Any, Any], set[Any])
+CacheT = TypeVar("CacheT", dict[Any, Any], set[Any])
 
-_memories: list[Any] = []
+_caches: list[Any] = []
 
 
-def remembered(memory: MemoryT) -> MemoryT:
-    """A module's memory, made known."""
-    _memories.append(memory)
-    return memory
+def register_cache(cache: CacheT) -> CacheT:
+    """Make a module's cache known to `isolated_caches`. Returns the cache itself."""
+    _caches.append(cache)
+    return cache
 
 
 @contextmanager
-def apart() -> Iterator[None]:
-    """Calls inside know nothing of those before, and leave nothing behind: for calls that are only explained."""
-    kept = [(memory, memory.copy()) for memory in _memories]
-    for memory, _ in kept:
-        memory.clear()
+def isolated_caches() -> Iterator[None]:
+    """Every registered cache is empty inside, and is as it was before afterwards."""
+    kept = [(cache, cache.copy()) for cache in _caches]
+    for cache, _ in kept:
+        cache.clear()
     try:
         yield
     finally:
-        for memory, before in kept:
-            memory.clear()
-            memory.update(before)
+        for cache, before in kept:
+            cache.clear()
+            cache.update(before)

@@ -16,7 +16,7 @@ import openai
 from pydantic_core import to_json
 
 from llm_adapter.exchange import Exchange
-from llm_adapter.provider import Address, Fetch, NativeReply, NativeRequest, Rejected, Replay, Wait
+from llm_adapter.provider import Address, Fetch, NativeReply, NativeRequest, Rejected, Replay, WaitForPull
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.terms import Terms, repeatable
 from llm_adapter.transport.body import streamed, timed
@@ -69,7 +69,7 @@ class RoundTrip:
         """Say more than the SDK's "Connection error." of a server that cannot be reached."""
         from llm_adapter.routing import unreachable
 
-        if message := unreachable.explanation(self._connection.effective, str(error), self.attempts):
+        if message := unreachable.explanation(self._connection.resolved, str(error), self.attempts):
             raise openai.APIConnectionError(message=message, request=error.request) from error
 
     @property
@@ -79,11 +79,11 @@ class RoundTrip:
     @property
     def startup(self) -> Callable[[], Address] | None:
         """What has to run first, outside the event loop: it blocks while a model loads."""
-        started = self._connection.started
+        started = self._connection.starter
         # What is answered without a request needs no server.
         if started is None or (self._exchange is not None and self._exchange.answer is not None):
             return None
-        return lambda: started.start(self._connection.effective, self._path)
+        return lambda: started.start(self._connection.resolved, self._path)
 
     def move(self, request: Any, address: Address) -> None:
         """Point a request, and those that follow it, at a server that was started for it."""
@@ -97,8 +97,8 @@ class RoundTrip:
         request.headers["connection"] = "close"
 
     @property
-    def untouched(self) -> bool:
-        return self._exchange is None or self._exchange.untouched
+    def passthrough(self) -> bool:
+        return self._exchange is None or self._exchange.passthrough
 
     @property
     def errand(self) -> Callable[[], None] | None:
@@ -110,7 +110,7 @@ class RoundTrip:
             return partial(self._wait, exchange, exchange.wait)
         return None if exchange.fetch is None else partial(_fetched, exchange, exchange.fetch)
 
-    def _wait(self, exchange: Exchange, wait: Wait) -> None:
+    def _wait(self, exchange: Exchange, wait: WaitForPull) -> None:
         # Who is waited for may be a task of the loop that this thread runs.
         while not self._left and not in_event_loop() and not wait.over.wait(0.2):
             pass
@@ -119,7 +119,7 @@ class RoundTrip:
 
     def explained(self, response: Any) -> bool:
         """Whether an untouched response has to go to the endpoint after all: it is an error."""
-        return response.status_code >= 400 and self._exchange is not None and self._exchange.explained
+        return response.status_code >= 400 and self._exchange is not None and self._exchange.resume_on_error
 
     def requests(self, client: Any, first: Any) -> list[Any]:
         """The HTTP requests to send next, side by side; none when the reply is complete."""
@@ -139,7 +139,7 @@ class RoundTrip:
             headers.append(("content-type", "application/json"))
         extensions = {key: value for key, value in first.extensions.items() if key != EXTENSION}
         # What tells of its progress takes the time that it takes.
-        extensions["timeout"] = {**(self._timeouts or {}), "read": None} if native.told else self._timeouts
+        extensions["timeout"] = {**(self._timeouts or {}), "read": None} if native.progress else self._timeouts
         request = client.build_request(
             native.method,
             self._connection.url(native.path if native.path is not None else self._path.lstrip("/")),
@@ -154,7 +154,7 @@ class RoundTrip:
 
     def streams(self, asked: bool) -> list[bool]:
         """Which of the requests to send next are answered by a stream; the others are read as they are sent."""
-        if self._exchange is None or self._exchange.untouched:
+        if self._exchange is None or self._exchange.passthrough:
             return [asked]
         return [native.stream for native in self._exchange.pending]
 
@@ -175,11 +175,11 @@ class RoundTrip:
         assert self._exchange is not None
         pairs = list(zip(self._exchange.pending, responses, strict=True))
         for native, response in pairs:
-            if native.told and response.status_code < 400:
+            if native.progress and response.status_code < 400:
                 from llm_adapter.transport.pull_line import telling
 
                 telling(response, str((native.body or {}).get("model")))
-        return [one for native, one in pairs if not native.stream or native.told or one.status_code >= 400]
+        return [one for native, one in pairs if not native.stream or native.progress or one.status_code >= 400]
 
     def resume(self, responses: Sequence[Any]) -> None:
         assert self._exchange is not None

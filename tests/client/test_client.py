@@ -1,4 +1,4 @@
-"""The public client behaves as the SDK's own, in both colours: what a call site sees, what leaves on the wire."""
+"""The public client behaves as the SDK's own, sync and async: what a call site sees, what leaves on the wire."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from colours import COLOURS, CUT, HOST, HTTPX, Body, Play, colour, entered, every, first, left
 from conftest import HI, Server
+from drivers import CUT, HOST, HTTPX, SYNC_AND_ASYNC, Body, Play, entered, every, first, left, mode
 from openai.types import Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import BaseModel
@@ -54,7 +54,7 @@ def text(chunks: list[ChatCompletionChunk]) -> str:
     return "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
 
 
-@pytest.fixture(params=COLOURS, ids=colour)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 
@@ -167,7 +167,7 @@ def test_sixteen_at_a_time(play: Play, ollama: Server) -> None:
         return client.chat.completions.create(model="tiny", messages=[{"role": "user", "content": said}])
 
     def script(client: Any) -> Any:
-        if play.colour == "async":
+        if play.mode == "async":
             return (yield asyncio.gather(*(ask(client, said) for said in asked)))
         with ThreadPoolExecutor(16) as pool:
             return list(pool.map(lambda said: ask(client, said), asked))
@@ -427,7 +427,7 @@ def test_a_stream_dropped_half_read(play: Play) -> None:
         yield first(stream)
         del stream
         gc.collect()
-        for _ in range(3 if play.colour == "async" else 0):
+        for _ in range(3 if play.mode == "async" else 0):
             yield asyncio.sleep(0)
         return body.closed
 
@@ -581,7 +581,7 @@ def test_event_hooks_see_the_native_exchange(play: Play) -> None:
         on_response(response)
 
     hooks: Any = {"request": [on_request], "response": [on_response]}
-    if play.colour == "async":
+    if play.mode == "async":
         hooks = {"request": [on_request_async], "response": [on_response_async]}
 
     def script(client: Any) -> Any:

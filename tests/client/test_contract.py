@@ -24,7 +24,7 @@ MODULES = {
     ".".join(("llm_adapter", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
-COLOURS = pytest.mark.parametrize(
+SYNC_AND_ASYNC = pytest.mark.parametrize(
     ("ours", "theirs"), [(OpenAI, openai.OpenAI), (AsyncOpenAI, openai.AsyncOpenAI)], ids=["sync", "async"]
 )
 NEWEST = (3, 52)  # the SDK that arguments.py is written after
@@ -59,7 +59,7 @@ HOOKS = {
 }
 
 
-@COLOURS
+@SYNC_AND_ASYNC
 @pytest.mark.parametrize("hook", HOOKS)
 def test_hooks(ours: Any, theirs: Any, hook: str) -> None:
     """The three methods that we override are there, and take what ours take."""
@@ -67,14 +67,14 @@ def test_hooks(ours: Any, theirs: Any, hook: str) -> None:
     assert inspect.iscoroutinefunction(getattr(theirs, hook)) == inspect.iscoroutinefunction(getattr(ours, hook))
 
 
-@COLOURS
+@SYNC_AND_ASYNC
 def test_copy_carries_our_arguments(ours: Any, theirs: Any) -> None:
     """`copy()` hands `_extra_kwargs` to the constructor, and `with_options` is the same method."""
     assert parameters(theirs.copy)["_extra_kwargs"] == "KEYWORD_ONLY"
     assert ours.with_options is ours.copy
 
 
-@COLOURS
+@SYNC_AND_ASYNC
 @pytest.mark.parametrize("method", ["__init__", "copy"])
 def test_our_signature_is_the_sdks_and_two_more(ours: Any, theirs: Any, method: str) -> None:
     """Who inspects the clients, as the SDK's own tests do, finds every argument by name."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import openai
 import pytest
-from colours import HTTPX
+from drivers import HTTPX
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types import Completion

@@ -10,8 +10,8 @@ from typing import Any
 
 import openai
 import pytest
-from colours import COLOURS, HTTPX, Body, Play, colour, every
 from conftest import HI
+from drivers import HTTPX, SYNC_AND_ASYNC, Body, Play, every, mode
 
 from llm_adapter import Address, Call, Endpoint, Flow, NativeReply, NativeRequest, Provider, Rejected, Settings, Started
 
@@ -111,7 +111,7 @@ class Service:
         return self.answer(native["hear"])
 
 
-@pytest.fixture(params=COLOURS, ids=colour)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 
@@ -210,7 +210,7 @@ def test_side_by_side(play: Play) -> None:
     def script(client: Any) -> Any:
         return (yield client.completions.create(model="loud", prompt=["a", "b", "c"]))
 
-    reply = shouted(play, meet if play.colour == "sync" else meet_async, script)
+    reply = shouted(play, meet if play.mode == "sync" else meet_async, script)
     assert [choice.text for choice in reply.choices] == ["A", "B", "C"]
 
 

@@ -15,9 +15,9 @@ import httpx
 import openai
 import pytest
 import respx
-from colours import HTTPX, Play, colour, every
 from conftest import HI, HOST, Server
-from loopback import NEAR
+from drivers import HTTPX, Play, every, mode
+from loopback import WITHOUT_TLS
 from recorded import Exchange, exchanges
 
 from llm_adapter import AdapterWarning, OpenAI, Settings
@@ -33,7 +33,7 @@ PROFILES = {
 }
 
 
-@pytest.fixture(params=NEAR, ids=colour)
+@pytest.fixture(params=WITHOUT_TLS, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 

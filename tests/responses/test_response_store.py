@@ -14,7 +14,7 @@ from typing import Any
 
 import openai
 import pytest
-from colours import COLOURS, Play, colour, every
+from drivers import SYNC_AND_ASYNC, Play, every, mode
 from test_responses import CALLED, OUTPUT_ITEM, WEATHER, Ollama, message, on
 
 from llm_adapter import Settings, SettingsError
@@ -22,7 +22,7 @@ from llm_adapter.responses import store as stores
 from llm_adapter.responses.store import File, Memory, Store, store_of
 
 
-@pytest.fixture(params=COLOURS, ids=colour)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 
@@ -467,8 +467,8 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
 
 
 def test_one_memory_for_all(play: Play) -> None:
-    """Both colours, and clients of other providers, go on with each other's conversations (P30)."""
-    name = on(COLOURS[0], Ollama({"content": "Hi"}), lambda client: (yield client.responses.create(**HELLO))).id
+    """Sync and async clients, and clients of other providers, go on with each other's conversations (P30)."""
+    name = on(SYNC_AND_ASYNC[0], Ollama({"content": "Hi"}), lambda client: (yield client.responses.create(**HELLO))).id
 
     def script(client: Any) -> Any:
         yield client.responses.create(model="m", input="And?", previous_response_id=name)

@@ -9,8 +9,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import httpx2
 import openai
 import pytest
-from colours import COLOURS, Play, colour
 from conftest import DONE, HOST
+from drivers import SYNC_AND_ASYNC, Play, mode
 from openai.types.responses import ToolParam, response_create_params
 from openai.types.responses.response_input_item_param import ResponseInputItemParam
 from pydantic import BaseModel
@@ -38,7 +38,7 @@ class Person(BaseModel):
     age: int
 
 
-@pytest.fixture(params=COLOURS, ids=colour)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 

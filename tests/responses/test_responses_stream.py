@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 import openai
 import pytest
-from colours import COLOURS, Body, Play, colour, entered, every, left
 from conftest import DONE, HOST
+from drivers import SYNC_AND_ASYNC, Body, Play, entered, every, left, mode
 from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 from recorded import SERVERS, Exchange, exchanges
@@ -21,7 +21,7 @@ from llm_adapter.provider import NativeReply
 from llm_adapter.providers.ollama import Ollama
 
 
-@pytest.fixture(params=COLOURS, ids=colour)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 
@@ -248,7 +248,7 @@ def test_failure(native: Any, match: str, play: Play) -> None:
 
     def script(client: Any) -> Any:
         stream = yield client.responses.create(model="m", input="Hello", stream=True, **arguments)
-        error = yield (_gathered if play.colour == "sync" else _collected)(stream, seen)
+        error = yield (_gathered if play.mode == "sync" else _collected)(stream, seen)
         assert match in str(error)
         with pytest.raises(openai.NotFoundError):
             yield client.responses.retrieve(seen[0].response.id)

@@ -8,9 +8,9 @@ from typing import Any
 import openai
 import pytest
 import respx
-from colours import Play, colour
 from conftest import HI, Server
-from loopback import NEAR
+from drivers import Play, mode
+from loopback import WITHOUT_TLS
 
 from llm_adapter import OpenAI, Settings, SettingsError
 
@@ -19,7 +19,7 @@ CHAT = "/api/chat"
 DONE = {"message": {"content": "Hi"}, "done": True}
 
 
-@pytest.fixture(params=NEAR, ids=colour)
+@pytest.fixture(params=WITHOUT_TLS, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 

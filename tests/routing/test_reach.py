@@ -8,9 +8,9 @@ from typing import Any
 
 import openai
 import pytest
-from colours import Play, Script, colour
 from conftest import HI
-from loopback import NEAR
+from drivers import Play, Script, mode
+from loopback import WITHOUT_TLS
 
 from llm_adapter import Settings
 from llm_adapter.routing import unreachable
@@ -21,7 +21,7 @@ REFUSED = "[Errno 111] Connection refused"
 UNKNOWN = "[Errno -2] Name or service not known"
 
 
-@pytest.fixture(params=NEAR, ids=colour)
+@pytest.fixture(params=WITHOUT_TLS, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 

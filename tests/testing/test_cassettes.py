@@ -14,7 +14,7 @@ from typing import Any
 
 import openai
 import pytest
-from colours import COLOURS, HTTPX, Body, Play, colour, driven, entered, every, first, left
+from drivers import HTTPX, SYNC_AND_ASYNC, Body, Play, driven, entered, every, first, left, mode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
@@ -34,7 +34,7 @@ HI: list[Any] = [{"role": "user", "content": "Hello"}]
 CHAT: dict[str, Any] = {"model": "tiny-chat", "messages": HI, "max_tokens": 8}
 NOWHERE = "http://127.0.0.1:9/v1"  # the port of "discard": nobody listens
 TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}}}
-plays = pytest.mark.parametrize("play", COLOURS, ids=colour)
+plays = pytest.mark.parametrize("play", SYNC_AND_ASYNC, ids=mode)
 
 
 @pytest.fixture
@@ -53,12 +53,12 @@ def plain(play: Play, **options: Any) -> Any:
 
 
 def sdk(play: Play, **options: Any) -> Any:
-    kind = openai.OpenAI if play.colour == "sync" else openai.AsyncOpenAI
+    kind = openai.OpenAI if play.mode == "sync" else openai.AsyncOpenAI
     return kind(**{"api_key": "placeholder", "max_retries": 0, **options})
 
 
 def ours(play: Play, **options: Any) -> Any:
-    kind = llm_adapter.OpenAI if play.colour == "sync" else llm_adapter.AsyncOpenAI
+    kind = llm_adapter.OpenAI if play.mode == "sync" else llm_adapter.AsyncOpenAI
     return kind(**{"settings": EMBEDDED, "max_retries": 0, **options})
 
 
@@ -72,10 +72,10 @@ def our_gone(play: Play) -> Any:
 
 
 def run(play: Play, client: Any, script: Callable[[Any], Any]) -> Any:
-    """A script's result, with a client of the play's colour, which is closed then."""
+    """A script's result, with a client as the play has it, sync or async, which is closed then."""
 
     async def main() -> Any:
-        if play.colour == "sync":
+        if play.mode == "sync":
             with client:
                 return await driven(script(client))
         async with client:
@@ -180,7 +180,7 @@ def test_what_was_answered_is_answered_again(name: str, recorder: str, play: Pla
 
 @plays
 def test_a_cassette_of_one_colour_is_played_in_the_other(play: Play, path: Path) -> None:
-    other = next(one for one in COLOURS if one is not play)
+    other = next(one for one in SYNC_AND_ASYNC if one is not play)
     with cassette(path):
         recorded = run(play, plain(play), streamed)
     with cassette(path, "none"):
@@ -204,7 +204,7 @@ def test_vectors(play: Play, path: Path) -> None:
 
 def test_the_file_holds_openais_json(path: Path) -> None:
     """One line a call: the call's own arguments, before aliases, and OpenAI's reply; no headers of the request."""
-    aliased = ours(COLOURS[0], settings=Settings(provider="embedded", models={"gpt-4o-mini": "tiny-chat"}))
+    aliased = ours(SYNC_AND_ASYNC[0], settings=Settings(provider="embedded", models={"gpt-4o-mini": "tiny-chat"}))
     with aliased, cassette(path):
         aliased.chat.completions.create(model="gpt-4o-mini", messages=HI, extra_body={"seed": 1}, max_tokens=8)
     [line] = map(json.loads, path.read_text("utf-8").splitlines())
@@ -247,7 +247,7 @@ def test_compressed_replies(path: Path) -> None:
     def answered(request: Any) -> Any:
         return HTTPX.Response(200, headers=headers, stream=Body(gzip.compress(data)))
 
-    play = COLOURS[0]
+    play = SYNC_AND_ASYNC[0]
     with cassette(path):
         recorded = list(sdk(play, http_client=play.http(answered)).chat.completions.create(**CHAT, stream=True))
     assert loaded(path)[0].events == [{"id": "x", "choices": []}, "[DONE]"]
@@ -282,7 +282,7 @@ def test_an_abandoned_stream(play: Play, path: Path) -> None:
 
 
 def test_a_stream_that_nobody_closes(path: Path) -> None:
-    with plain(COLOURS[0]) as client:
+    with plain(SYNC_AND_ASYNC[0]) as client:
         with cassette(path):
             stream = client.chat.completions.create(**CHAT, stream=True)
             next(iter(stream))
@@ -334,7 +334,7 @@ def test_retries_are_recorded_one_by_one(path: Path, monkeypatch: pytest.MonkeyP
     """The SDK repeats as it did, without waiting."""
     waits: list[float] = []
     monkeypatch.setattr("time.sleep", waits.append)
-    play, answers = COLOURS[0], [500, 200]
+    play, answers = SYNC_AND_ASYNC[0], [500, 200]
 
     def answered(request: Any) -> Any:
         reply = {"id": "x", "object": "chat.completion", "choices": []}
@@ -395,7 +395,7 @@ def test_a_drift_is_shown(path: Path) -> None:
     """What was asked is compared with the nearest recording, field by field."""
     written(path, {**CHAT, "temperature": 0.2}, {"model": "other", "messages": []})
     with pytest.raises(CassetteError) as caught, cassette(path):
-        gone(COLOURS[0]).chat.completions.create(**CHAT, temperature=0.5)
+        gone(SYNC_AND_ASYNC[0]).chat.completions.create(**CHAT, temperature=0.5)
     told = str(caught.value).split("\n")
     assert told[0] == "nothing in cassettes/x.jsonl answers POST /chat/completions; the nearest is line 1:"
     assert [line for line in told if line[:1] in "+-"][2:] == ['-    "temperature": 0.2', '+    "temperature": 0.5']
@@ -408,7 +408,7 @@ def test_a_drift_in_a_long_prompt(path: Path) -> None:
     written(path, {**CHAT, "messages": [{"role": "user", "content": f"{prompt}Today is Monday. Go on."}]})
     messages: Any = [{"role": "user", "content": f"{prompt}Today is Tuesday. Go on."}]
     with pytest.raises(CassetteError) as caught, cassette(path):
-        gone(COLOURS[0]).chat.completions.create(**{**CHAT, "messages": messages})
+        gone(SYNC_AND_ASYNC[0]).chat.completions.create(**{**CHAT, "messages": messages})
     told = str(caught.value).split("\n")
     assert [line for line in told if line[:1] in "+-"][2:] == ["-Today is Monday. ", "+Today is Tuesday. "]
 
@@ -417,13 +417,13 @@ def test_one_field_to_ignore(path: Path) -> None:
     """A name alone is a name, and not its letters."""
     written(path, {**CHAT, "temperature": 0.2})
     with cassette(path, ignore="temperature"):
-        gone(COLOURS[0]).chat.completions.create(**CHAT, temperature=0.5)
+        gone(SYNC_AND_ASYNC[0]).chat.completions.create(**CHAT, temperature=0.5)
 
 
 def test_a_drift_that_is_caught_fails_all_the_same(path: Path) -> None:
     """Code that catches every error does not hide it, nor do the SDK's retries."""
     written(path, CHAT)
-    client = sdk(COLOURS[0], base_url=NOWHERE, max_retries=5)
+    client = sdk(SYNC_AND_ASYNC[0], base_url=NOWHERE, max_retries=5)
     with pytest.raises(CassetteError, match="the nearest is line 1"), cassette(path), suppress(Exception):
         client.chat.completions.create(**CHAT, n=2)
 
@@ -431,16 +431,16 @@ def test_a_drift_that_is_caught_fails_all_the_same(path: Path) -> None:
 def test_once_more_than_recorded(path: Path) -> None:
     written(path, CHAT)
     with cassette(path):
-        gone(COLOURS[0]).chat.completions.create(**CHAT)
+        gone(SYNC_AND_ASYNC[0]).chat.completions.create(**CHAT)
     with pytest.raises(CassetteError, match=r"was recorded 1 time in .* asked once more"), cassette(path):
-        [gone(COLOURS[0]).chat.completions.create(**CHAT) for _ in range(2)]
+        [gone(SYNC_AND_ASYNC[0]).chat.completions.create(**CHAT) for _ in range(2)]
 
 
 def test_what_is_not_asked_for_is_told(path: Path) -> None:
     """A warning, or an error with `strict`."""
     written(path, CHAT, {"model": "unused"})
     with pytest.warns(CassetteWarning, match=r'line 2: POST /chat/completions {"model": "unused"}'), cassette(path):
-        gone(COLOURS[0]).chat.completions.create(**CHAT)
+        gone(SYNC_AND_ASYNC[0]).chat.completions.create(**CHAT)
     with pytest.raises(CassetteError, match="not asked for"), cassette(path, strict=True):
         pass
 
@@ -452,7 +452,7 @@ def answering(text: str) -> Any:
     def answered(request: Any) -> Any:
         return HTTPX.Response(200, json={"id": text, "object": "chat.completion", "choices": []})
 
-    return sdk(COLOURS[0], http_client=COLOURS[0].http(answered))
+    return sdk(SYNC_AND_ASYNC[0], http_client=SYNC_AND_ASYNC[0].http(answered))
 
 
 def told(path: Path, text: str, mode: Any = None) -> str:
@@ -502,7 +502,7 @@ def test_one_at_a_time(path: Path) -> None:
 def test_an_upload_is_refused(path: Path) -> None:
     """A cassette holds no files, and says so instead of forgetting them."""
     with pytest.raises(CassetteError, match="sends a file"), cassette(path):
-        gone(COLOURS[0]).files.create(file=b"x", purpose="assistants")
+        gone(SYNC_AND_ASYNC[0]).files.create(file=b"x", purpose="assistants")
 
 
 def test_bytes_are_kept(path: Path) -> None:
@@ -515,9 +515,9 @@ def test_bytes_are_kept(path: Path) -> None:
         return bytes(client.audio.speech.create(model="m", voice="alloy", input="x").content)
 
     with cassette(path):
-        spoken(sdk(COLOURS[0], http_client=COLOURS[0].http(answered)))
+        spoken(sdk(SYNC_AND_ASYNC[0], http_client=SYNC_AND_ASYNC[0].http(answered)))
     with cassette(path):
-        assert spoken(gone(COLOURS[0])) == b"\xff\x00"
+        assert spoken(gone(SYNC_AND_ASYNC[0])) == b"\xff\x00"
 
 
 def test_a_file_that_is_none(path: Path) -> None:
@@ -582,7 +582,7 @@ def test_no_secret_survives(path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         one = client.chat.completions.create(model="m", messages=said, metadata={KEY: "x"}, user="me@x.test")
         return [one, *client.chat.completions.create(model="m", messages=said, stream=True)]
 
-    play = COLOURS[0]
+    play = SYNC_AND_ASYNC[0]
     client = sdk(play, api_key="client-key-1234", default_headers={"x-own": OWN}, http_client=play.http(answered))
     options: Any = {"scrub": lambda text: text.replace("me@x.test", "someone")}
     with cassette(path, **options):
@@ -637,9 +637,9 @@ def test_pictures_are_told_apart_by_their_digest(path: Path) -> None:
         call(answering("a"), "AAAA" * 500)
     assert path.stat().st_size < 1000
     with cassette(path):
-        assert call(gone(COLOURS[0]), "AAAA" * 500).id == "a"
+        assert call(gone(SYNC_AND_ASYNC[0]), "AAAA" * 500).id == "a"
     with pytest.raises(CassetteError, match="sha256"), cassette(path):
-        call(gone(COLOURS[0]), "BBBB" * 500)
+        call(gone(SYNC_AND_ASYNC[0]), "BBBB" * 500)
 
 
 # --- the file --------------------------------------------------------------------------------------------------------
@@ -745,7 +745,7 @@ def test_a_recorded_refusal_on_another_provider(path: Path, ollama: Any) -> None
         ),
     ]
     saved(path, lines)
-    with ours(COLOURS[0], settings=ollama.settings()) as client, cassette(path, strict=True) as tape:
+    with ours(SYNC_AND_ASYNC[0], settings=ollama.settings()) as client, cassette(path, strict=True) as tape:
         tape.replay_on(ollama)
         with pytest.raises(openai.NotFoundError, match="not found") as caught:
             client.chat.completions.create(model="x", messages=HI)
@@ -850,4 +850,4 @@ def test_quiet(path: Path) -> None:
     written(path, CHAT)
     with warnings.catch_warnings(), cassette(path):
         warnings.simplefilter("error")
-        gone(COLOURS[0]).chat.completions.create(**CHAT)
+        gone(SYNC_AND_ASYNC[0]).chat.completions.create(**CHAT)

@@ -7,7 +7,7 @@ from typing import Any
 
 import openai
 import pytest
-from colours import HTTPX
+from drivers import HTTPX
 from gateway import HEALTHY, client
 
 from llm_adapter import AsyncOpenAI, Settings
@@ -52,7 +52,7 @@ def checks(*names: str) -> list[contract.Check]:
 
 @pytest.mark.parametrize("kind", ["OpenAI", "AsyncOpenAI"])
 def test_a_class_of_ones_own(tried: Tried, kind: str) -> None:
-    """A test for each check, by its name; what is left out is skipped with the reason. One script, both colours."""
+    """A test for each check, by its name; what is left out is skipped with the reason. One script, sync and async."""
     without = '    without = {"logprobs": "our gateway strips them"}\n'
     fixture = f"    @pytest.fixture\n    def client(self):\n        return {kind}(settings=EMBEDDED)\n"
     result = tried(f"{MODELS}{without}{fixture}", "-Werror")
@@ -287,7 +287,7 @@ def test_every_check_is_told_about() -> None:
 
 
 def test_a_script_may_go_on_after_an_error() -> None:
-    """In both colours an error comes where the script waits."""
+    """Sync and async, an error comes where the script waits."""
 
     def script(case: Any) -> Any:
         try:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from colours import HTTPX
+from drivers import HTTPX
 from test_fake_recorded import from_events, shape, shapes
 
 from llm_adapter import OpenAI, Settings

@@ -196,7 +196,7 @@ def test_a_server_that_goes_away(tried: Tried, server: Ollama) -> None:
     tried(source).assert_outcomes(passed=1)
 
 
-def test_both_colours(tried: Tried) -> None:
+def test_sync_and_async(tried: Tried) -> None:
     """With settings of their own, and no warning of a connection that is left open."""
     source = ASK + (
         "import asyncio\n"

@@ -1,4 +1,4 @@
-"""`llm_mock`: the same few words for both HTTP libraries, both colours and every provider, and no JSON by hand (P7)."""
+"""`llm_mock`: the same few words for both HTTP libraries, sync and async, and every provider; no JSON by hand."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import openai
 import pytest
-from colours import HTTPX
 from conftest import HI, Run
+from drivers import HTTPX
 from loopback import serving
 
 from llm_adapter import OpenAI, Settings

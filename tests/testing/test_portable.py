@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from colours import HTTPX
+from drivers import HTTPX
 
 from llm_adapter import OpenAI, Settings, SettingsError
 from llm_adapter.providers.ollama import warming

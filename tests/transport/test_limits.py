@@ -12,9 +12,9 @@ from typing import Any
 
 import openai
 import pytest
-from colours import HTTPX, Play, colour, every, first
 from conftest import HI
-from loopback import NEAR, Handler, Loopback, serving
+from drivers import HTTPX, Play, every, first, mode
+from loopback import WITHOUT_TLS, Handler, Loopback, serving
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
 from llm_adapter.routing.terms import LOCAL_CONCURRENCY, terms
@@ -30,7 +30,7 @@ def server() -> Iterator[Loopback]:
         yield started
 
 
-@pytest.fixture(params=NEAR, ids=colour)
+@pytest.fixture(params=WITHOUT_TLS, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 
@@ -205,7 +205,7 @@ def test_a_v1_server_has_places_when_it_is_told_so(play: Play, server: Loopback)
 
     def script(client: Any) -> Any:
         raw = client.chat.completions.with_streaming_response.create(**ASK, stream=True)
-        response = yield (raw.__aenter__() if play.colour == "async" else raw.__enter__())
+        response = yield (raw.__aenter__() if play.mode == "async" else raw.__enter__())
         assert limiter_of(server).taken == 1
         yield client.models.list()
         yield response.close()

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from colours import HTTPX, Play, colour, every, first
 from conftest import HI
-from loopback import NEAR, Handler, Loopback, serving
+from drivers import HTTPX, Play, every, first, mode
+from loopback import WITHOUT_TLS, Handler, Loopback, serving
 
 from llm_adapter import Settings
 from llm_adapter.routing.terms import Terms, explicit, repeatable, terms
@@ -28,7 +28,7 @@ def server() -> Iterator[Loopback]:
         yield started
 
 
-@pytest.fixture(params=NEAR, ids=colour)
+@pytest.fixture(params=WITHOUT_TLS, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 
@@ -169,7 +169,7 @@ def test_a_connection_is_as_before_after_a_stream(play: Play, server: Loopback) 
 def test_the_callers_own_timeout_wins(play: Play, server: Loopback, where: str) -> None:
     """Whatever is configured, shorter or longer."""
     server.act = asleep(0.1)
-    kind = openai.DefaultHttpxClient if play.colour == "sync" else openai.DefaultAsyncHttpxClient
+    kind = openai.DefaultHttpxClient if play.mode == "sync" else openai.DefaultAsyncHttpxClient
     options: dict[str, Any] = {
         "client": {"timeout": 2.0},
         "http_client": {"http_client": kind(timeout=2.0, verify=False)},

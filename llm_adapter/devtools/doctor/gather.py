@@ -41,7 +41,7 @@ def gathered(settings: Settings, environ: Mapping[str, str], names: Names = NONE
     """The facts of one destination."""
     settings = completed(settings, environ)
     connection, problem, barred = _connected(settings, environ)
-    address = connection.effective.base_url or _OPENAI
+    address = connection.resolved.base_url or _OPENAI
     facts = Facts(
         settings=settings,
         address=address.rstrip("/"),
@@ -103,7 +103,7 @@ def _started(facts: Facts, connection: Connection) -> Facts:
     answers = []
     try:
         for path in ("/chat/completions", "/embeddings"):
-            address = connection.provider.start(connection.effective, path)  # type: ignore[attr-defined]
+            address = connection.provider.start(connection.resolved, path)  # type: ignore[attr-defined]
             asker = Asker(connection, address.api_key)
             answers.append({"/props": asker.get(f"{address.root}/props")})
             answers[-1]["models"] = asker.get(f"{address.root}/v1/models")

@@ -19,7 +19,7 @@ _SECRET_NAMES = re.compile("(KEY|TOKEN|SECRET|PASSWORD)$")
 
 def chosen(connection: Connection, environ: Mapping[str, str]) -> Key:
     """The key that goes with every request, and where it comes from."""
-    settings = connection.settings
+    settings = connection.configured
     if isinstance(connection.provider, Started):
         return Key("none is needed: the server is in this process")
     if connection.api_key is None:  # the SDK's own rule

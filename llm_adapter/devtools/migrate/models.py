@@ -141,9 +141,9 @@ def _becomes(name: str, target: Target) -> tuple[str, str]:
         return "hard-coded-model", f"goes to provider {prefix!r}"
     if real != name:
         return "hard-coded-model", f"is {real} on {target.name}"
-    if name in target.connection.settings.models.values():
+    if name in target.connection.configured.models.values():
         return "hard-coded-model", f"is the name that {target.name} knows"
-    if target.connection.started is not None:
+    if target.connection.starter is not None:
         return "hard-coded-model", f"is whatever model {target.name} runs"
     if bool(_OPENAI.match(name)) == target.strict:
         return "hard-coded-model", f"is asked for by this name on {target.name}"

@@ -67,7 +67,7 @@ class Target:
         return self.name if self.name == provider else f"{self.name} (provider {provider})"
 
     def model(self, name: str) -> str:
-        return self.connection.settings.model(name)
+        return self.connection.configured.model(name)
 
 
 def judged(site: Site, target: Target) -> list[tuple[Argument, Verdict]]:
@@ -165,7 +165,7 @@ def _verdict(one: Argument, told: Explanation, said: Verdict | None, refused: di
 
 def _by_row(name: str, row: Row, told: Explanation) -> Verdict:
     """Of a value that the text does not tell."""
-    policy = told.connection.effective.unsupported
+    policy = told.connection.resolved.unsupported
     if row.verdict == "refused" and policy != "error":
         return Verdict(name, "left out", f"{row.note} (`unsupported = {policy!r}`)")
     return Verdict(name, row.verdict, row.note)

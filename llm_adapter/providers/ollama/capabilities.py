@@ -13,7 +13,7 @@ from typing import Any
 
 from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.translation.parallel import Steps
-from llm_adapter.translation.process_cache import remembered
+from llm_adapter.translation.process_cache import register_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Model:
 
 
 UNKNOWN = Model()
-_models: dict[tuple[str, str], Model] = remembered({})
+_models: dict[tuple[str, str], Model] = register_cache({})
 _lock = threading.Lock()
 
 

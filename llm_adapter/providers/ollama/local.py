@@ -53,8 +53,8 @@ def stays(call: Call) -> Steps[None]:
 def carried(call: Call) -> Flow:
     """A call that is not translated, under the same rule."""
     yield from stays(call)
-    yield NativeRequest(call.method, None, call.body or None, untouched=True)
-    raise AssertionError("an untouched exchange is not resumed")
+    yield NativeRequest(call.method, None, call.body or None, passthrough=True)
+    raise AssertionError("a passthrough exchange is not resumed")
 
 
 def is_cloud(name: str) -> bool:

@@ -18,9 +18,9 @@ BLOBS = "/api/blobs/"
 def native(call: Call) -> Flow:
     """A reply as it comes, an error in OpenAI's envelope."""
     body = call.body or None
-    reply: NativeReply = yield NativeRequest(call.method, call.path, body, untouched=True, explained=True)
+    reply: NativeReply = yield NativeRequest(call.method, call.path, body, passthrough=True, resume_on_error=True)
     checked(reply, call.path)
-    raise AssertionError("an untouched exchange is resumed with errors alone")
+    raise AssertionError("a passthrough exchange is resumed with errors alone")
 
 
 def show(call: Call) -> Flow:

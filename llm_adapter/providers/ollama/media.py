@@ -62,7 +62,7 @@ def _passed(call: Call, rows: Rows, since: str) -> Flow:
     translate(rows, call, native, provider="ollama")
     if rows["response_format"].harmless(call.body.get("response_format")):
         native["response_format"] = call.body["response_format"]
-    reply: NativeReply = yield NativeRequest(call.method, None, native, untouched=True, explained=True)
+    reply: NativeReply = yield NativeRequest(call.method, None, native, passthrough=True, resume_on_error=True)
     if reply.status in (404, 405) and not reply.body.lstrip().startswith(b"{"):
         raise unsupported_endpoint(f"`{call.path}` is not available on this Ollama server: {since}; {ELSEWHERE}")
     checked(reply, call.path)

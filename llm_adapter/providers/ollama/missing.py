@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from typing import Any
 from urllib.parse import quote
 
-from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest, Rejected, Wait
+from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest, Rejected, WaitForPull
 from llm_adapter.providers.ollama.capabilities import able, forget, listed
 from llm_adapter.providers.ollama.progress import outcome
 from llm_adapter.settings.hosts import is_ollama_cloud
@@ -122,7 +122,7 @@ _under_way: dict[tuple[str, str], _Pull] = {}
 _lock = threading.Lock()
 
 
-def _pulled(call: Call) -> Generator[NativeRequest | Wait, Any, None]:
+def _pulled(call: Call) -> Generator[NativeRequest | WaitForPull, Any, None]:
     """Returns when the model is there. Raises `Rejected`; a pull that was given up is taken over by one who waits."""
     name = _name(call)
     key = call.settings.base_url or "", name if ":" in name.rpartition("/")[2] else f"{name}:latest"
@@ -132,7 +132,7 @@ def _pulled(call: Call) -> Generator[NativeRequest | Wait, Any, None]:
             if other is None:
                 mine = _under_way[key] = _Pull()
                 break
-        yield Wait(other.over)
+        yield WaitForPull(other.over)
         if other.refusal is not None:
             raise copy.copy(other.refusal)
         if other.done:
@@ -141,7 +141,9 @@ def _pulled(call: Call) -> Generator[NativeRequest | Wait, Any, None]:
             mine = _Pull()  # who cannot wait for the other pulls too: the server itself fetches it once
             break
     try:
-        reply: NativeReply = yield NativeRequest("POST", "/api/pull", {"model": name, "stream": True}, True, told=True)
+        reply: NativeReply = yield NativeRequest(
+            "POST", "/api/pull", {"model": name, "stream": True}, True, progress=True
+        )
         mine.refusal = yield from _outcome(call, reply)
         mine.done = mine.refusal is None
     finally:

@@ -15,7 +15,7 @@ from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejecte
 from llm_adapter.providers.ollama.capabilities import known
 from llm_adapter.translation.parallel import Steps
 from llm_adapter.translation.parameters import AdapterWarning
-from llm_adapter.translation.process_cache import remembered
+from llm_adapter.translation.process_cache import register_cache
 from llm_adapter.translation.token_count import count_tokens, trim_messages
 
 SMALLEST = 8192  # tokens: below it, the second question would load the model anew
@@ -23,7 +23,7 @@ REPLY = 1024  # tokens kept free for a reply of which no length is asked for
 
 _LEFT_OUT = "messages: the oldest "
 
-_sizes: dict[tuple[str, str], int] = remembered({})
+_sizes: dict[tuple[str, str], int] = register_cache({})
 _lock = threading.Lock()
 
 

@@ -20,10 +20,10 @@ from llm_adapter.settings.settings import Settings
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parallel import Steps
 from llm_adapter.translation.parameters import AdapterWarning
-from llm_adapter.translation.process_cache import remembered
+from llm_adapter.translation.process_cache import register_cache
 
-_applied: dict[tuple[str, str], Any] = remembered({})  # server and model to what it was loaded with, over /v1
-_preloaded: set[tuple[str, str]] = remembered(set())
+_applied: dict[tuple[str, str], Any] = register_cache({})  # server and model to what it was loaded with, over /v1
+_preloaded: set[tuple[str, str]] = register_cache(set())
 _lock = threading.Lock()
 
 
@@ -125,7 +125,7 @@ def _kept(call: Call) -> Steps[Call]:
     return call
 
 
-_warned: set[tuple[str, str]] = remembered(set())
+_warned: set[tuple[str, str]] = register_cache(set())
 
 
 def _warn_of_num_ctx(key: tuple[str, str]) -> None:

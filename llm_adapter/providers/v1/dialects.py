@@ -16,7 +16,7 @@ from llm_adapter.provider import Call, Json
 from llm_adapter.providers.v1.parameters import FIELDS, ROWS
 from llm_adapter.settings.hosts import is_loopback, is_openai
 from llm_adapter.translation.parameters import AdapterWarning, Rows, passed_on, unsupported
-from llm_adapter.translation.process_cache import remembered
+from llm_adapter.translation.process_cache import register_cache
 
 # What only Ollama's native API understands; `extra_body` is where a call site puts them.
 OLLAMA_ONLY = frozenset(
@@ -161,7 +161,7 @@ def recognised(models: Any) -> str:
     return next((_OWNERS[owner] for owner in owners if owner in _OWNERS), OTHER.name)
 
 
-_warned: set[tuple[str, frozenset[str]]] = remembered(set())
+_warned: set[tuple[str, frozenset[str]]] = register_cache(set())
 
 
 def _warn(dialect: str, names: frozenset[str]) -> None:

@@ -51,8 +51,8 @@ def _deleted(call: Call) -> Flow:
     """DELETE /models/{id}, which Ollama's /v1 does not have (405, measured on 0.24.0)."""
     dialect = yield from _dialect(call)
     if dialect.name != "ollama":
-        yield NativeRequest(call.method, None, untouched=True)
-        raise AssertionError("an untouched exchange is not resumed")
+        yield NativeRequest(call.method, None, passthrough=True)
+        raise AssertionError("a passthrough exchange is not resumed")
     from llm_adapter.providers.ollama.endpoints import MODEL
 
     return (yield from MODEL["DELETE"](call))
@@ -63,8 +63,8 @@ def _retrieved(call: Call) -> Flow:
     dialect = yield from _dialect(call)
     if not dialect.shows:
         return (yield from models.retrieved(call))
-    yield NativeRequest(call.method, None, untouched=True)
-    raise AssertionError("an untouched exchange is not resumed")
+    yield NativeRequest(call.method, None, passthrough=True)
+    raise AssertionError("a passthrough exchange is not resumed")
 
 
 _MODEL: dict[str, Endpoint] = {"GET": _retrieved, "DELETE": _deleted}
@@ -87,8 +87,8 @@ def _responses(call: Call) -> Flow:
     dialect = yield from _dialect(call)
     ours = responses.endpoint(call.method, call.path, lambda chat: _spoken(chat, dialect)) if dialect.repaired else None
     if ours is None:
-        yield NativeRequest(call.method, None, dialect.body(call) or None, untouched=True)
-        raise AssertionError("an untouched exchange is not resumed")
+        yield NativeRequest(call.method, None, dialect.body(call) or None, passthrough=True)
+        raise AssertionError("a passthrough exchange is not resumed")
     return (yield from ours(call))
 
 
@@ -119,7 +119,7 @@ def _plain(call: Call, dialect: Dialect) -> Flow:
     """The call as it is, and, from a server that nothing is known of, a reply that is mended."""
     body = dialect.body(call)
     if not dialect.repaired:
-        yield NativeRequest("POST", None, body, untouched=True)
+        yield NativeRequest("POST", None, body, passthrough=True)
     reply: NativeReply = yield NativeRequest("POST", None, body, stream=call.stream)
     checked(reply, call.path)
     single = body.get("parallel_tool_calls") is False

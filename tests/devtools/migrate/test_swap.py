@@ -24,7 +24,7 @@ class Pair(NamedTuple):
 # An import alone is a re-export: it is swapped. The text after `->` is the expected one.
 TABLE = {
     "one name": Pair("from openai import OpenAI\n", "from llm_adapter import OpenAI\n"),
-    "both colours": Pair("from openai import OpenAI, AsyncOpenAI\n", "from llm_adapter import OpenAI, AsyncOpenAI\n"),
+    "sync and async": Pair("from openai import OpenAI, AsyncOpenAI\n", "from llm_adapter import OpenAI, AsyncOpenAI\n"),
     "their other names": Pair(
         "from openai import Client, AsyncClient\n", "from llm_adapter import Client, AsyncClient\n"
     ),

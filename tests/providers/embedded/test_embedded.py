@@ -15,7 +15,7 @@ from typing import Any
 
 import openai
 import pytest
-from colours import COLOURS, CUT, Play, colour, entered, every, first, left
+from drivers import CUT, SYNC_AND_ASYNC, Play, entered, every, first, left, mode
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from pydantic import BaseModel
 
@@ -52,7 +52,7 @@ class Person(BaseModel):
     age: int
 
 
-@pytest.fixture(params=COLOURS, ids=colour)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 
@@ -219,7 +219,7 @@ def test_clients_share_a_server(play: Play) -> None:
 def test_first_requests_at_once_start_one_server(play: Play, own: Embedded) -> None:
     def script(client: Any) -> Any:
         create = client.chat.completions.with_raw_response.create
-        if play.colour == "async":
+        if play.mode == "async":
             return (yield asyncio.gather(*(create(**FRANCE) for _ in range(6))))
         with ThreadPoolExecutor(6) as pool:
             return list(pool.map(lambda _: create(**FRANCE), range(6)))

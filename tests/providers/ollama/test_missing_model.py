@@ -12,9 +12,9 @@ from typing import Any
 
 import openai
 import pytest
-from colours import Play, colour, every
 from conftest import HI, HOST, Server
-from loopback import NEAR, Handler, Loopback, serving
+from drivers import Play, every, mode
+from loopback import WITHOUT_TLS, Handler, Loopback, serving
 
 from llm_adapter import AdapterWarning, AsyncOpenAI, OpenAI, Settings
 from llm_adapter.providers.ollama.missing import absent
@@ -25,12 +25,12 @@ LINES = [{"status": "pulling manifest"}, {"status": "pulling a", "digest": "a", 
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
 
 
-@pytest.fixture(params=NEAR, ids=colour)
+@pytest.fixture(params=WITHOUT_TLS, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 
 
-@pytest.fixture(params=NEAR, ids=colour)
+@pytest.fixture(params=WITHOUT_TLS, ids=mode)
 def near(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import openai
 import pytest
-from colours import Play, colour, every, first
+from drivers import Play, every, first, mode
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from loopback import NEAR, Handler, Loopback, serving
+from loopback import WITHOUT_TLS, Handler, Loopback, serving
 from recorded import exchanges
 
 from llm_adapter import AdapterWarning, Settings
@@ -136,7 +136,7 @@ def test_a_line_at_the_terminal() -> None:
 # --- over a socket ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=NEAR, ids=colour)
+@pytest.fixture(params=WITHOUT_TLS, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 
@@ -184,7 +184,7 @@ def test_wait(play: Play, server: Loopback) -> None:
 
     def script(client: Any) -> Any:
         last = yield client.models.push("me/m").wait()
-        if play.colour == "async":
+        if play.mode == "async":
             assert (yield client.models.push("me/m")).done
         return last
 
@@ -240,11 +240,11 @@ def test_as_a_context(play: Play, server: Loopback) -> None:
 
     def script(client: Any) -> Any:
         transfer = client.models.pull("m")
-        entered = transfer.__aenter__() if play.colour == "async" else transfer.__enter__()
+        entered = transfer.__aenter__() if play.mode == "async" else transfer.__enter__()
         assert (yield entered) is transfer
         yield first(transfer)
         none = (None, None, None)
-        yield transfer.__aexit__(*none) if play.colour == "async" else transfer.__exit__(*none)
+        yield transfer.__aexit__(*none) if play.mode == "async" else transfer.__exit__(*none)
         return (yield every(transfer))
 
     assert play(script, settings=native(server)) == []

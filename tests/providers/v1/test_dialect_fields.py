@@ -10,8 +10,8 @@ from typing import Any
 import openai
 import pytest
 import respx
-from colours import COLOURS, Play, colour
 from conftest import DONE, HI, HOST, Server
+from drivers import SYNC_AND_ASYNC, Play, mode
 
 from llm_adapter import AdapterWarning, OpenAI, Settings
 from llm_adapter.providers.v1 import dialects
@@ -26,7 +26,7 @@ EMBEDDED = Settings(provider="embedded")
 EACH = [(dialect, path) for dialect, paths in FIELDS.items() for path in paths]
 
 
-@pytest.fixture(params=COLOURS, ids=colour)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 

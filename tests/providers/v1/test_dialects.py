@@ -9,8 +9,8 @@ from typing import Any
 import openai
 import pytest
 import respx
-from colours import COLOURS, Play, colour, every
 from conftest import HI, Server
+from drivers import SYNC_AND_ASYNC, Play, every, mode
 
 from llm_adapter import AdapterWarning, Settings
 from llm_adapter.providers.v1 import dialects
@@ -28,7 +28,7 @@ REPLY = {
 _names = (f"http://server-{number}.test/v1" for number in itertools.count())
 
 
-@pytest.fixture(params=COLOURS, ids=colour)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import openai
 import pytest
-from colours import HTTPX
+from drivers import HTTPX
 from hypothesis import given
 from hypothesis import strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState

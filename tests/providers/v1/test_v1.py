@@ -10,8 +10,8 @@ import httpx
 import openai
 import pytest
 import respx
-from colours import COLOURS, Play, colour, every
 from conftest import HI, Server
+from drivers import SYNC_AND_ASYNC, Play, every, mode
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from recorded import exchanges
 
@@ -33,7 +33,7 @@ local = pytest.mark.parametrize("dialect", LOCAL)
 one_by_one = pytest.mark.parametrize("dialect", ["ollama", "llamacpp", "lmstudio"])
 
 
-@pytest.fixture(params=COLOURS, ids=colour)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 

@@ -8,8 +8,8 @@ from typing import Any
 import openai
 import pytest
 import respx
-from colours import COLOURS, Play, colour
 from conftest import HI, Server
+from drivers import SYNC_AND_ASYNC, Play, mode
 from hypothesis import given
 from hypothesis import strategies as st
 from recorded import call
@@ -27,7 +27,7 @@ EMBEDDED = Settings(provider="embedded")
 SPEECH = "Be kind and brief in all that you say. "
 
 
-@pytest.fixture(params=COLOURS, ids=colour)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 

@@ -1,4 +1,4 @@
-"""One script for both colours: a generator that yields whatever the async client has one await."""
+"""One script, run by a sync and by an async client: a generator that yields what an async client has one await."""
 
 from __future__ import annotations
 
@@ -13,7 +13,20 @@ import openai
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
 from llm_adapter.testing.contract.playing import entered, every, first, left
 
-__all__ = ["COLOURS", "CUT", "HOST", "HTTPX", "Body", "Play", "Script", "colour", "entered", "every", "first", "left"]
+__all__ = [
+    "CUT",
+    "HOST",
+    "HTTPX",
+    "SYNC_AND_ASYNC",
+    "Body",
+    "Play",
+    "Script",
+    "entered",
+    "every",
+    "first",
+    "left",
+    "mode",
+]
 
 # httpx2, or httpx with an SDK before 3.0
 HTTPX: Any = sys.modules[openai.DefaultHttpxClient.__mro__[-2].__module__.partition(".")[0]]
@@ -24,14 +37,17 @@ Script: TypeAlias = Callable[[Any], Generator[Any, Any, Any]]
 
 
 class Play:
-    """`play(script)`: the script's result, with a client of one colour on a mocked Ollama, or on what is given."""
+    """`play(script)`: the result of a script, run by a sync or by an async client of a mocked Ollama.
 
-    def __init__(self, colour: str) -> None:
-        self.colour = colour
+    mode: "sync" or "async". Options are the client's, in the place of the mocked Ollama.
+    """
+
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
 
     def __call__(self, script: Script, **options: Any) -> Any:
         options = {"settings": Settings(provider="ollama", host=HOST), "max_retries": 0, **options}
-        if self.colour == "async":
+        if self.mode == "async":
             return asyncio.run(self._async(script, options))
         with OpenAI(**options) as client:
             played = script(client)
@@ -47,8 +63,8 @@ class Play:
             return await driven(script(client))
 
     def http(self, handler: Callable[[Any], Any], family: Any = HTTPX, **options: Any) -> Any:
-        """An HTTP client of the caller's own, in this colour, that asks nothing but the handler."""
-        kind = family.Client if self.colour == "sync" else family.AsyncClient
+        """An HTTP client, sync or async as the play is, whose requests all go to the handler."""
+        kind = family.Client if self.mode == "sync" else family.AsyncClient
         return kind(transport=family.MockTransport(handler), **options)
 
 
@@ -67,11 +83,11 @@ async def driven(played: Any) -> Any:
             resume, value = played.throw, error
 
 
-COLOURS = (Play("sync"), Play("async"))
+SYNC_AND_ASYNC = (Play("sync"), Play("async"))
 
 
-def colour(play: Play) -> str:
-    return play.colour
+def mode(play: Play) -> str:
+    return play.mode
 
 
 class Body(HTTPX.SyncByteStream, HTTPX.AsyncByteStream):  # type: ignore[misc]
