@@ -41,7 +41,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [*(ROOT / f"{name}.md" for name in ("README", "migration_guide", "CHANGELOG")), *ROOT.glob("docs/*.md")]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 _BLOCK = re.compile(
     r"^(?:<!-- (?P<how>\w+): (?P<detail>[^\n]*) -->\n)?```(?P<kind>\w*)\n(?P<code>.*?)^```$", re.M | re.S
@@ -164,13 +164,15 @@ def _command(words: list[str]) -> None:
             | ["pip", "install", "-q", "-U", "pip"]
         ):
             pass
+        case ["python", "-m", "pytest", path]:
+            assert (ROOT / path).is_file(), path
         case ["pip", "install", *arguments]:
             _installed(" ".join(arguments))
         case ["llm-adapter", *arguments]:
             _parsed(arguments)
         case ["python", path, *_]:
             assert (ROOT / path).is_file(), path
-        case ["run"]:
+        case ["run"] | ["run", "--installed"]:
             assert os.access(ROOT / ".ci" / "run", os.X_OK)
         case _:
             pytest.fail(f"no check for {shlex.join(words)!r}: add a row to _command")
