@@ -140,7 +140,7 @@ class Replay:
 class Events(Protocol):
     """A push decoder, in the manner of h11: native bytes in, server-sent events out.
 
-    Where several streams were asked for side by side, they are fed one after the other; `turn` comes between.
+    Where several streams were asked for side by side, they are fed one after the other; `next_stream` comes between.
     """
 
     def feed(self, data: bytes) -> bytes: ...
@@ -150,10 +150,10 @@ class Events(Protocol):
 
 
 @runtime_checkable
-class Turning(Protocol):
-    """`Events` of several streams."""
+class SequentialEvents(Protocol):
+    """`Events` of several streams that are fed one after the other."""
 
-    def turn(self) -> bytes:
+    def next_stream(self) -> bytes:
         """The last bytes of one stream; the next is fed from here on."""
 
 

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from respx.mocks import HTTPCoreMocker
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
-from llm_adapter.providers.ollama import capabilities, sizing, warming
+from llm_adapter.translation.process_cache import clear_caches
 
 # respx patches httpx's transport; the SDK has run on httpx2 since 3.0 (openai-sdk.md §5). P7
 if find_spec("httpcore2") is not None:
@@ -150,9 +150,7 @@ class Server:
 
 @pytest.fixture
 def ollama() -> Iterator[Server]:
-    capabilities.forget()
-    sizing.forget()
-    warming.forget()
+    clear_caches()
     with respx.mock(assert_all_called=False) as router:
         yield Server(router, HOST)
 

@@ -14,7 +14,7 @@ from llm_adapter.devtools.parity.thresholds import LIMITS
 from llm_adapter.providers.ollama.parameters import CHAT, COMPLETIONS, EMBEDDINGS, NATIVE
 from llm_adapter.providers.v1.dialects import DIALECTS, OLLAMA_ONLY, SAMPLERS
 from llm_adapter.providers.v1.parameters import PASSED, ROWS
-from llm_adapter.responses.params import RESPONSES
+from llm_adapter.responses.parameters import RESPONSES
 from llm_adapter.settings.settings import Settings
 from llm_adapter.translation.parameters import Row, Rows
 

@@ -16,7 +16,7 @@ from llm_adapter.cli.screen import console, print_json, print_verbose, say
 from llm_adapter.devtools.explain import PATHS, Explanation, explanation
 from llm_adapter.devtools.reporting.text import harmless
 from llm_adapter.provider import Json
-from llm_adapter.responses.params import RESPONSES
+from llm_adapter.responses.parameters import RESPONSES
 from llm_adapter.routing.destination import resolve
 
 _LONG = 200  # characters of a text that are shown: an image takes a million

@@ -51,9 +51,9 @@ def translated(
         options = _routed(connection, options, defaults, refreshed=callable(origin.api_key))
     endpoint = connection.provider.endpoint(options.method.upper(), path)
     if endpoint is None and connection.resolved.local_only and connection.provider.name == "ollama":
-        from llm_adapter.providers.ollama.local import carried
+        from llm_adapter.providers.ollama.local import passed_on_if_local
 
-        endpoint = carried
+        endpoint = passed_on_if_local
     if endpoint is None:
         return _carried(connection, _rewritten(connection, options, NativeRequest(options.method, None, body)))
     report = Report(connection.provider.name, asked)

@@ -12,7 +12,7 @@ from llm_adapter.exchange import Exchange
 from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejected, Report
 from llm_adapter.providers.ollama.parameters import CHAT, COMPLETIONS, EMBEDDINGS
 from llm_adapter.providers.v1.parameters import ROWS
-from llm_adapter.responses.params import RESPONSES
+from llm_adapter.responses.parameters import RESPONSES
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.destination import destination
 from llm_adapter.translation.parameters import AdapterWarning, Row, Rows

@@ -15,9 +15,9 @@ from openai._models import FinalRequestOptions
 
 from llm_adapter.provider import Rejected
 from llm_adapter.providers.ollama.capabilities import forget
+from llm_adapter.providers.ollama.loading import load_body
 from llm_adapter.providers.ollama.management import BLOBS, unmanaged
-from llm_adapter.providers.ollama.missing import absent
-from llm_adapter.providers.ollama.warming import load_body
+from llm_adapter.providers.ollama.missing import missing_model_message
 from llm_adapter.transport.sending import family
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Managing:
         error = refusal.error
         error["message"] = f"{verb} of {name!r} failed: {error['message']}"
         if self._is_absent(refusal):
-            error["message"] = absent(error["message"], name, installed)
+            error["message"] = missing_model_message(error["message"], name, installed)
         raised = self._error(refusal)
         raised.__cause__ = refusal.__cause__
         return raised

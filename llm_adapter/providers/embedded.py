@@ -48,10 +48,10 @@ class Embedded:
         if path.startswith("/api/"):
             return None
         if responses.serves(path):
-            return responses.endpoint(method, path, _spoken) or _as_it_comes
+            return responses.endpoint(method, path, _in_dialect) or _as_it_comes
         if method == "GET" and path.startswith("/models"):
             return _retrieved if path.startswith("/models/") else _listed
-        return _spoken if method == "POST" and path in PATHS else _as_it_comes
+        return _in_dialect if method == "POST" and path in PATHS else _as_it_comes
 
     def start(self, settings: Settings, path: str) -> Address:
         """The address of the server for `path`. Raises `SettingsError` when the extra or the file is missing."""
@@ -88,12 +88,12 @@ def _hang_up(port: int | None) -> None:
                 continue
 
 
-def _spoken(call: Call) -> Flow:
+def _in_dialect(call: Call) -> Flow:
     from llm_adapter.providers.v1.dialects import DIALECTS
-    from llm_adapter.providers.v1.flows import spoken
+    from llm_adapter.providers.v1.endpoints import in_dialect
 
     # Its server would fetch images from anywhere, and it runs in this process: they are fetched and checked here.
-    return (yield from spoken(call, replace(DIALECTS["llamacpp"], images=False)))
+    return (yield from in_dialect(call, replace(DIALECTS["llamacpp"], fetches_images=False)))
 
 
 def _retrieved(call: Call) -> Flow:

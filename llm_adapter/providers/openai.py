@@ -23,6 +23,6 @@ class OpenAI:
         return settings.base_url
 
     def endpoint(self, method: str, path: str) -> Endpoint | None:
-        from llm_adapter.providers.v1 import flows  # with the first call: importing the package does not pay for it
+        from llm_adapter.providers.v1 import endpoints  # with the first call: importing the package does not pay for it
 
-        return flows.endpoint(method, path)
+        return endpoints.endpoint(method, path)

@@ -23,7 +23,7 @@ from llm_adapter.translation.errors import mid_stream
 from llm_adapter.translation.wire import INTERRUPTED
 
 
-class Events:
+class ResponseDecoder:
     """The decoder of one response. `inner` is None when the chat's events are at hand already: see `take`."""
 
     def __init__(self, turn: Turn, inner: ChatEvents | None = None) -> None:

@@ -8,15 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from llm_adapter.provider import Call, Endpoint, Flow, Json, NativeRequest, Rejected, Replay, Reply
-from llm_adapter.responses.events import Events
+from llm_adapter.responses.events import ResponseDecoder
 from llm_adapter.responses.history import Turn
 from llm_adapter.responses.items import messages
 from llm_adapter.responses.output import response
-from llm_adapter.responses.params import OTHERWISE, chat_call
+from llm_adapter.responses.parameters import RESPONSES_NAMES, chat_call
 from llm_adapter.responses.store import store_of
 
 _INDEXED = re.compile(r"\bmessages\[\d+\]")
-_QUOTED = re.compile(rf"`({'|'.join(OTHERWISE)})`")
+_QUOTED = re.compile(rf"`({'|'.join(RESPONSES_NAMES)})`")
 
 
 def create(call: Call, chat: Endpoint) -> Flow:
@@ -28,10 +28,10 @@ def create(call: Call, chat: Endpoint) -> Flow:
     except Rejected as refusal:
         raise renamed(refusal) from None
     if isinstance(reply, Replay):
-        events = Events(turn)
+        events = ResponseDecoder(turn)
         return Replay(events.take(reply.data) + events.finish())
     if not isinstance(reply, dict):
-        return Events(turn, reply)
+        return ResponseDecoder(turn, reply)
     whole = response(call, turn.first, reply)
     turn.keep(whole)
     return whole
@@ -57,9 +57,9 @@ def _at_chat(step: Any) -> Any:
 def renamed(refusal: Rejected) -> Rejected:
     """A chat endpoint's refusal in the words of this API."""
     error: Json = dict(refusal.error)
-    error["param"] = OTHERWISE.get(error["param"], error["param"])
+    error["param"] = RESPONSES_NAMES.get(error["param"], error["param"])
     text = _INDEXED.sub("input", str(error["message"])).replace("/chat/completions", "/responses")
-    error["message"] = _QUOTED.sub(lambda found: f"`{OTHERWISE[found[1]]}`", text)
+    error["message"] = _QUOTED.sub(lambda found: f"`{RESPONSES_NAMES[found[1]]}`", text)
     return _rejected(refusal.status, error)
 
 

@@ -7,7 +7,7 @@ is sent is left to the test's other mocks and to this machine's servers, and bey
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from threading import Lock
 from typing import Any
@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from llm_adapter.providers.ollama import capabilities, sizing, warming
 from llm_adapter.providers.v1.dialects import guessed
 from llm_adapter.settings.hosts import OLLAMA_PORT, hostname, is_loopback, is_ollama_cloud
 from llm_adapter.testing import personas, turns
@@ -24,6 +23,7 @@ from llm_adapter.testing.personas.persona import Persona
 from llm_adapter.testing.personas.wire import Answer
 from llm_adapter.testing.scripted import Scripted
 from llm_adapter.testing.turns import Turn
+from llm_adapter.translation.process_cache import clear_caches
 
 # OpenAI's API below whatever stands before it: a gateway's path, Azure's deployments, a base URL without /v1. A list of
 # models is only one below /v1: other services have models, too.
@@ -54,13 +54,13 @@ class Mock(Scripted):
         self._patches = pytest.MonkeyPatch()
 
     def __enter__(self) -> Mock:
-        _forget()
+        clear_caches()  # what is known of a server by its address is of the mocked one here, and only here
         answering(self._reply, self._patches)
         return self
 
     def __exit__(self, *exception: object) -> None:
         self._patches.undo()
-        _forget()
+        clear_caches()
 
     # --- the script, in the words of the SDK's resources ---
 
@@ -156,10 +156,3 @@ def server(url: str, path: str) -> str:
 def _is_ollama(url: str) -> bool:
     """Whether /api/chat is a model's there: other services have an /api, too."""
     return is_loopback(url) or urlsplit(url).port == OLLAMA_PORT or is_ollama_cloud(url)
-
-
-def _forget() -> None:
-    """What is known of servers by their address is of the mocked ones in a test, and only there."""
-    forgetful: tuple[Callable[[], None], ...] = (capabilities.forget, sizing.forget, warming.forget)
-    for forget in forgetful:
-        forget()

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from llm_adapter.devtools.explain import PATHS, Explanation, explanation
 from llm_adapter.devtools.openai_rules import argument, refusals
 from llm_adapter.provider import Json, Rejected
-from llm_adapter.responses.params import RESPONSES
+from llm_adapter.responses.parameters import RESPONSES
 from llm_adapter.routing.connection import Connection, connect
 from llm_adapter.routing.destination import destination
 from llm_adapter.settings.errors import SettingsError, near

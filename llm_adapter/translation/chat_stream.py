@@ -10,53 +10,61 @@ import json
 from typing import Any, NamedTuple
 
 from llm_adapter.provider import Call, Json, Replay
-from llm_adapter.translation.reply_checks import NO_CALL, Asked, called_reason, calls_in, identified, tell, unfit
+from llm_adapter.translation.reply_checks import (
+    NO_CALL,
+    ReplyRequirements,
+    called_reason,
+    calls_in,
+    identified,
+    invalid_reply,
+    note_structured_output,
+)
 from llm_adapter.translation.tool_calls import OPENERS
 
 
-class Settled(NamedTuple):
+class OutgoingDelta(NamedTuple):
     delta: Json
     reason: str | None
     error: Json | None = None  # the envelope with which the stream ends instead
 
 
-class Deltas:
+class ChoiceDeltas:
     """The state of one choice."""
 
-    def __init__(self, asked: Asked, index: int = 0) -> None:
-        self._asked, self._index = asked, index
-        self._held: str | None = "" if asked.recovers else None
+    def __init__(self, requirements: ReplyRequirements, index: int = 0) -> None:
+        self._requirements, self._index = requirements, index
+        self._held: str | None = "" if requirements.recovers else None
         self._text: list[str] = []  # kept where the whole of it is checked
         self._calls: dict[int, Json] = {}  # by place
 
-    def settle(self, delta: Json, reason: str | None) -> Settled:
+    def outgoing(self, delta: Json, reason: str | None) -> OutgoingDelta:
         """A delta and the finish reason beside it, as they leave."""
         text, calls = delta.get("content") or "", delta.get("tool_calls") or []
         shown, called = text, calls
         if self._held is not None:
             shown, called = self._withheld(text, calls, reason is not None)
-        if self._asked.form is not None and shown:
+        if self._requirements.form is not None and shown:
             self._text.append(shown)
         self._remember(called)
-        if not self._asked.plan.parallel:
+        if not self._requirements.plan.parallel:
             called = [one for one in called if one["index"] == 0]
         out = {name: value for name, value in delta.items() if name != "tool_calls"}
         if shown != text:
             out.pop("content", None)
             out |= {"content": shown} if shown or "role" in delta else {}
         out |= self._form_of(called)
-        return Settled(out, None) if reason is None else self._ended(out, reason)
+        return OutgoingDelta(out, None) if reason is None else self._ended(out, reason)
 
     def _form_of(self, called: list[Json]) -> Json:
         if not called:
             return {}
-        return {"function_call": called[0]["function"]} if self._asked.plan.legacy else {"tool_calls": called}
+        return {"function_call": called[0]["function"]} if self._requirements.plan.legacy else {"tool_calls": called}
 
     def _remember(self, called: list[Json]) -> None:
         """The calls, put together where they are checked at the end."""
         for one in called:
             known = self._calls.setdefault(one["index"], {"function": {"name": "", "arguments": ""}})["function"]
-            if self._asked.judged:
+            if self._requirements.judged:
                 function = one.get("function") or {}
                 known["name"] += function.get("name") or ""
                 known["arguments"] += function.get("arguments") or ""
@@ -72,11 +80,11 @@ class Deltas:
         if not done:
             return "", []
         self._held = None
-        found = identified(self._asked, calls_in(self._asked, held), self._index)
+        found = identified(self._requirements, calls_in(self._requirements, held), self._index)
         return ("", [{"index": place, **one} for place, one in enumerate(found)]) if found else (held, [])
 
-    def _ended(self, delta: Json, reason: str) -> Settled:
-        plan, form = self._asked.plan, self._asked.form
+    def _ended(self, delta: Json, reason: str) -> OutgoingDelta:
+        plan, form = self._requirements.plan, self._requirements.form
         if self._calls:
             # Where calls are left out, the reply that is left was not cut.
             reason = reason if plan.parallel or len(self._calls) == 1 else "stop"
@@ -86,23 +94,25 @@ class Deltas:
             found = [NO_CALL]
         elif form is not None and reason == "stop":
             found = form.faults("".join(self._text))
-            tell(self._asked, enforced=not found, validated=not found, repaired=False)
+            note_structured_output(self._requirements, enforced=not found, validated=not found, repaired=False)
         else:
             found = []
         said = {"content": "".join(self._text), "tool_calls": list(self._calls.values())}
-        return Settled(delta, reason, unfit(self._asked, said, found).envelope() if found else None)
+        return OutgoingDelta(
+            delta, reason, invalid_reply(self._requirements, said, found).envelope() if found else None
+        )
 
     def _faults(self) -> list[str]:
-        plan = self._asked.plan
+        plan = self._requirements.plan
         calls = [self._calls[place] for place in sorted(self._calls)]
-        checked = (calls if plan.parallel else calls[:1]) if plan.functions and self._asked.judged else ()
+        checked = (calls if plan.parallel else calls[:1]) if plan.functions and self._requirements.judged else ()
         return [fault for one in checked for fault in plan.faults(one, strict_only=not plan.forced)]
 
 
-def replayed(asked: Asked, whole: Json) -> Replay:
+def replayed(requirements: ReplyRequirements, whole: Json) -> Replay:
     """A complete chat completion as the stream that would have brought it."""
-    whole = {**whole, "adapter": asked.call.report.json(whole.get("model"))}
-    include_usage = wants_usage(asked.call)
+    whole = {**whole, "adapter": requirements.call.report.json(whole.get("model"))}
+    include_usage = wants_usage(requirements.call)
     head: Json = {"object": "chat.completion.chunk"}
     head |= {key: whole[key] for key in ("id", "created", "model", "system_fingerprint") if key in whole}
     events: list[Json] = []

@@ -17,7 +17,7 @@ from llm_adapter.translation.token_ids import decoded
 
 
 @dataclass(frozen=True)
-class Texts:
+class CompletionRequirements:
     """What a call asks for beyond one text."""
 
     prompts: tuple[Any, ...]  # texts, or lists of the model's own token ids
@@ -27,45 +27,50 @@ class Texts:
     logprobs: bool
 
     @classmethod
-    def of(cls, call: Call, where: str, *, ids: bool = False) -> Texts:
+    def of(cls, call: Call, where: str, *, ids: bool = False) -> CompletionRequirements:
         """ids: whether the server takes token ids, as those of its model. Raises `Rejected`."""
         body = call.body
         count = body.get("n") or 1
         candidates = max(count, body.get("best_of") or count)
         prompts = _prompts(call, ids)
-        asked = cls(prompts, count, candidates, bool(body.get("echo")), body.get("logprobs") is not None)
+        requirements = cls(prompts, count, candidates, bool(body.get("echo")), body.get("logprobs") is not None)
         if call.stream and candidates > count:
             raise Rejected("`best_of` cannot be streamed", param="best_of", code="invalid_value")
-        if asked.echo and asked.logprobs:
+        if requirements.echo and requirements.logprobs:
             unsupported(call, "echo", f"`echo` has no logprobs of the prompt on {where}")
-        if asked.echo and not all(isinstance(one, str) for one in prompts):
+        if requirements.echo and not all(isinstance(one, str) for one in prompts):
             raise Rejected("`echo` of token ids needs `token_encoding`", param="echo", code="unsupported_value")
-        if asked.echo:
+        if requirements.echo:
             call.report.note("emulated", "echo")
-        return asked
+        return requirements
 
-    def before(self, place: int) -> str:
+    def echoed_prompt(self, place: int) -> str:
         """What a choice's text begins with."""
         return str(self.prompts[place // self.count]) if self.echo else ""
 
-    def shown(self, place: int, choice: Json) -> Json:
+    def placed(self, place: int, choice: Json) -> Json:
         """A choice in its place."""
-        before = self.before(place)
+        echoed_prompt = self.echoed_prompt(place)
         logs = choice.get("logprobs") if self.logprobs else None
-        if logs and before:
-            logs = {**logs, "text_offset": [len(before) + start for start in logs.get("text_offset") or ()]}
-        return {**choice, "index": place, "text": before + (choice.get("text") or ""), "logprobs": logs}
+        if logs and echoed_prompt:
+            logs = {**logs, "text_offset": [len(echoed_prompt) + start for start in logs.get("text_offset") or ()]}
+        return {**choice, "index": place, "text": echoed_prompt + (choice.get("text") or ""), "logprobs": logs}
 
 
-def combined(asked: Texts, wholes: Sequence[Json]) -> Json:
+def combined(requirements: CompletionRequirements, wholes: Sequence[Json]) -> Json:
     """One completion of those of all texts, prompt by prompt."""
     choices = [whole["choices"][0] for whole in wholes]
-    if asked.candidates > asked.count:
-        groups = [choices[start : start + asked.candidates] for start in range(0, len(choices), asked.candidates)]
-        choices = [one for group in groups for one in sorted(group, key=_likelihood, reverse=True)[: asked.count]]
+    if requirements.candidates > requirements.count:
+        groups = [
+            choices[start : start + requirements.candidates]
+            for start in range(0, len(choices), requirements.candidates)
+        ]
+        choices = [
+            one for group in groups for one in sorted(group, key=_likelihood, reverse=True)[: requirements.count]
+        ]
     usages = [whole["usage"] for whole in wholes if whole.get("usage")]
-    counts = {"usage": summed(usages, asked.candidates)} if len(usages) == len(wholes) else {}
-    return {**wholes[0], "choices": [asked.shown(place, one) for place, one in enumerate(choices)], **counts}
+    counts = {"usage": summed(usages, requirements.candidates)} if len(usages) == len(wholes) else {}
+    return {**wholes[0], "choices": [requirements.placed(place, one) for place, one in enumerate(choices)], **counts}
 
 
 def logprobs(given: Any, offset: int) -> Json | None:

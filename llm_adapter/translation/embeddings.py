@@ -9,7 +9,7 @@ from typing import Any
 from llm_adapter.provider import Call, Rejected
 
 
-def measured(call: Call, lengths: Sequence[int]) -> None:
+def check_dimensions(call: Call, lengths: Sequence[int]) -> None:
     """Nothing, where the vectors have the length that is wanted. Raises `Rejected`.
 
     Servers ignore `dimensions` that they cannot give; an index built on a guess is found out much later.

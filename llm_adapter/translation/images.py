@@ -59,7 +59,7 @@ def image_url(part: Any) -> str | None:
             return None
 
 
-def resolved(call: Call, accepted: Collection[str] = ACCEPTED) -> Generator[Fetch, list[NativeReply], Call]:
+def with_inline_images(call: Call, accepted: Collection[str] = ACCEPTED) -> Generator[Fetch, list[NativeReply], Call]:
     """The call with every image as a base64 data URL of an accepted format. Raises `Rejected`."""
     messages = call.body.get("messages")
     places = {url: where for where, part in parts(messages) if (url := image_url(part)) is not None}

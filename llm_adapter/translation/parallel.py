@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from llm_adapter.provider import Events, NativeReply, NativeRequest
+from llm_adapter.provider import Events, Json, NativeReply, NativeRequest
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[NativeRequest, NativeReply, T]  # one request at a time, and a result
@@ -30,7 +30,15 @@ def together(flows: Sequence[Steps[T]]) -> Generator[NativeRequest | Sequence[Na
     return [results[place] for place in range(len(flows))]
 
 
-class Several:
+def seeded(sampling: Json, count: int) -> list[Json]:
+    """The sampling of `count` choices of one call: a seed that the caller gave is counted up, so that they differ."""
+    seed = sampling.get("seed")
+    if count == 1 or not isinstance(seed, int):
+        return [sampling] * count
+    return [{**sampling, "seed": seed + place} for place in range(count)]
+
+
+class SequentialStreams:
     """Several streams of one reply, fed one after the other."""
 
     def __init__(self, parts: Sequence[Events]) -> None:
@@ -39,7 +47,7 @@ class Several:
     def feed(self, data: bytes) -> bytes:
         return self._parts[0].feed(data)
 
-    def turn(self) -> bytes:
+    def next_stream(self) -> bytes:
         return self._parts.pop(0).finish()
 
     def finish(self) -> bytes:

@@ -1,4 +1,7 @@
-"""Per-process caches, and a context in which they are empty: for `explain`, which must neither read nor fill them."""
+"""Per-process caches of what servers said, and a context in which they are empty.
+
+`explain` makes its calls in that context: it must neither read the caches nor fill them.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,25 @@ _caches: list[Any] = []
 
 
 def register_cache(cache: CacheT) -> CacheT:
-    """Make a module's cache known to `isolated_caches`. Returns the cache itself."""
+    """The cache itself, now known to `clear_caches` and `isolated_caches`."""
     _caches.append(cache)
     return cache
 
 
+def clear_caches() -> None:
+    """Empty every cache: for tests, whose servers come and go under one address."""
+    for cache in _caches:
+        cache.clear()
+
+
 @contextmanager
 def isolated_caches() -> Iterator[None]:
-    """Every registered cache is empty inside, and is as it was before afterwards."""
-    kept = [(cache, cache.copy()) for cache in _caches]
-    for cache, _ in kept:
-        cache.clear()
+    """Inside, all caches begin empty; afterwards they hold what they held before."""
+    kept = [cache.copy() for cache in _caches]
+    clear_caches()
     try:
         yield
     finally:
-        for cache, before in kept:
-            cache.clear()
+        clear_caches()
+        for cache, before in zip(_caches, kept, strict=False):  # a module imported inside has registered one more
             cache.update(before)

@@ -12,7 +12,7 @@ from llm_adapter.provider import Call, Rejected
 from llm_adapter.translation.parameters import unsupported
 
 
-def thoughtless(call: Call, refusal: Rejected) -> Call:
+def without_thinking(call: Call, refusal: Rejected) -> Call:
     """The call without thinking, after a refusal of it. Raises the refusal where it is another, or by the policy."""
     error = refusal.error
     if error["param"] != "reasoning_effort" or call.settings.unsupported == "error":

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.translation.parallel import Steps
 from llm_adapter.translation.parameters import AdapterWarning
-from llm_adapter.translation.structured_output import Wanted, broken, correction, unfenced, wanted
+from llm_adapter.translation.structured_output import Wanted, correction, unfenced, wanted
 from llm_adapter.translation.tool_calls import NO_TOOLS, Plan, forced_call, plan, recovered
 from llm_adapter.translation.wire import CHOICES, Interrupted, tool_call_id
 
@@ -30,7 +30,7 @@ Ask: TypeAlias = Callable[[list[Json], bool], Steps[Json]]
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReplyRequirements:
     """What a call asks for beyond text."""
 
     call: Call
@@ -40,7 +40,7 @@ class Asked:
     constrained: bool = False  # a demanded tool call comes as a text that is held to its form
 
     @classmethod
-    def of(cls, call: Call, where: str, *, constrained: bool = False, others: bool = False) -> Asked:
+    def of(cls, call: Call, where: str, *, constrained: bool = False, others: bool = False) -> ReplyRequirements:
         """where: what the call goes to, for messages: "provider 'ollama'". Raises `Rejected`.
 
         others: whether there are forms that only the server knows.
@@ -58,31 +58,33 @@ class Asked:
         return bool(self.plan.functions) and self.call.settings.recover_tool_calls
 
 
-def answered(asked: Asked, ask: Ask) -> Steps[Json]:
+def answered(requirements: ReplyRequirements, ask: Ask) -> Steps[Json]:
     """The completion of one choice, checked. Raises `Rejected`."""
     turns: list[Json] = []
     steady = False
-    corrections = asked.call.settings.corrections
+    corrections = requirements.call.settings.corrections
     for attempt in range(corrections + 1):
         try:
             whole = yield from ask(turns, steady)
         except Interrupted:
-            if not asked.judged or attempt == corrections:
+            if not requirements.judged or attempt == corrections:
                 raise
             steady = True
             continue
         if not whole["choices"]:  # whatever the server means by that, it is no reply to hold against anything
             return whole
         said = whole["choices"][0]["message"]
-        choice, found = examined(asked, whole["choices"][0])
+        choice, found = examined(requirements, whole["choices"][0])
         if found and attempt < corrections:
             turns = [*turns, *correction(said, found)]
             continue
-        if asked.form is not None:
-            tell(asked, enforced=attempt == 0 and not found, validated=not found, repaired=attempt > 0)
+        if requirements.form is not None:
+            note_structured_output(
+                requirements, enforced=attempt == 0 and not found, validated=not found, repaired=attempt > 0
+            )
         if found:
-            raise unfit(asked, said, found)
-        return {**whole, "choices": [older(asked.plan, choice)]}
+            raise invalid_reply(requirements, said, found)
+        return {**whole, "choices": [older(requirements.plan, choice)]}
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -94,29 +96,37 @@ def steadied(call: Call, sampling: Json) -> Json:
     return {**sampling, **_PENALTY}
 
 
-def examined(asked: Asked, choice: Json) -> tuple[Json, list[str]]:
+def examined(requirements: ReplyRequirements, choice: Json) -> tuple[Json, list[str]]:
     """A choice as it is meant, and what is wrong with it. A reply that was cut is not held against anything."""
     said = choice.get("message") or {}
     text = said.get("content") or ""
     whole = choice.get("finish_reason") != "length"
     if not whole and not text and said.get("reasoning"):
-        only_thought(asked.call)
-    given = said.get("tool_calls") or calls_in(asked, text)
-    if asked.plan.forced:
+        only_thought(requirements.call)
+    given = said.get("tool_calls") or calls_in(requirements, text)
+    if requirements.plan.forced:
         given = given or [one for one in (forced_call(text),) if one]
-    calls = given[:1] if (asked.constrained and asked.plan.forced) or not asked.plan.parallel else given
+    calls = (
+        given[:1]
+        if (requirements.constrained and requirements.plan.forced) or not requirements.plan.parallel
+        else given
+    )
     if len(calls) < len(given):  # the reply that is left was not cut
         choice, whole = {**choice, "finish_reason": "stop"}, True
-    if asked.plan.forced:
-        found = [fault for one in calls for fault in asked.plan.faults(one)] if whole or asked.constrained else []
-        return _called(asked, choice, calls, ""), found if calls else [NO_CALL]
+    if requirements.plan.forced:
+        found = (
+            [fault for one in calls for fault in requirements.plan.faults(one)]
+            if whole or requirements.constrained
+            else []
+        )
+        return _called(requirements, choice, calls, ""), found if calls else [NO_CALL]
     if calls:
         content = text if said.get("tool_calls") else ""
-        strict = [fault for one in calls for fault in asked.plan.faults(one, strict_only=True)]
-        return _called(asked, choice, calls, content), strict if asked.plan.functions and whole else []
-    if asked.form is None or not whole:
+        strict = [fault for one in calls for fault in requirements.plan.faults(one, strict_only=True)]
+        return _called(requirements, choice, calls, content), strict if requirements.plan.functions and whole else []
+    if requirements.form is None or not whole:
         return choice, []
-    return {**choice, "message": {**said, "content": unfenced(text)}}, asked.form.faults(unfenced(text))
+    return {**choice, "message": {**said, "content": unfenced(text)}}, requirements.form.faults(unfenced(text))
 
 
 def only_thought(call: Call) -> None:
@@ -125,67 +135,73 @@ def only_thought(call: Call) -> None:
     warnings.warn("thinking used the whole of `max_tokens`: the content is empty", AdapterWarning, stacklevel=3)
 
 
-def calls_in(asked: Asked, text: str) -> list[Json]:
+def calls_in(requirements: ReplyRequirements, text: str) -> list[Json]:
     """The tool calls that a text is, where that is wanted. They have no ids."""
-    calls = recovered(text, asked.plan.parameters) if asked.recovers else []
-    if calls and not asked.plan.forced:
-        asked.call.report.note("changed", "tool_calls")  # they came as text
+    calls = recovered(text, requirements.plan.parameters) if requirements.recovers else []
+    if calls and not requirements.plan.forced:
+        requirements.call.report.note("changed", "tool_calls")  # they came as text
     return calls
 
 
-def identified(asked: Asked, calls: Sequence[Json], choice: int, first: int = 0) -> list[Json]:
+def identified(requirements: ReplyRequirements, calls: Sequence[Json], choice: int, first: int = 0) -> list[Json]:
     """The calls with ids, where they have none."""
     return [
-        one if one.get("id") else {"id": tool_call_id(asked.call.id, choice * CHOICES + place), **one}
+        one if one.get("id") else {"id": tool_call_id(requirements.call.id, choice * CHOICES + place), **one}
         for place, one in enumerate(calls, first)
     ]
 
 
-def _called(asked: Asked, choice: Json, calls: list[Json], content: str) -> Json:
+def _called(requirements: ReplyRequirements, choice: Json, calls: list[Json], content: str) -> Json:
     if not calls:
         return choice
-    kept = identified(asked, calls, choice.get("index") or 0)
+    kept = identified(requirements, calls, choice.get("index") or 0)
     message = {**choice["message"], "content": content or None, "tool_calls": kept}
-    return {**choice, "message": message, "finish_reason": called_reason(asked.plan, choice.get("finish_reason"))}
+    return {
+        **choice,
+        "message": message,
+        "finish_reason": called_reason(requirements.plan, choice.get("finish_reason")),
+    }
 
 
-def called_reason(asked: Plan, reason: Any) -> Any:
+def called_reason(requirements: Plan, reason: Any) -> Any:
     """OpenAI's finish reason of a reply that calls a tool.
 
     It is "stop" for a function that the caller named: calling it was no decision of the model's.
     """
     if reason not in ("stop", "tool_calls", "function_call", None):
         return reason
-    if asked.named:
+    if requirements.named:
         return "stop"
-    return "function_call" if asked.legacy else "tool_calls"
+    return "function_call" if requirements.legacy else "tool_calls"
 
 
-def older(asked: Plan, choice: Json) -> Json:
+def older(requirements: Plan, choice: Json) -> Json:
     """The same choice in the form before `tools`, where the call has that form."""
     calls = choice["message"].get("tool_calls")
-    if not (asked.legacy and calls):
+    if not (requirements.legacy and calls):
         return choice
     kept = {name: value for name, value in choice["message"].items() if name != "tool_calls"}
     return {**choice, "message": {**kept, "function_call": calls[0]["function"]}}
 
 
-def tell(asked: Asked, *, enforced: bool, validated: bool, repaired: bool) -> None:
+def note_structured_output(requirements: ReplyRequirements, *, enforced: bool, validated: bool, repaired: bool) -> None:
     """Note what became of the form that was asked for; of several choices, of all of them."""
-    told = asked.call.report.structured_output or {"enforced": True, "validated": True, "repaired": False}
-    asked.call.report.structured_output = {
+    told = requirements.call.report.structured_output or {"enforced": True, "validated": True, "repaired": False}
+    requirements.call.report.structured_output = {
         "enforced": told["enforced"] and enforced,
         "validated": told["validated"] and validated,
         "repaired": told["repaired"] or repaired,
     }
 
 
-def unfit(asked: Asked, said: Json, found: list[str]) -> Rejected:
-    """The error of a reply that still is not what was asked for."""
-    raw = said.get("content") or ""
-    if asked.plan.forced or said.get("tool_calls"):
-        return broken(raw, found, "the model did not call a tool as it was asked to", "tool_call_invalid")
-    return broken(raw, found, "the reply does not fit `response_format`", "structured_output_invalid")
+def invalid_reply(requirements: ReplyRequirements, message: Json, faults: list[str]) -> Rejected:
+    """The error of a reply that still is not what was asked for: 422, not repeated by the SDK, with the raw text."""
+    if requirements.plan.forced or message.get("tool_calls"):
+        what, code = "the model did not call a tool as it was asked to", "tool_call_invalid"
+    else:
+        what, code = "the reply does not fit `response_format`", "structured_output_invalid"
+    text, raw = f"{what}: {'; '.join(faults)}", message.get("content") or ""
+    return Rejected(text, status=422, kind="invalid_reply", code=code, raw=raw, faults=faults)
 
 
 def combined(wholes: Sequence[Json]) -> Json:

@@ -83,8 +83,3 @@ def correction(message: Json, found: list[str]) -> list[Json]:
     calls = message.get("tool_calls") or ()
     results = [{"role": "tool", "tool_call_id": one["id"], "content": problem} for one in calls]
     return [{"role": "assistant", "content": "", **said}, *(results or [{"role": "user", "content": problem}])]
-
-
-def broken(text: str, found: list[str], what: str, code: str) -> Rejected:
-    """The error of a reply that still does not fit: 422, which the SDK does not repeat. It carries the raw text."""
-    return Rejected(f"{what}: {'; '.join(found)}", status=422, kind="invalid_reply", code=code, raw=text, faults=found)

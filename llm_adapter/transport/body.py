@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
-from llm_adapter.provider import Events, Turning
+from llm_adapter.provider import Events, SequentialEvents
 
 
 def timed(response: Any, natives: Sequence[Any]) -> None:
@@ -68,12 +68,12 @@ class _Body:
 
     @property
     def _streams(self) -> Sequence[Any]:
-        return self._natives if isinstance(self._content, Turning) else self._natives[-1:]
+        return self._natives if isinstance(self._content, SequentialEvents) else self._natives[-1:]
 
     def _turn(self, native: Any) -> bytes:
         """What ends the stream before this one, where there is one."""
-        if isinstance(self._content, Turning) and native is not self._natives[0]:
-            return self._content.turn()
+        if isinstance(self._content, SequentialEvents) and native is not self._natives[0]:
+            return self._content.next_stream()
         return b""
 
     def close(self) -> None:

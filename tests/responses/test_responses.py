@@ -19,7 +19,7 @@ from recorded import SERVERS, exchanges
 from llm_adapter import AdapterWarning, Call, Settings
 from llm_adapter.provider import Rejected
 from llm_adapter.responses.items import UNDERSTOOD, items, messages
-from llm_adapter.responses.params import INCLUDABLE, RESPONSES
+from llm_adapter.responses.parameters import INCLUDABLE, RESPONSES
 from llm_adapter.responses.tools import tools
 
 WEATHER: dict[str, Any] = {
@@ -315,7 +315,7 @@ def test_instructions_come_first(play: Play) -> None:
 
 def test_truncation(play: Play) -> None:
     """ "auto" is the profile's `overflow = "truncate"` for one call."""
-    from llm_adapter.responses.params import chat_call
+    from llm_adapter.responses.parameters import chat_call
 
     assert chat_call(call(model="m", truncation="auto"), []).settings.overflow == "truncate"
     assert chat_call(call(model="m"), []).settings.overflow == "error"

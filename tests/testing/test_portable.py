@@ -12,11 +12,11 @@ import pytest
 from drivers import HTTPX
 
 from llm_adapter import OpenAI, Settings, SettingsError
-from llm_adapter.providers.ollama import warming
 from llm_adapter.providers.v1.dialects import OLLAMA_ONLY, SAMPLERS
 from llm_adapter.testing import Cassette, assert_portable, findings
 from llm_adapter.testing.cassettes.tape import Line, saved
 from llm_adapter.testing.portable import TARGETS
+from llm_adapter.translation.process_cache import clear_caches
 
 HI: list[Any] = [{"role": "user", "content": "Hello"}]
 CALL = {"model": "gpt-4o-mini", "messages": HI}
@@ -164,7 +164,7 @@ def test_nothing_to_judge(nothing: Any, error: Any) -> None:
 
 def test_nothing_is_remembered() -> None:
     """A judged call is none: the next real one tells Ollama's /v1 its keep_alive."""
-    warming.forget()
+    clear_caches()
     call = {**CALL, "keep_alive": "1h"}
     assert [judged(call, "ollama-v1"), judged(call, "ollama-v1")] == [{}, {}]
     assert set(TARGETS) >= {"openai", "ollama", "embedded"}

@@ -21,7 +21,8 @@ from web import PNG, Web, answer, web
 from llm_adapter import Rejected, Settings
 from llm_adapter.provider import Call, Fetch, NativeReply
 from llm_adapter.providers.ollama import capabilities
-from llm_adapter.translation.images import MOST_URLS, resolved
+from llm_adapter.translation.images import MOST_URLS, with_inline_images
+from llm_adapter.translation.process_cache import clear_caches
 
 __all__ = ["web"]  # the fixture
 
@@ -159,7 +160,7 @@ def test_the_models_of_two_servers() -> None:
             return stop.value  # type: ignore[no-any-return]
         raise AssertionError
 
-    capabilities.forget()
+    clear_caches()
     body = b'{"capabilities": ["vision"], "model_info": %s}' % str(info).replace("'", '"').encode()
     model = capabilities.Model(frozenset({"vision"}), 8192, told=True)
     assert known("http://a", NativeReply(200, {}, body)) == model
@@ -265,7 +266,7 @@ def test_addresses_refused_by_the_settings(run: Any, ollama: Any, web: Web) -> N
 def through(url: Any, *bodies: bytes, **settings: Any) -> str:
     """What an image's address becomes, fetched bodies given."""
     call = Call("POST", "/chat/completions", {"messages": user(image(url))}, Settings(**settings), "0", 0)
-    steps, given = resolved(call), iter(bodies)
+    steps, given = with_inline_images(call), iter(bodies)
     try:
         step = next(steps)
         while True:
@@ -363,9 +364,9 @@ def test_limits_of_a_call() -> None:
     """So many addresses, and so many bytes of all of them."""
     body = {"messages": user(*(image(f"https://a.test/{place}") for place in range(MOST_URLS + 1)))}
     with pytest.raises(Rejected, match=f"{MOST_URLS} images"):
-        next(resolved(Call("POST", "/chat/completions", body, Settings(), "0", 0)))
+        next(with_inline_images(Call("POST", "/chat/completions", body, Settings(), "0", 0)))
     body = {"messages": user(image("https://a.test/a"), image("https://a.test/b"))}
-    steps = resolved(Call("POST", "/chat/completions", body, Settings(), "0", 0))
+    steps = with_inline_images(Call("POST", "/chat/completions", body, Settings(), "0", 0))
     next(steps)
     with pytest.raises(Rejected, match="together are larger"):
         steps.send([NativeReply(200, {}, PNG.ljust(30 << 20))] * 2)
@@ -377,7 +378,7 @@ def test_the_callers_messages_stay() -> None:
     messages = [{"role": "user", "content": [part]}, {"role": "assistant", "content": "x"}]
     call = Call("POST", "/chat/completions", {"messages": messages}, Settings(), "0", 0)
     with pytest.raises(StopIteration) as stop:
-        next(resolved(call))
+        next(with_inline_images(call))
     assert stop.value.value.body["messages"][0]["content"][0]["image_url"]["detail"] == "low"
     assert part["image_url"]["url"] == f"data:;base64,{B64}"  # type: ignore[index]
 
@@ -387,7 +388,7 @@ def test_other_shapes_are_not_judged(body: Any) -> None:
     """The translation refuses them by name."""
     call = Call("POST", "/chat/completions", body, Settings(), "0", 0)
     with pytest.raises(StopIteration) as stop:
-        next(resolved(call))
+        next(with_inline_images(call))
     assert stop.value.value is call
 
 

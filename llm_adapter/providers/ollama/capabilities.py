@@ -70,10 +70,10 @@ def required(call: Call, capability: str, what: str, param: str) -> Steps[None]:
     )
 
 
-def forget(model: str | None = None) -> None:
-    """Ask again: about one model, on all servers, that was created, pulled or deleted; or about all."""
+def forget(model: str) -> None:
+    """Ask again about a model that was created, pulled or deleted, on all servers."""
     with _lock:
-        for key in [key for key in _models if model is None or _tagged(key[1]) == _tagged(model)]:
+        for key in [key for key in _models if _tagged(key[1]) == _tagged(model)]:
             del _models[key]
 
 

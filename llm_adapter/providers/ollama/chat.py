@@ -1,37 +1,46 @@
 """POST /chat/completions  ↔  POST /api/chat
 
-Source: ollama/openai/openai.go FromChatRequest, ToChatCompletion, v0.24.0 and v0.33.0-rc2; where they lose something,
-we do not. Rule: what the caller did not ask for is not sent, but for `truncate: false`.
+A stream has the role on its first chunk, the finish on one of its own, then usage, then [DONE].
+Source: ollama/openai/openai.go FromChatRequest, ToChatCompletion, ToStreamChunks, middleware/openai.go ChatWriter,
+v0.24.0 and v0.33.0-rc2; where they lose something, we do not. The recordings *_stream.
+Rule: what the caller did not ask for is not sent, but for `truncate: false`.
 """
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass, field
 from functools import partial
 
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
-from llm_adapter.providers.ollama import wire
-from llm_adapter.providers.ollama.chat_events import Events, events
-from llm_adapter.providers.ollama.inputs import prepared
-from llm_adapter.providers.ollama.message import FINGERPRINT, finish_reason, logprobs, message
-from llm_adapter.providers.ollama.messages import messages, natives_of
-from llm_adapter.providers.ollama.parameters import CHAT
+from llm_adapter.providers.ollama.messages import messages, natives_of, with_media
+from llm_adapter.providers.ollama.parameters import CHAT, generating_request, seeded_requests
+from llm_adapter.providers.ollama.reply import (
+    FINGERPRINT,
+    finish_reason,
+    logprobs,
+    message,
+    reasoning,
+    timings,
+    tool_calls,
+    usage,
+)
 from llm_adapter.providers.ollama.sizing import counted, shortened, sized
-from llm_adapter.translation.chat_stream import replayed
+from llm_adapter.providers.ollama.stream import LineDecoder
+from llm_adapter.translation.chat_stream import ChoiceDeltas, chunk_choice, replayed, wants_usage
 from llm_adapter.translation.errors import checked
-from llm_adapter.translation.parallel import Steps, together
+from llm_adapter.translation.parallel import SequentialStreams, Steps, together
 from llm_adapter.translation.parameters import note_emulated
-from llm_adapter.translation.reasoning import thoughtless
-from llm_adapter.translation.reply_checks import Ask, Asked, answered, combined, steadied
+from llm_adapter.translation.reasoning import without_thinking
+from llm_adapter.translation.reply_checks import Ask, ReplyRequirements, answered, combined, steadied, summed
 from llm_adapter.translation.wire import Interrupted
 
-__all__ = ["Events", "flow", "request", "response"]
-
-_asked = partial(Asked.of, where="provider 'ollama'", constrained=True)
+_requirements = partial(ReplyRequirements.of, where="provider 'ollama'", constrained=True)
 
 
 def flow(call: Call) -> Flow:
     """One request a choice, side by side; where a reply has to be checked and does not fit, one more."""
-    call = yield from prepared(call)
+    call = yield from with_media(call)
     while True:
         sized_call = yield from sized(call, call.body.get("messages"))
         try:
@@ -40,52 +49,54 @@ def flow(call: Call) -> Flow:
             if refusal.error["code"] == "context_length_exceeded":
                 call = shortened(call, (yield from counted(sized_call, refusal)))
             else:
-                call = thoughtless(call, refusal)
+                call = without_thinking(call, refusal)
 
 
 def _exchange(call: Call) -> Flow:
-    asked = _asked(call)
-    natives = wire.seeded(request(call, asked), asked.count)
-    if call.stream and not asked.plan.forced:
+    requirements = _requirements(call)
+    natives = seeded_requests(request(call, requirements), requirements.count)
+    if call.stream and not requirements.plan.forced:
         replies = yield [NativeRequest("POST", "/api/chat", one, stream=True) for one in natives]
         for reply in replies:
             checked(reply)
-        return events(asked)
-    wholes = yield from together([answered(asked, _ask(asked, one, place)) for place, one in enumerate(natives)])
+        return decoder(requirements)
+    wholes = yield from together(
+        [answered(requirements, _ask(requirements, one, place)) for place, one in enumerate(natives)]
+    )
     whole = combined(wholes)
     if len(wholes) > 1:
-        whole["ollama"] = wire.timings(*(one["ollama"] for one in wholes))
-    return replayed(asked, whole) if call.stream else whole
+        whole["ollama"] = timings(*(one["ollama"] for one in wholes))
+    return replayed(requirements, whole) if call.stream else whole
 
 
-def request(call: Call, asked: Asked | None = None) -> Json:
+def request(call: Call, requirements: ReplyRequirements | None = None) -> Json:
     """The native request. Raises `Rejected`."""
-    asked = asked or _asked(call)
-    native = wire.generating(CHAT, call, {"messages": messages(call)})
+    requirements = requirements or _requirements(call)
+    native = generating_request(CHAT, call, {"messages": messages(call)})
     note_emulated(CHAT, call.body, call)
-    if asked.plan.functions:
-        native["tools"] = asked.plan.folded
-    if asked.plan.forced:
+    if requirements.plan.functions:
+        native["tools"] = requirements.plan.folded
+    if requirements.plan.forced:
         # A thinking model would think first, and not be constrained while it does. The whole call is checked, so
         # there is nothing to stream.
-        native |= {"format": asked.plan.format, "think": False, "stream": False}
-    elif asked.form is not None:
-        native["format"] = asked.form.format
+        native |= {"format": requirements.plan.format, "think": False, "stream": False}
+    elif requirements.form is not None:
+        native["format"] = requirements.form.format
     return native
 
 
-def _ask(asked: Asked, native: Json, place: int) -> Ask:
+def _ask(requirements: ReplyRequirements, native: Json, place: int) -> Ask:
     """The native way of asking for one choice."""
 
     def ask(turns: list[Json], steady: bool) -> Steps[Json]:
-        more: Json = {"messages": [*native["messages"], *natives_of(asked.call, turns)]} if turns else {}
+        more: Json = {"messages": [*native["messages"], *natives_of(requirements.call, turns)]} if turns else {}
         if steady:
-            more["options"] = steadied(asked.call, native.get("options", {}))
+            more["options"] = steadied(requirements.call, native.get("options", {}))
         reply: NativeReply = yield NativeRequest("POST", "/api/chat", {**native, **more})
         got: Json = checked(reply).json()
         if not got.get("done"):
             raise Interrupted
-        return response(asked.call, got, place)
+        return response(requirements.call, got, place)
 
     return ask
 
@@ -106,12 +117,104 @@ def response(call: Call, native: Json, place: int = 0) -> Json:
         "model": native.get("model") or call.body.get("model"),
         "system_fingerprint": FINGERPRINT,
         "choices": [choice],
-        "usage": usage(call, native),
-        "ollama": wire.timings(native),
+        "usage": _usage(call, native),
+        "ollama": timings(native),
     }
 
 
-def usage(call: Call, native: Json) -> Json:
+def _usage(call: Call, native: Json) -> Json:
     """The counts of one choice."""
     prompt = str(call.body.get("messages")) if "prompt_eval_count" not in native else ""
-    return wire.usage(native, prompt, str((native.get("message") or {}).get("content")))
+    return usage(native, prompt, str((native.get("message") or {}).get("content")))
+
+
+@dataclass
+class Tally:
+    """What all choices of a stream share: their last messages, and how many there will be."""
+
+    count: int = 1
+    lasts: list[Json] = field(default_factory=list)
+    pieces: list[int] = field(default_factory=list)  # of each choice, in the order of `lasts`
+
+
+def decoder(requirements: ReplyRequirements) -> ChatDecoder | SequentialStreams:
+    """The decoder for the streams of all choices."""
+    tally = Tally(requirements.count)
+    parts = [ChatDecoder(requirements.call, requirements, place, tally) for place in range(requirements.count)]
+    return parts[0] if requirements.count == 1 else SequentialStreams(parts)
+
+
+class ChatDecoder(LineDecoder):
+    """The decoder of one choice."""
+
+    def __init__(
+        self, call: Call, requirements: ReplyRequirements | None = None, index: int = 0, tally: Tally | None = None
+    ) -> None:
+        super().__init__(call)
+        self._index = index
+        self._deltas = ChoiceDeltas(requirements or ReplyRequirements(call), index)
+        self._tally = tally or Tally()
+        self._opened = False
+        self._called = 0
+        self._head = self._tail = b""
+
+    @property
+    def last(self) -> bool:
+        return len(self._tally.lasts) == self._tally.count
+
+    def chunks(self, native: Json) -> bytes:
+        message, done = native.get("message") or {}, bool(native.get("done"))
+        if done:
+            self._tally.lasts.append(native)
+            self._tally.pieces.append(self.pieces)
+        delta, reason, error = self._deltas.outgoing(self._delta(message), finish_reason(native) if done else None)
+        logs = logprobs(native) if "logprobs" in native else None
+        out = self._chunk(native, delta, logs) if delta or logs else b""
+        if error is not None:
+            return out + self.failed(error)
+        return out if reason is None else out + self._end(native, reason)
+
+    def _delta(self, message: Json) -> Json:
+        delta: Json = {} if self._opened else {"role": "assistant", "content": ""}
+        self._opened = True
+        if message.get("content"):
+            delta["content"] = message["content"]
+        delta |= reasoning(message)
+        if message.get("tool_calls"):
+            delta["tool_calls"] = tool_calls(self.call, message, self._called, self._index)
+            self._called += len(delta["tool_calls"])
+        return delta
+
+    def _end(self, native: Json, reason: str) -> bytes:
+        counts = {"usage": self._usage()} if wants_usage(self.call) else {}
+        figures = {"ollama": timings(*self._tally.lasts), "adapter": self.call.report.json(native.get("model"))}
+        finish = [chunk_choice(self._index, {}, None, reason)]
+        if not self.last:
+            return self._event(native, finish, {})
+        if not counts:
+            return self._event(native, finish, figures)
+        return self._event(native, finish, {}) + self._event(native, [], {**counts, **figures})
+
+    def _usage(self) -> Json:
+        prompt = str(self.call.body.get("messages"))
+        ends = zip(self._tally.lasts, self._tally.pieces, strict=True)
+        return summed([usage(one, prompt, pieces=pieces) for one, pieces in ends])
+
+    def _chunk(self, native: Json, delta: Json, logs: Json | None) -> bytes:
+        """One delta. The head is the same for all of a stream's chunks, and is rendered once: this is the hot path."""
+        if logs is not None:
+            return self._event(native, [chunk_choice(self._index, delta, logs, None)], {})
+        if not self._head:
+            whole = self._event(native, [chunk_choice(self._index, {}, None, None)], {})
+            self._head, _, self._tail = whole.partition(b"{}")
+        return self._head + json.dumps(delta).encode() + self._tail
+
+    def _event(self, native: Json, choices: list[Json], more: Json) -> bytes:
+        model = native.get("model") or self.call.body.get("model")
+        head = {"id": f"chatcmpl-{self.call.id}", "created": self.call.created, "model": model}
+        return _rendered({**head, "choices": choices, **more})
+
+
+def _rendered(chunk: Json) -> bytes:
+    whole = {"object": "chat.completion.chunk", "system_fingerprint": FINGERPRINT, **chunk}
+    return b"data: " + json.dumps(whole).encode() + b"\n\n"

@@ -9,15 +9,14 @@ from __future__ import annotations
 import json
 
 from llm_adapter.provider import Call, Events, Flow, Json, NativeReply, NativeRequest, Rejected
-from llm_adapter.providers.ollama import wire
-from llm_adapter.providers.ollama.events import Lines
-from llm_adapter.providers.ollama.message import FINGERPRINT
-from llm_adapter.providers.ollama.parameters import COMPLETIONS
+from llm_adapter.providers.ollama.parameters import COMPLETIONS, generating_request, seeded_requests
+from llm_adapter.providers.ollama.reply import FINGERPRINT, timings, usage
 from llm_adapter.providers.ollama.sizing import sized
+from llm_adapter.providers.ollama.stream import LineDecoder
 from llm_adapter.translation.chat_stream import wants_usage
-from llm_adapter.translation.completions import Texts, combined, logprobs
+from llm_adapter.translation.completions import CompletionRequirements, combined, logprobs
 from llm_adapter.translation.errors import checked
-from llm_adapter.translation.parallel import Several, Steps, together
+from llm_adapter.translation.parallel import SequentialStreams, Steps, together
 from llm_adapter.translation.reply_checks import only_thought, summed
 from llm_adapter.translation.wire import INTERRUPTED
 
@@ -25,25 +24,32 @@ from llm_adapter.translation.wire import INTERRUPTED
 def flow(call: Call) -> Flow:
     """One request for each text, side by side."""
     call = yield from sized(call, call.body.get("prompt"))
-    asked = Texts.of(call, "provider 'ollama'")
-    natives = [one for prompt in asked.prompts for one in wire.seeded(request(call, asked, prompt), asked.candidates)]
+    requirements = CompletionRequirements.of(call, "provider 'ollama'")
+    natives = [
+        one
+        for prompt in requirements.prompts
+        for one in seeded_requests(request(call, requirements, prompt), requirements.candidates)
+    ]
     if call.stream:
         replies = yield [NativeRequest("POST", "/api/generate", one, stream=True) for one in natives]
         for reply in replies:
             checked(reply, call.path)
-        return events(call, asked)
+        return decoder(call, requirements)
     wholes = yield from together(
-        [_answered(call, one, asked.prompts[place // asked.candidates]) for place, one in enumerate(natives)]
+        [
+            _answered(call, one, requirements.prompts[place // requirements.candidates])
+            for place, one in enumerate(natives)
+        ]
     )
-    return {**combined(asked, wholes), "ollama": wire.timings(*(one["ollama"] for one in wholes))}
+    return {**combined(requirements, wholes), "ollama": timings(*(one["ollama"] for one in wholes))}
 
 
-def request(call: Call, asked: Texts, prompt: str) -> Json:
+def request(call: Call, requirements: CompletionRequirements, prompt: str) -> Json:
     """The native request for one text. Raises `Rejected`."""
-    native = wire.generating(COMPLETIONS, call, {"prompt": prompt, "raw": True})
+    native = generating_request(COMPLETIONS, call, {"prompt": prompt, "raw": True})
     if native["raw"]:
         _plain(native)
-    if asked.candidates > asked.count:
+    if requirements.candidates > requirements.count:
         native["logprobs"] = True  # the candidates are ranked by them
     return native
 
@@ -75,34 +81,38 @@ def response(call: Call, native: Json, prompt: str) -> Json:
     if not text and native.get("thinking") and native.get("done_reason") == "length":
         only_thought(call)
     choice = _choice(0, text, logprobs(native.get("logprobs"), 0), str(native.get("done_reason") or "stop"))
-    usage = wire.usage(native, prompt, text)
-    whole = {**_head(call, native), "choices": [{**choice, **_thinking(native)}], "usage": usage}
-    return {**whole, "ollama": wire.timings(native)}
+    whole = {**_head(call, native), "choices": [{**choice, **_thinking(native)}]}
+    return {**whole, "usage": usage(native, prompt, text), "ollama": timings(native)}
 
 
-def events(call: Call, asked: Texts) -> Events:
+def decoder(call: Call, requirements: CompletionRequirements) -> Events:
     """The decoder for the streams of all texts, each a choice."""
     lasts: list[tuple[Json, int]] = []
-    parts = [Text(call, asked, place, lasts) for place in range(len(asked.prompts) * asked.count)]
-    return parts[0] if len(parts) == 1 else Several(parts)
+    parts = [
+        CompletionDecoder(call, requirements, place, lasts)
+        for place in range(len(requirements.prompts) * requirements.count)
+    ]
+    return parts[0] if len(parts) == 1 else SequentialStreams(parts)
 
 
-class Text(Lines):
+class CompletionDecoder(LineDecoder):
     """The decoder of one text. `lasts` are the last messages of all the texts, with the number of pieces before."""
 
-    def __init__(self, call: Call, asked: Texts, place: int, lasts: list[tuple[Json, int]]) -> None:
+    def __init__(
+        self, call: Call, requirements: CompletionRequirements, place: int, lasts: list[tuple[Json, int]]
+    ) -> None:
         super().__init__(call)
-        self._asked, self._place, self._lasts = asked, place, lasts
-        self._before = asked.before(place)
+        self._requirements, self._place, self._lasts = requirements, place, lasts
+        self._echo = requirements.echoed_prompt(place)
         self._offset = 0
 
     @property
     def last(self) -> bool:
-        return len(self._lasts) == len(self._asked.prompts) * self._asked.count
+        return len(self._lasts) == len(self._requirements.prompts) * self._requirements.count
 
     def chunks(self, native: Json) -> bytes:
-        text = self._before + (native.get("response") or "")
-        self._before = ""
+        text = self._echo + (native.get("response") or "")
+        self._echo = ""
         logs = logprobs(native.get("logprobs"), self._offset)
         self._offset += len(text)
         reason = str(native.get("done_reason") or "stop") if native.get("done") else None
@@ -114,15 +124,15 @@ class Text(Lines):
         if not self.last:
             return self._event(native, [choice], {})
         figures = {
-            "ollama": wire.timings(*(last for last, _ in self._lasts)),
+            "ollama": timings(*(last for last, _ in self._lasts)),
             "adapter": self.call.report.json(native.get("model")),
         }
         if not wants_usage(self.call):
             return self._event(native, [choice], figures)
-        prompts = [self._asked.prompts[place // self._asked.count] for place in range(len(self._lasts))]
+        prompts = [self._requirements.prompts[place // self._requirements.count] for place in range(len(self._lasts))]
         ends = zip(self._lasts, prompts, strict=True)
-        usages = [wire.usage(last, prompt, pieces=pieces) for (last, pieces), prompt in ends]
-        counts = {"usage": summed(usages, self._asked.count)}
+        usages = [usage(last, prompt, pieces=pieces) for (last, pieces), prompt in ends]
+        counts = {"usage": summed(usages, self._requirements.count)}
         return self._event(native, [choice], {}) + self._event(native, [], {**counts, **figures})
 
     def _event(self, native: Json, choices: list[Json], more: Json) -> bytes:

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
-from llm_adapter.providers.ollama import wire
-from llm_adapter.providers.ollama.parameters import EMBEDDINGS
-from llm_adapter.translation.embeddings import measured
+from llm_adapter.providers.ollama.parameters import EMBEDDINGS, native_request
+from llm_adapter.providers.ollama.reply import timings
+from llm_adapter.translation.embeddings import check_dimensions
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parallel import Steps, together
 from llm_adapter.translation.token_count import estimate
@@ -36,13 +36,13 @@ def flow(call: Call) -> Flow:
 def request(call: Call, inputs: str | list[str] | None = None) -> Json:
     """The native request. Raises `Rejected`."""
     native = {"input": _input(call) if inputs is None else inputs, "truncate": call.settings.overflow != "error"}
-    return wire.request(EMBEDDINGS, call, native)
+    return native_request(EMBEDDINGS, call, native)
 
 
 def response(call: Call, natives: list[Json]) -> Json:
     """The list of embeddings; base64 is little-endian float32, as OpenAI sends it."""
     vectors = [vector for native in natives for vector in native["embeddings"]]
-    measured(call, [len(vector) for vector in vectors])
+    check_dimensions(call, [len(vector) for vector in vectors])
     encode = _base64 if call.body.get("encoding_format") == "base64" else list
     counts = [native.get("prompt_eval_count") for native in natives]
     estimated = None in counts  # never a silent zero (P31)
@@ -54,7 +54,7 @@ def response(call: Call, natives: list[Json]) -> Json:
             {"object": "embedding", "index": place, "embedding": encode(vector)} for place, vector in enumerate(vectors)
         ],
         "usage": {"prompt_tokens": count, "total_tokens": count, **({"estimated": True} if estimated else {})},
-        "ollama": wire.timings(*natives),
+        "ollama": timings(*natives),
     }
 
 

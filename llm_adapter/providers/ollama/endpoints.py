@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from llm_adapter.provider import Endpoint
 from llm_adapter.providers.ollama import chat, completions, embeddings, media, models
-from llm_adapter.providers.ollama.local import guarded
-from llm_adapter.providers.ollama.missing import present, told
-from llm_adapter.providers.ollama.warming import warmed
+from llm_adapter.providers.ollama.loading import preloads
+from llm_adapter.providers.ollama.local import local_only
+from llm_adapter.providers.ollama.missing import adds_cures, pulls_missing
 
 
 def _with_model(flow: Endpoint) -> Endpoint:
     """An endpoint that a model answers: which may have to be loaded or pulled first, or must not be used."""
-    return warmed(present(guarded(flow)))
+    return preloads(pulls_missing(local_only(flow)))
 
 
 ENDPOINTS: dict[tuple[str, str], Endpoint] = {
@@ -22,4 +22,4 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {
     ("POST", "/audio/transcriptions"): _with_model(media.transcriptions),
     ("POST", "/images/generations"): _with_model(media.generations),
 }
-MODEL: dict[str, Endpoint] = {"GET": told(models.retrieve_flow), "DELETE": told(models.delete_flow)}
+MODEL: dict[str, Endpoint] = {"GET": adds_cures(models.retrieve_flow), "DELETE": adds_cures(models.delete_flow)}

@@ -17,18 +17,18 @@ _CLOUD = re.compile(r"[:-]cloud$", re.IGNORECASE)
 _MODELS = ("model", "from", "source")  # the fields that name one
 
 
-def guarded(endpoint: Endpoint) -> Endpoint:
+def local_only(endpoint: Endpoint) -> Endpoint:
     """The endpoint, that refuses what would leave the server, if the profile says `local_only`."""
 
     def flow(call: Call) -> Flow:
         if call.settings.local_only:
-            yield from stays(call)
+            yield from check_local(call)
         return (yield from endpoint(call))
 
     return flow
 
 
-def named(endpoint: Endpoint) -> Endpoint:
+def local_only_by_name(endpoint: Endpoint) -> Endpoint:
     """The same by the names alone: for calls that only manage models, and say nothing else."""
 
     def flow(call: Call) -> Flow:
@@ -39,7 +39,7 @@ def named(endpoint: Endpoint) -> Endpoint:
     return flow
 
 
-def stays(call: Call) -> Steps[None]:
+def check_local(call: Call) -> Steps[None]:
     """Nothing, if the call's model runs on the server itself. Raises `Rejected`."""
     _check_names(call)
     model = yield from known(call)
@@ -50,9 +50,9 @@ def stays(call: Call) -> Steps[None]:
         raise _refused(f"the server does not tell where model {name!r} runs")
 
 
-def carried(call: Call) -> Flow:
+def passed_on_if_local(call: Call) -> Flow:
     """A call that is not translated, under the same rule."""
-    yield from stays(call)
+    yield from check_local(call)
     yield NativeRequest(call.method, None, call.body or None, passthrough=True)
     raise AssertionError("a passthrough exchange is not resumed")
 

@@ -6,10 +6,10 @@ Source: ollama/server/routes.go GenerateRoutes, v0.24.0 and v0.33.0-rc2; recordi
 from __future__ import annotations
 
 from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest, Rejected
-from llm_adapter.providers.ollama.local import named
-from llm_adapter.providers.ollama.missing import told
+from llm_adapter.providers.ollama.loading import load
+from llm_adapter.providers.ollama.local import local_only_by_name
+from llm_adapter.providers.ollama.missing import adds_cures
 from llm_adapter.providers.ollama.unavailable import unsupported_endpoint
-from llm_adapter.providers.ollama.warming import load
 from llm_adapter.translation.errors import checked
 
 BLOBS = "/api/blobs/"
@@ -40,11 +40,11 @@ def blob(call: Call) -> Flow:
 NATIVE: dict[tuple[str, str], Endpoint] = {
     ("GET", "/api/version"): native,
     ("GET", "/api/ps"): native,
-    ("POST", "/api/show"): told(show),
-    ("POST", "/api/copy"): named(told(native)),
-    ("POST", "/api/pull"): named(told(native)),
-    ("POST", "/api/push"): named(told(native)),
-    ("POST", "/api/create"): named(told(native)),
+    ("POST", "/api/show"): adds_cures(show),
+    ("POST", "/api/copy"): local_only_by_name(adds_cures(native)),
+    ("POST", "/api/pull"): local_only_by_name(adds_cures(native)),
+    ("POST", "/api/push"): local_only_by_name(adds_cures(native)),
+    ("POST", "/api/create"): local_only_by_name(adds_cures(native)),
     ("POST", "/api/generate"): load,
 }
 

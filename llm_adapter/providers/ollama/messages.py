@@ -6,15 +6,49 @@ result's id; api/types.go Message. Text parts are joined by a line break, as lla
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any
 
 from pydantic_core import from_json
 
-from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.provider import Call, Fetch, Json, NativeRequest, Rejected
+from llm_adapter.providers.ollama.capabilities import required
+from llm_adapter.translation.images import decoded, image_url, parts, with_inline_images
 from llm_adapter.translation.messages import given, headed
 from llm_adapter.translation.parameters import unsupported
 
-_SYSTEM = ("system", "developer")
+# Ollama takes sounds where it takes images (openai/openai.go, since 0.20.0; llm/media.go AudioFormat).
+_SOUNDS = ("wav", "mp3")
+
+
+def with_media(call: Call) -> Generator[NativeRequest | Fetch, Any, Call]:
+    """The call with its images inline. Raises `Rejected` for an image or a sound that the model cannot take.
+
+    0.24.0 answers a model that cannot see as if there were no image (recordings: vision_unsupported).
+    """
+    found = list(parts(call.body.get("messages")))
+    if not found:
+        return call
+    sounds = [(where, part) for where, part in found if part.get("type") == "input_audio"]
+    for where, part in sounds:
+        _check_sound(part, where)
+    if any(image_url(part) is not None for _, part in found):
+        yield from required(call, "vision", "an image", "messages")
+    if sounds:
+        yield from required(call, "audio", "sound", "messages")
+    return (yield from with_inline_images(call))
+
+
+def _check_sound(part: Json, where: str) -> None:
+    match part:
+        case {"input_audio": {"data": str() as data, "format": str() as form}} if form in _SOUNDS:
+            decoded(data, where, "a sound")
+        case _:
+            raise Rejected(
+                f"{where}: `input_audio` holds `data`, in base64, and `format`, one of {', '.join(_SOUNDS)}",
+                param="messages",
+                code="invalid_value",
+            )
 
 
 def messages(call: Call) -> list[Json]:

@@ -28,7 +28,7 @@ _CAPABILITY = {"chat": "completion", "generate": "completion", "embeddings": "em
 _OPENAIS = re.compile(r"(gpt-\d|chatgpt|o\d|text-embedding-|davinci|babbage|whisper|dall-e)")
 
 
-def present(endpoint: Endpoint) -> Endpoint:
+def pulls_missing(endpoint: Endpoint) -> Endpoint:
     """The endpoint, of a model that is pulled when it is missing and the profile says so."""
 
     def flow(call: Call) -> Flow:
@@ -39,14 +39,14 @@ def present(endpoint: Endpoint) -> Endpoint:
             except Rejected as refusal:
                 caught = refusal
             if pulled or not _pulls(call, caught):
-                raise (yield from explained(call, caught))
+                raise (yield from refusal_with_cure(call, caught))
             yield from _pulled(call)
             pulled = True
 
     return flow
 
 
-def told(endpoint: Endpoint) -> Endpoint:
+def adds_cures(endpoint: Endpoint) -> Endpoint:
     """The endpoint, whose refusals say what to do, but which pulls nothing."""
 
     def flow(call: Call) -> Flow:
@@ -54,18 +54,20 @@ def told(endpoint: Endpoint) -> Endpoint:
             return (yield from endpoint(call))
         except Rejected as refusal:
             caught = refusal
-        raise (yield from explained(call, caught))
+        raise (yield from refusal_with_cure(call, caught))
 
     return flow
 
 
-def explained(call: Call, refusal: Rejected) -> Steps[Rejected]:
+def refusal_with_cure(call: Call, refusal: Rejected) -> Steps[Rejected]:
     """The refusal, with the installed models that would do and the way to get others."""
     error = refusal.error
     lacks = _LACKS.search(str(error["message"]))
     if error["code"] == "model_not_found":
         reply = yield NativeRequest("GET", "/api/tags")
-        error["message"] = absent(str(error["message"]), _name(call), [str(one.get("name")) for one in listed(reply)])
+        error["message"] = missing_model_message(
+            str(error["message"]), _name(call), [str(one.get("name")) for one in listed(reply)]
+        )
     elif lacks and refusal.status == 400:
         reply = yield NativeRequest("GET", "/api/tags")
         names = able(reply, _CAPABILITY.get(lacks[1], lacks[1]))
@@ -75,7 +77,7 @@ def explained(call: Call, refusal: Rejected) -> Steps[Rejected]:
     return refusal
 
 
-def absent(message: str, name: str, installed: list[str]) -> str:
+def missing_model_message(message: str, name: str, installed: list[str]) -> str:
     """The message about a missing model, with the nearest installed ones and the command that installs it."""
     bare = {one.removesuffix(":latest"): one for one in installed}
     close = get_close_matches(name.removesuffix(":latest"), list(bare), n=3, cutoff=0.5)
@@ -164,4 +166,4 @@ def _outcome(call: Call, reply: NativeReply) -> Steps[Rejected | None]:
     if refusal is None:
         return None
     refusal.error["message"] = f"pulling {_name(call)!r} failed: {refusal.error['message']}"
-    return (yield from explained(call, refusal))
+    return (yield from refusal_with_cure(call, refusal))

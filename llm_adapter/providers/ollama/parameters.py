@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.translation.parallel import seeded
 from llm_adapter.translation.parameters import (
     BEST,
     ECHO,
@@ -25,6 +26,7 @@ from llm_adapter.translation.parameters import (
     option,
     passed_on,
     refused,
+    translate,
 )
 
 _NO_FIELD = "ollama/api/types.go ChatRequest has no such field"
@@ -209,3 +211,40 @@ EMBEDDINGS: Rows = {
     "user": ignored(_LABEL),
     **NATIVE,
 }
+
+
+def native_request(rows: Rows, call: Call, native: Json) -> Json:
+    """The native request: the endpoint's own part, the profile's defaults, the call's parameters over them."""
+    settings = call.settings
+    options = dict(settings.options)
+    if options:
+        look_over(call, options)
+    if isinstance(settings.num_ctx, int):  # "auto" has become a number before (sizing.sized)
+        options["num_ctx"] = settings.num_ctx
+    if settings.sampling_defaults == "openai":
+        # OpenAI's own defaults, for parity: Ollama's are the model's, or 0.8 and 0.9. What the profile says wins.
+        options = {"temperature": 1.0, "top_p": 1.0, **options}
+    native = {"model": call.body.get("model", ""), **native, "options": options}
+    if settings.keep_alive is not None:
+        native["keep_alive"] = settings.keep_alive
+    translate(rows, call, native, provider="ollama")
+    if not native["options"]:
+        del native["options"]
+    return native
+
+
+def generating_request(rows: Rows, call: Call, native: Json) -> Json:
+    """The same for the endpoints that generate: an over-long prompt is an error, thinking as the profile says."""
+    settings = call.settings
+    native = {**native, "stream": call.stream, "truncate": settings.overflow == "allow"}
+    if settings.shift is not None:
+        native["shift"] = settings.shift
+    if settings.think is not None:
+        native["think"] = settings.think
+    return native_request(rows, call, native)
+
+
+def seeded_requests(native: Json, count: int) -> list[Json]:
+    """The requests for `count` choices."""
+    options = native.get("options")
+    return [{**native, "options": one} for one in seeded(options, count)] if options else [native] * count

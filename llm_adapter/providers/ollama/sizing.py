@@ -55,12 +55,6 @@ def _pin(key: tuple[str, str], size: Any) -> None:
         warnings.warn(told, AdapterWarning, stacklevel=2)
 
 
-def forget() -> None:
-    """Forget every model's size: for tests, whose servers come and go under one name."""
-    with _lock:
-        _sizes.clear()
-
-
 def _with(call: Call, num_ctx: int | None) -> Call:
     return replace(call, settings=call.settings.model_copy(update={"num_ctx": num_ctx}))
 

@@ -45,16 +45,17 @@ class Dialect:
 
     name: str
     understands: frozenset[str] = frozenset()  # of the provider-only parameters
-    repaired: bool = True  # replies need both spellings of reasoning, sound tool calls, and an end
-    # Which `tool_choice` it knows: a named function too, "auto" and "required" alone, or nothing at all.
-    choices: Literal["named", "words", "nothing"] = "words"
-    counts: bool = False  # it knows `n`, lists of prompts and `echo`, and counts their tokens
-    grammar: bool = True  # llama.cpp's, which holds no pattern that is not anchored
-    objects: bool = True  # it knows `response_format` json_object
-    whole: bool = True  # it takes content in parts, and shows a model the whole of a tool's schema
-    ids: bool = False  # it takes token ids, as those of its model
-    images: bool = True  # it fetches images that are given by their address
-    shows: bool = True  # it knows GET /models/{id}, and not the list alone
+    needs_repair: bool = True  # its replies lack one spelling of reasoning, sound tool calls, or an end
+    # Which `tool_choice` it reads: a named function too, "auto" and "required" alone, or none at all.
+    tool_choice_forms: Literal["named", "words", "none"] = "words"
+    supports_n: bool = False  # it reads `n`, lists of prompts and `echo`, and counts their tokens
+    anchored_patterns_only: bool = True  # a grammar of llama.cpp's holds no pattern without "^" and "$"
+    supports_json_object: bool = True  # it takes `response_format` json_object
+    # It takes a content as a list of parts, and shows a model the whole of a tool's schema.
+    accepts_content_parts: bool = True
+    accepts_token_ids: bool = False  # as ids of its own model
+    fetches_images: bool = True  # those that are given by their address
+    has_model_endpoint: bool = True  # GET /models/{id}, beside the list
 
     @property
     def where(self) -> str:
@@ -124,14 +125,23 @@ OTHER = Dialect("other", understands=OLLAMA_ONLY | SAMPLERS)
 DIALECTS = {
     dialect.name: dialect
     for dialect in (
-        Dialect("openai", repaired=False),
-        Dialect("ollama", choices="nothing", whole=False, images=False),
-        Dialect("llamacpp", understands=_LLAMACPP_KNOWS, ids=True, shows=False),
+        Dialect("openai", needs_repair=False),
+        Dialect("ollama", tool_choice_forms="none", accepts_content_parts=False, fetches_images=False),
+        Dialect("llamacpp", understands=_LLAMACPP_KNOWS, accepts_token_ids=True, has_model_endpoint=False),
         Dialect(
-            "vllm", understands=frozenset({"top_k", "min_p"}), choices="named", counts=True, grammar=False, ids=True
+            "vllm",
+            understands=frozenset({"top_k", "min_p"}),
+            tool_choice_forms="named",
+            supports_n=True,
+            anchored_patterns_only=False,
+            accepts_token_ids=True,
         ),
         Dialect(
-            "lmstudio", understands=frozenset({"top_k", "repeat_penalty"}), objects=False, images=False, shows=False
+            "lmstudio",
+            understands=frozenset({"top_k", "repeat_penalty"}),
+            supports_json_object=False,
+            fetches_images=False,
+            has_model_endpoint=False,
         ),
         OTHER,
     )

@@ -12,7 +12,7 @@ from typing import Any
 from llm_adapter.provider import Call, Flow, NativeReply, NativeRequest
 from llm_adapter.providers.v1.dialects import Dialect
 from llm_adapter.providers.v1.repair import repaired
-from llm_adapter.translation.embeddings import measured
+from llm_adapter.translation.embeddings import check_dimensions
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.token_ids import decoded, of_ids
 
@@ -21,11 +21,11 @@ def flow(call: Call, dialect: Dialect) -> Flow:
     """One request."""
     body = dialect.body(call)
     given: Any = body.get("input")
-    if of_ids(given) and (call.settings.token_encoding or not dialect.ids):
+    if of_ids(given) and (call.settings.token_encoding or not dialect.accepts_token_ids):
         body = {**body, "input": decoded(given, call, "input")}
     reply: NativeReply = yield NativeRequest("POST", None, body)
     got = repaired(checked(reply, call.path).json(), call.id)
-    measured(call, [_length(one.get("embedding")) for one in got.get("data") or ()])
+    check_dimensions(call, [_length(one.get("embedding")) for one in got.get("data") or ()])
     return got
 
 

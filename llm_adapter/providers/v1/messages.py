@@ -17,7 +17,7 @@ def adapted(body: Json, dialect: Dialect) -> Json:
     """The body with its messages as this server takes them; the same object when nothing changes. Raises `Rejected`."""
     said = given(body)
     messages = headed([_today(one, place) for place, one in enumerate(said)])
-    if not dialect.whole:
+    if not dialect.accepts_content_parts:
         messages = [_joined(one) for one in messages]
     return body if messages == said else {**body, "messages": messages}
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from llm_adapter.provider import Call, Events, Json
 from llm_adapter.providers.v1.repair import Repair
-from llm_adapter.translation.chat_stream import Deltas, wants_usage
-from llm_adapter.translation.parallel import Several
-from llm_adapter.translation.reply_checks import Asked, summed
+from llm_adapter.translation.chat_stream import ChoiceDeltas, wants_usage
+from llm_adapter.translation.parallel import SequentialStreams
+from llm_adapter.translation.reply_checks import ReplyRequirements, summed
 from llm_adapter.translation.wire import event
 
 _OF_A_CHUNK = ("choices", "usage", "timings")
@@ -29,14 +29,14 @@ class Tally:
     head: Json = field(default_factory=dict)  # of the first chunk: the whole is one completion
 
 
-def streams(asked: Asked, count: int) -> Events:
+def decoder(requirements: ReplyRequirements, count: int) -> Events:
     """The decoder of `count` streams of a chat."""
-    tally = Tally(count, asked.count, count)
-    parts = [ChatStream(asked, place, tally) for place in range(count)]
-    return parts[0] if count == 1 else Several(parts)
+    tally = Tally(count, requirements.count, count)
+    parts = [ChatDecoder(requirements, place, tally) for place in range(count)]
+    return parts[0] if count == 1 else SequentialStreams(parts)
 
 
-class Stream(Repair):
+class StreamDecoder(Repair):
     """The decoder of one stream. A subclass says what becomes of one choice of a chunk."""
 
     def __init__(self, call: Call, place: int, tally: Tally, everything: bool) -> None:
@@ -98,22 +98,24 @@ class Stream(Repair):
             chunk["adapter"] = self._call.report.json(chunk.get("model"))
 
 
-class ChatStream(Stream):
+class ChatDecoder(StreamDecoder):
     """The decoder of one stream of a chat."""
 
-    def __init__(self, asked: Asked, place: int, tally: Tally) -> None:
-        plan = asked.plan
-        everything = asked.judged or asked.recovers or plan.legacy or (bool(plan.functions) and not plan.parallel)
-        super().__init__(asked.call, place, tally, everything)
-        self._asked = asked
-        self._deltas: dict[int, Deltas] = {}
+    def __init__(self, requirements: ReplyRequirements, place: int, tally: Tally) -> None:
+        plan = requirements.plan
+        everything = (
+            requirements.judged or requirements.recovers or plan.legacy or (bool(plan.functions) and not plan.parallel)
+        )
+        super().__init__(requirements.call, place, tally, everything)
+        self._requirements = requirements
+        self._deltas: dict[int, ChoiceDeltas] = {}
 
     def _choice(self, choice: Json) -> Json | None:
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return None
-        deltas = self._deltas.setdefault(choice["index"], Deltas(self._asked, choice["index"]))
-        choice["delta"], reason, error = deltas.settle(delta, choice.get("finish_reason"))
+        deltas = self._deltas.setdefault(choice["index"], ChoiceDeltas(self._requirements, choice["index"]))
+        choice["delta"], reason, error = deltas.outgoing(delta, choice.get("finish_reason"))
         if "finish_reason" in choice:
             choice["finish_reason"] = reason
         return error

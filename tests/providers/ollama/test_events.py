@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from recorded import call
 
 from llm_adapter.providers.ollama import chat, completions
-from llm_adapter.translation.completions import Texts
+from llm_adapter.translation.completions import CompletionRequirements
 
 # Every character that Python's splitlines cuts at, beside ordinary ones: a reply may hold them all.
 TEXT = st.text(
@@ -36,7 +36,7 @@ def test_text_survives(parts: list[tuple[str, str]], places: list[int], escaped:
     lines: list[Any] = [{"message": {"content": text, "thinking": thought}, "done": False} for text, thought in parts]
     lines.append({"message": {"content": ""}, "done": True, "done_reason": "stop"})
     data = "".join(json.dumps(line, ensure_ascii=escaped) + "\n" for line in lines).encode()
-    decoder = chat.Events(CALL)
+    decoder = chat.ChatDecoder(CALL)
     got = events(b"".join(map(decoder.feed, cut(data, places))) + decoder.finish())
     assert got[-1] == b"[DONE]"
     deltas = [choice["delta"] for chunk in got[:-1] for choice in chunk["choices"]]
@@ -50,14 +50,14 @@ def test_text_survives(parts: list[tuple[str, str]], places: list[int], escaped:
 def test_any_bytes_end_in_done_or_in_an_error(data: bytes, places: list[int]) -> None:
     """Whatever a server sends, the stream ends in [DONE] or raises. P5"""
     prompted = call("/completions", {"model": "m", "prompt": "x", "stream": True})
-    for decoder in (chat.Events(CALL), completions.events(prompted, Texts.of(prompted, ""))):
+    for decoder in (chat.ChatDecoder(CALL), completions.decoder(prompted, CompletionRequirements.of(prompted, ""))):
         got = events(b"".join(map(decoder.feed, cut(data, places))) + decoder.finish())
         assert got[-1] == b"[DONE]" or "error" in got[-1]
 
 
 def test_error_line() -> None:
     """A line with an error ends the stream with it; what follows is not part of the reply. P5"""
-    decoder = chat.Events(CALL)
+    decoder = chat.ChatDecoder(CALL)
     out = decoder.feed(b'{"message":{"content":"Hel"},"done":false}\n{"error":"boom"}\n{"message":{"content":"x"}}\n')
     got = events(out + decoder.finish())
     assert got[-1]["error"]["message"] == "boom"
@@ -66,6 +66,6 @@ def test_error_line() -> None:
 
 def test_lone_surrogate() -> None:
     """Half a surrogate pair, which a cut token can produce, is passed on and not an error."""
-    decoder = chat.Events(CALL)
+    decoder = chat.ChatDecoder(CALL)
     out = decoder.feed(b'{"message":{"content":"\\ud83d"},"done":true}\n')
     assert events(out + decoder.finish())[0]["choices"][0]["delta"]["content"] == "\ud83d"

@@ -121,7 +121,7 @@ def gathered(stream: bytes | str) -> dict[str, Any]:
 @pytest.mark.parametrize("case", answered(pairs("/v1/chat/completions", STREAMED)), ids=str)
 def test_chat_stream(case: Case) -> None:
     """The chunks together say what /v1's chunks say together."""
-    events = chat.Events(call("/chat/completions", case.v1.request))
+    events = chat.ChatDecoder(call("/chat/completions", case.v1.request))
     ours = gathered(events.feed(case.native.body.encode()) + events.finish())
     theirs = gathered(case.v1.body)
     if not case.v1.request.get("stream_options"):
@@ -140,7 +140,7 @@ def test_chat_stream_cut_at_every_byte(name: str, exchange: Exchange) -> None:
     the_call = call("/chat/completions", {"model": "m", "stream": True, "stream_options": {"include_usage": True}})
 
     def decoded(*pieces: bytes) -> bytes:
-        events = chat.Events(the_call)
+        events = chat.ChatDecoder(the_call)
         return b"".join(map(events.feed, pieces)) + events.finish()
 
     whole = decoded(body)
@@ -154,7 +154,7 @@ def test_chat_stream_ending_early_is_an_error(exchange: Exchange) -> None:
     """Bytes that stop before `done` end in an error event, never in [DONE]. P5"""
     lines = exchange.body.encode().split(b"\n")
     for kept in range(len(lines) - 2):
-        events = chat.Events(call("/chat/completions", {"model": "m", "stream": True}))
+        events = chat.ChatDecoder(call("/chat/completions", {"model": "m", "stream": True}))
         out = events.feed(b"\n".join(lines[:kept])) + events.finish()
         assert b"[DONE]" not in out
         assert b'"error"' in out.split(b"\n\n")[-2]

@@ -17,7 +17,7 @@ from drivers import Play, every, mode
 from loopback import WITHOUT_TLS, Handler, Loopback, serving
 
 from llm_adapter import AdapterWarning, AsyncOpenAI, OpenAI, Settings
-from llm_adapter.providers.ollama.missing import absent
+from llm_adapter.providers.ollama.missing import missing_model_message
 
 CHAT = "/api/chat"
 GONE = {"error": "model 'qwen' not found"}
@@ -101,7 +101,7 @@ def test_told_over_v1(play: Play, ollama: Server) -> None:
     ],
 )
 def test_the_cure(name: str, installed: list[str], words: str) -> None:
-    message = absent("gone", name, installed)
+    message = missing_model_message("gone", name, installed)
     assert words in message
     assert f"`llm-adapter models pull {name}`" in message
 

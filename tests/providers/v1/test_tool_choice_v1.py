@@ -12,7 +12,7 @@ from llm_adapter import Rejected
 from llm_adapter.providers.v1 import chat
 from llm_adapter.providers.v1.dialects import DIALECTS
 from llm_adapter.providers.v1.repair import Repair, repaired
-from llm_adapter.translation.reply_checks import Asked
+from llm_adapter.translation.reply_checks import ReplyRequirements
 
 HI = [{"role": "user", "content": "Hi"}]
 A, B = ({"type": "function", "function": {"name": name, "parameters": {}}} for name in "ab")
@@ -29,8 +29,10 @@ def allowed(mode: str, *names: str) -> Any:
 def sent(dialect: str, body: Any) -> Any:
     """The request of one call."""
     server = DIALECTS[dialect]
-    asked = Asked.of(call("/chat/completions", body), server.where, constrained=server.choices == "nothing")
-    return chat.request(asked, server)
+    requirements = ReplyRequirements.of(
+        call("/chat/completions", body), server.where, constrained=server.tool_choice_forms == "none"
+    )
+    return chat.request(requirements, server)
 
 
 @pytest.mark.parametrize("dialect", ["llamacpp", "lmstudio"])

@@ -16,7 +16,7 @@ from llm_adapter.translation.errors import mid_stream
 from llm_adapter.translation.wire import INTERRUPTED, event
 
 
-class Lines:
+class LineDecoder:
     """The decoder's common part. A subclass says what one native message becomes, in `chunks`."""
 
     def __init__(self, call: Call) -> None:

@@ -1,4 +1,4 @@
-"""One native message  →  the message of an OpenAI choice: content, tool calls, reasoning, logprobs.
+"""A native reply  →  the parts of an OpenAI one: message, tool calls, reasoning, logprobs, usage, timings.
 
 Source: ollama/openai/openai.go ToChatCompletion, ToToolCalls, v0.24.0; the recordings.
 """
@@ -8,9 +8,19 @@ from __future__ import annotations
 import json
 
 from llm_adapter.provider import Call, Json
+from llm_adapter.translation.token_count import estimate
 from llm_adapter.translation.wire import CHOICES, tool_call_id
 
 FINGERPRINT = "fp_ollama"
+# Nanoseconds, but for the counts (ollama/api/types.go Metrics, v0.24.0).
+TIMINGS = (
+    "total_duration",
+    "load_duration",
+    "prompt_eval_count",
+    "prompt_eval_duration",
+    "eval_count",
+    "eval_duration",
+)
 
 
 def message(call: Call, native: Json, choice: int = 0) -> Json:
@@ -60,3 +70,26 @@ def logprobs(native: Json) -> Json | None:
 def _logprob(one: Json) -> Json:
     top = [{"bytes": None, **other} for other in one.get("top_logprobs") or ()]
     return {"bytes": None, **one, "top_logprobs": top}
+
+
+def usage(native: Json, prompt: str = "", reply: str = "", *, pieces: int = 0) -> Json:
+    """OpenAI's usage from the counts of the last message.
+
+    An older server gives no count for a cached prompt: it is estimated from the text then, and marked so (P31). Of a
+    stream the pieces stand for the reply's text: Ollama sends one a token.
+    """
+    counts = {"prompt_tokens": native.get("prompt_eval_count"), "completion_tokens": native.get("eval_count")}
+    texts = {"prompt_tokens": prompt, "completion_tokens": reply}
+    known = {name: estimate(texts[name]) if count is None else count for name, count in counts.items()}
+    if counts["completion_tokens"] is None:
+        known["completion_tokens"] += pieces
+    marked = {"estimated": True} if None in counts.values() else {}
+    return {**known, "total_tokens": sum(known.values()), **marked}
+
+
+def timings(*natives: Json) -> Json:
+    """Ollama's own figures, `completion.ollama`; of several replies, their sums."""
+    sums: Json = {}
+    for one in natives:
+        sums |= {name: sums.get(name, 0) + one[name] for name in TIMINGS if name in one}
+    return sums

@@ -157,7 +157,7 @@ RESPONSES: Rows = {
     "prompt_cache_retention": ignored(_CACHE),
 }
 # Chat's names for what this API calls otherwise: a call site in the midst of moving from one to the other.
-OTHERWISE = {
+RESPONSES_NAMES = {
     "messages": "input",
     "max_tokens": "max_output_tokens",
     "max_completion_tokens": "max_output_tokens",
@@ -169,7 +169,7 @@ OTHERWISE = {
     "function_call": "tool_choice",
 }
 _CHATS: dict[str, Row] = {
-    **{name: refused(f"the Responses API has `{ours}` for it") for name, ours in OTHERWISE.items()},
+    **{name: refused(f"the Responses API has `{ours}` for it") for name, ours in RESPONSES_NAMES.items()},
     "n": refused("a response is one answer", harmless=lambda value: value == 1),
 }
 

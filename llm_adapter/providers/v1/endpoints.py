@@ -29,22 +29,22 @@ def endpoint(method: str, path: str) -> Endpoint | None:
         return _MODEL.get(method)
     if responses.serves(path):
         return _responses
-    return translated if method == "POST" and path in PATHS else None
+    return in_servers_dialect if method == "POST" and path in PATHS else None
 
 
-def translated(call: Call) -> Flow:
+def in_servers_dialect(call: Call) -> Flow:
     """POST /chat/completions, /completions, /embeddings  ↔  the same, in the server's dialect."""
     dialect = yield from _dialect(call)
-    return (yield from _spoken(call, dialect))
+    return (yield from _on_server(call, dialect))
 
 
-def _spoken(call: Call, dialect: Dialect) -> Flow:
+def _on_server(call: Call, dialect: Dialect) -> Flow:
     """One call; on Ollama with what its native API has to do for it: keep_alive, a missing model."""
     if dialect.name != "ollama":
-        return (yield from spoken(call, dialect))
-    from llm_adapter.providers.ollama.warming import on_v1
+        return (yield from in_dialect(call, dialect))
+    from llm_adapter.providers.v1.ollama import on_ollama
 
-    return (yield from on_v1(lambda warm: spoken(warm, dialect))(call))
+    return (yield from on_ollama(lambda given: in_dialect(given, dialect))(call))
 
 
 def _deleted(call: Call) -> Flow:
@@ -61,7 +61,7 @@ def _deleted(call: Call) -> Flow:
 def _retrieved(call: Call) -> Flow:
     """GET /models/{id}, which is only asked for where the server has it."""
     dialect = yield from _dialect(call)
-    if not dialect.shows:
+    if not dialect.has_model_endpoint:
         return (yield from models.retrieved(call))
     yield NativeRequest(call.method, None, passthrough=True)
     raise AssertionError("a passthrough exchange is not resumed")
@@ -85,7 +85,11 @@ def _managed(call: Call) -> Flow:
 def _responses(call: Call) -> Flow:
     """The Responses API: OpenAI's own at OpenAI. Other servers' forget or refuse `previous_response_id` (P24)."""
     dialect = yield from _dialect(call)
-    ours = responses.endpoint(call.method, call.path, lambda chat: _spoken(chat, dialect)) if dialect.repaired else None
+    ours = (
+        responses.endpoint(call.method, call.path, lambda chat: _on_server(chat, dialect))
+        if dialect.needs_repair
+        else None
+    )
     if ours is None:
         yield NativeRequest(call.method, None, dialect.body(call) or None, passthrough=True)
         raise AssertionError("a passthrough exchange is not resumed")
@@ -108,17 +112,17 @@ def _json(reply: NativeReply) -> Any:
     return reply.json() if reply.status == 200 and reply.body[:1] == b"{" else None
 
 
-def spoken(call: Call, dialect: Dialect) -> Flow:
+def in_dialect(call: Call, dialect: Dialect) -> Flow:
     """One call in a known dialect."""
     if call.path not in dialect.rows:
-        return (yield from _plain(call, dialect))
+        return (yield from _passed_on(call, dialect))
     return (yield from _FLOWS[call.path](call, dialect))
 
 
-def _plain(call: Call, dialect: Dialect) -> Flow:
+def _passed_on(call: Call, dialect: Dialect) -> Flow:
     """The call as it is, and, from a server that nothing is known of, a reply that is mended."""
     body = dialect.body(call)
-    if not dialect.repaired:
+    if not dialect.needs_repair:
         yield NativeRequest("POST", None, body, passthrough=True)
     reply: NativeReply = yield NativeRequest("POST", None, body, stream=call.stream)
     checked(reply, call.path)
