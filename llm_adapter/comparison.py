@@ -299,6 +299,14 @@ def vector(given: Any) -> list[float]:
     return [float(one) for one in _list(given) if isinstance(one, (int, float))]
 
 
+def cosine(one: Sequence[float], other: Sequence[float]) -> float:
+    """The cosine of the angle between two vectors; 0 where one has no length, or another number of dimensions."""
+    lengths = math.hypot(*one) * math.hypot(*other)
+    if not lengths or len(one) != len(other):
+        return 0.0
+    return max(-1.0, min(1.0, math.fsum(map(float.__mul__, one, other)) / lengths))
+
+
 def text(path: str, reply: Json) -> str:
     """What a reply says, all its choices below one another; empty for embeddings, and for a call of a tool."""
     if path == "/responses":

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from llm_adapter.devtools.migrate.rules import RULES
+from llm_adapter.devtools.migrate.findings import RULES
 from llm_adapter.devtools.parity.thresholds import LIMITS
 from llm_adapter.providers.ollama.parameters import CHAT, COMPLETIONS, EMBEDDINGS, NATIVE
 from llm_adapter.providers.v1.dialects import DIALECTS, OLLAMA_ONLY, SAMPLERS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -14,6 +13,7 @@ from llm_adapter.cli.choice import embedding_model
 from llm_adapter.cli.options import AsJson, AskedModel, Profile
 from llm_adapter.cli.screen import NARROW, console, print_json, print_table
 from llm_adapter.client.clients import OpenAI
+from llm_adapter.comparison import cosine
 from llm_adapter.devtools.reporting.text import shortened
 
 _FIRST = 3  # values of a vector that are shown
@@ -62,7 +62,7 @@ def _values(vector: Sequence[float]) -> str:
 
 def _print_similarity(screen: Console, vectors: Sequence[Sequence[float]]) -> None:
     """The cosine of each pair; where that is wider than the terminal, the nearest other text of each."""
-    table = [[_cosine(one, other) for other in vectors] for one in vectors]
+    table = [[cosine(one, other) for other in vectors] for one in vectors]
     numbers = [str(number) for number in range(1, len(vectors) + 1)]
     if not screen.is_terminal or 4 + 6 * len(vectors) <= screen.width:
         rows = [[number, *(f"{value:+.2f}" for value in row)] for number, row in zip(numbers, table, strict=True)]
@@ -73,8 +73,3 @@ def _print_similarity(screen: Console, vectors: Sequence[Sequence[float]]) -> No
         best = max((other for other in range(len(row)) if other != place), key=row.__getitem__)
         nearest.append([numbers[place], numbers[best], f"{row[best]:+.2f}"])
     print_table(screen, ("#", "nearest", "similarity"), nearest)
-
-
-def _cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    product = sum(a * b for a, b in zip(one, other, strict=True))
-    return product / (math.hypot(*one) * math.hypot(*other) or 1)

@@ -8,10 +8,10 @@ from itertools import groupby
 from rich.console import Console
 
 from llm_adapter.cli.doctor import line
-from llm_adapter.cli.screen import counted, say
-from llm_adapter.devtools.migrate.findings import Finding
-from llm_adapter.devtools.migrate.rules import RULES, VERDICTS
-from llm_adapter.devtools.migrate.scanning import Scan
+from llm_adapter.cli.screen import say
+from llm_adapter.devtools.migrate.findings import RULES, VERDICTS, ScanFinding
+from llm_adapter.devtools.migrate.scan import Scan
+from llm_adapter.devtools.reporting.text import counted
 from llm_adapter.settings.settings import Settings
 
 _LEVELS = {"error": "bold red", "warning": "yellow", "note": ""}
@@ -32,15 +32,15 @@ def show(screen: Console, scan: Scan) -> None:
     _next(screen, scan)
 
 
-def _alike(found: list[Finding]) -> list[tuple[Finding, int]]:
+def _alike(found: list[ScanFinding]) -> list[tuple[ScanFinding, int]]:
     """Each finding once, with how many more of the file say the same; a call is always told."""
-    alike: dict[object, list[Finding]] = {}
+    alike: dict[object, list[ScanFinding]] = {}
     for one in found:
         alike.setdefault(id(one) if one.kind == "call" else (one.kind, one.subject, one.message), []).append(one)
     return [(ones[0], len(ones) - 1) for ones in alike.values()]
 
 
-def _finding(screen: Console, one: Finding, column: int, more: int) -> None:
+def _finding(screen: Console, one: ScanFinding, column: int, more: int) -> None:
     text = _call(one) if one.kind == "call" else one.subject
     likely = "" if one.certain else " (likely)"
     message = f"  {one.message}" if one.message and one.kind != "call" else ""
@@ -52,12 +52,12 @@ def _finding(screen: Console, one: Finding, column: int, more: int) -> None:
         line(screen, "", "", "", f"  {verdict}  {told}", column, _VERDICTS[verdict], indent=2, width=_WIDTH)
 
 
-def _call(one: Finding) -> str:
+def _call(one: ScanFinding) -> str:
     names = [part.name for part in one.parameters]
     return f"{one.subject}({', '.join([*names, *['**'] * one.more])})"
 
 
-def _judged(one: Finding) -> list[tuple[str, str, str]]:
+def _judged(one: ScanFinding) -> list[tuple[str, str, str]]:
     """What is not simply taken: the call as a whole, then its arguments."""
     found = [(part.name, part.verdict, part.note) for part in one.parameters if part.verdict in _VERDICTS]
     if "verdict" in one.details:

@@ -10,10 +10,9 @@ from pathlib import Path
 import typer
 from rich.console import Console
 
-from llm_adapter.cli.screen import console, counted, say
-from llm_adapter.devtools.migrate.swap_files import Change, Part, Plan, planned
-from llm_adapter.devtools.migrate.swap_write import uncommitted, write
-from llm_adapter.devtools.reporting.text import harmless
+from llm_adapter.cli.screen import console, say
+from llm_adapter.devtools.migrate.swap_files import Change, Part, Plan, planned, uncommitted, write
+from llm_adapter.devtools.reporting.text import counted, harmless
 
 _STYLES = {"---": "bold", "+++": "bold", "@@": "cyan", "-": "red", "+": "green"}
 _NEXT = "Next: run your formatter (the order of imports is its job), require `llm_adapter`, and run your tests."

@@ -24,9 +24,9 @@ if TYPE_CHECKING:  # the command line starts without what only this command need
     from llm_adapter.devtools.parity.suite import Suite
 
 _WRITERS = {
-    "markdown": ("markdown", "markdown"),
-    "junit": ("junit", "junit"),
-    "json": ("report", "as_json"),
+    "markdown": ("formats", "markdown"),
+    "junit": ("formats", "junit"),
+    "json": ("formats", "as_json"),
     "html": ("page", "page"),
 }
 
@@ -116,10 +116,10 @@ def _compared(
     suite: Suite, a: str, b: str, judge: str | None, jobs: int, warm_up: bool, *, timeout: float, max_retries: int
 ) -> Report:
     from llm_adapter.client.clients import OpenAI
-    from llm_adapter.devtools.parity.asking import side
-    from llm_adapter.devtools.parity.running import compare
+    from llm_adapter.devtools.parity.runner import compare
     from llm_adapter.devtools.parity.scores import Similar
     from llm_adapter.devtools.parity.scores import judge as named
+    from llm_adapter.devtools.parity.sides import side
 
     try:
         scored = None if judge is None else named(judge)
@@ -155,7 +155,7 @@ def _write(file: Path, text: str) -> None:
 
 def show(screen: Console, report: Report) -> None:
     """The table, what is broken, and the verdict."""
-    from llm_adapter.devtools.parity.tables import seconds, table
+    from llm_adapter.devtools.parity.formats import seconds, table
 
     screen.print(f"a  {report.a.title}\nb  {report.b.title}\n", style="bold")
     titles, *rows = table(report)

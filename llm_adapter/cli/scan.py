@@ -16,7 +16,7 @@ from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.settings import Settings
 
 if TYPE_CHECKING:  # the command line starts without what only this command needs
-    from llm_adapter.devtools.migrate.scanning import Scan
+    from llm_adapter.devtools.migrate.scan import Scan
     from llm_adapter.devtools.migrate.verdicts import Target
 
 
@@ -61,7 +61,7 @@ def scan(
 
 
 def _scanned(paths: list[Path], profile: str | None) -> Scan:
-    from llm_adapter.devtools.migrate.scanning import scan as scanned
+    from llm_adapter.devtools.migrate.scan import scan as scanned
 
     found = scanned(paths, _target(profile))
     for path, reason in found.unreadable.items():

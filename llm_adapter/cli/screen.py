@@ -15,7 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from llm_adapter.devtools.reporting.text import harmless
+from llm_adapter.devtools.reporting.text import counted, harmless
 
 NARROW = 60  # columns, below which what is beside one another goes below one another
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -46,11 +46,6 @@ def print_json(value: Any) -> None:
     # backslashreplace writes \U0001f600, which is no JSON.
     escaped = "utf" not in (sys.stdout.encoding or "utf-8").lower()
     print(json.dumps(value, indent=2, ensure_ascii=escaped, default=str))
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 file`, `2 files`"""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def print_table(screen: Console, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

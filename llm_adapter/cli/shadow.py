@@ -9,7 +9,8 @@ import typer
 from rich.console import Console
 
 from llm_adapter.cli.options import AsJson
-from llm_adapter.cli.screen import console, counted, print_json, print_table, say
+from llm_adapter.cli.screen import console, print_json, print_table, say
+from llm_adapter.devtools.reporting.text import counted
 from llm_adapter.shadow.summaries import Summary, summary
 
 _SIDES = ("first", "shadow")

@@ -1,4 +1,4 @@
-"""What OpenAI itself refuses of a call that local servers take: the way back is the stricter one (P36). No IO.
+"""What OpenAI itself refuses of a call that local servers take: the way back is the stricter one . No IO.
 
 Only what OpenAI has answered is here, in its own words, with its `param` and `code`. Sources: the errors that users
 report (open-webui#14520, langchain_dart#712, llama_index#10493, promptflow#3946, CopilotKit#529, griptape#1915,
@@ -146,7 +146,7 @@ def _alone(body: Json) -> Iterator[Rejected]:
 
 
 def _of_reasoning_models(body: Json) -> Iterator[Rejected]:
-    """P3, P25: what a reasoning model does not take, and what only it does."""
+    """What a reasoning model does not take, and what only a reasoning model takes."""
     model = str(body.get("model"))
     if _REASONING.match(model) and body.get("max_tokens") is not None:
         yield _unsupported("max_tokens", " Use 'max_completion_tokens' instead.")
@@ -276,7 +276,7 @@ def _content(message: Json, where: str) -> Iterator[Rejected]:
         return
     for place, part in enumerate(content):
         image = part.get("image_url") if isinstance(part, dict) else None
-        if isinstance(image, str):  # P20: Ollama takes the address alone
+        if isinstance(image, str):  # Ollama takes the address alone
             yield wrong_type(f"{where}.content[{place}].image_url", "an object", image)
 
 

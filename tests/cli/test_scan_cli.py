@@ -12,9 +12,8 @@ import jsonschema
 import pytest
 from commands import Command, command
 
-from llm_adapter.devtools.migrate.notebooks import python
-from llm_adapter.devtools.migrate.rules import RULES
-from llm_adapter.devtools.migrate.sources import files, sources
+from llm_adapter.devtools.migrate.findings import RULES
+from llm_adapter.devtools.migrate.sources import as_python, files, sources
 
 __all__ = ["command"]
 CODE = """import openai
@@ -299,8 +298,8 @@ def test_which_files(tmp_path: Path, known_to_git: bool) -> None:
 )
 def test_cells(cell: str, expected: str) -> None:
     """What only IPython understands is blanked, and no line moves."""
-    assert python(cell) == expected
-    assert python(cell).count("\n") == cell.count("\n")
+    assert as_python(cell) == expected
+    assert as_python(cell).count("\n") == cell.count("\n")
 
 
 def test_a_notebook_of_any_age(tmp_path: Path) -> None:

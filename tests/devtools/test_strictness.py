@@ -1,4 +1,4 @@
-"""What OpenAI refuses and local servers take: the words, the parameter and the code are OpenAI's own. P36"""
+"""What OpenAI refuses and local servers take: the words, the parameter and the code are OpenAI's own."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ def test_what_openai_takes(arguments: dict[str, Any]) -> None:
 
 
 REFUSED: list[tuple[dict[str, Any], str, str | None, str | None]] = [
-    ({"keep_alive": "1h"}, "Unrecognized request argument supplied: keep_alive", None, None),  # P4
-    ({"model": "gpt-4o", "reasoning_effort": "low"}, "argument supplied: reasoning_effort", None, None),  # P25
+    ({"keep_alive": "1h"}, "Unrecognized request argument supplied: keep_alive", None, None),
+    ({"model": "gpt-4o", "reasoning_effort": "low"}, "argument supplied: reasoning_effort", None, None),
     ({"model": "gpt-5-mini", "max_tokens": 5}, "Use 'max_completion_tokens'", "max_tokens", "unsupported_parameter"),
-    ({"model": "gpt-5.4", "max_tokens": 5}, "Use 'max_completion_tokens'", "max_tokens", "unsupported_parameter"),  # P3
+    ({"model": "gpt-5.4", "max_tokens": 5}, "Use 'max_completion_tokens'", "max_tokens", "unsupported_parameter"),
     ({"model": "o1", "temperature": 0.2}, "does not support 0.2", "temperature", "unsupported_value"),
     ({"model": "o3-mini", "temperature": 1}, "'temperature' is not supp", "temperature", "unsupported_parameter"),
     ({"model": "o4-mini", "stop": "x"}, "'stop' is not supported", "stop", "unsupported_parameter"),
@@ -76,7 +76,7 @@ REFUSED: list[tuple[dict[str, Any], str, str | None, str | None]] = [
         "expected an object, but got a string",
         "messages[0].content[0].image_url",
         "invalid_type",
-    ),  # P20
+    ),
     ({"messages": [HI, TOLD]}, "must be a response to a preceeding message", "messages.[1].role", None),
     ({"messages": [HI, ASKED, HI]}, "did not have response messages: call_1", "messages.[2].role", None),
     ({"messages": [HI, ASKED]}, "did not have response messages: call_1", "messages.[2].role", None),

@@ -51,7 +51,7 @@ def bindings(tree: Tree) -> Iterator[Binding]:
     for one in tree.all(cst.Return, cst.Yield):
         function = _function(one.scope, tree)
         if function is not None and one.node.value is not None and isinstance(one.node.value, cst.BaseExpression):
-            for given in given_by(function, tree):
+            for given in result_keys(function, tree):
                 yield Binding(given, one.node.value, one.scope)
     yield from _arguments(tree)
 
@@ -60,13 +60,13 @@ def assignments(tree: Tree) -> Iterator[Binding]:
     """What statements bind, with containers' items and tuples taken apart."""
     for one in tree.all(cst.Assign):
         for target in one.node.targets:
-            yield from _assigned(target.target, one.node.value, one)
+            yield from _assigned_bindings(target.target, one.node.value, one)
     for one in tree.all(cst.AnnAssign, cst.NamedExpr):
         if one.node.value is not None:
-            yield from _assigned(one.node.target, one.node.value, one)
+            yield from _assigned_bindings(one.node.target, one.node.value, one)
     for one in tree.all(cst.WithItem):
         if one.node.asname is not None:
-            yield from _assigned(one.node.asname.name, one.node.item, one)
+            yield from _assigned_bindings(one.node.asname.name, one.node.item, one)
     yield from _loops(tree)
 
 
@@ -75,27 +75,27 @@ def _loops(tree: Tree) -> Iterator[Binding]:
         items = one.node.iter
         if isinstance(items, (cst.List, cst.Tuple)):
             for element in items.elements:
-                yield from _assigned(one.node.target, element.value, one)
+                yield from _assigned_bindings(one.node.target, element.value, one)
         elif key(items):
-            yield from _assigned(one.node.target, cst.Subscript(items, _ANY), one)
+            yield from _assigned_bindings(one.node.target, cst.Subscript(items, _ANY), one)
 
 
-def _assigned(target: Any, value: Any, one: Node) -> Iterator[Binding]:
+def _assigned_bindings(target: Any, value: Any, one: Node) -> Iterator[Binding]:
     if isinstance(target, (cst.Tuple, cst.List)):
         if isinstance(value, (cst.Tuple, cst.List)) and len(value.elements) == len(target.elements):
             for part, item in zip(target.elements, value.elements, strict=True):
-                yield from _assigned(part.value, item.value, one)
+                yield from _assigned_bindings(part.value, item.value, one)
         return
     named = key(target)
     if named is None:
         return
-    for name in _also(named, one.scope):
+    for name in _keys_in_scope(named, one.scope):
         yield Binding(name, value, one.scope, one.node)
         for item in _items(value):
             yield Binding(f"{name}[]", item, one.scope)
 
 
-def _also(name: str, scope: Scope) -> list[str]:
+def _keys_in_scope(name: str, scope: Scope) -> list[str]:
     """A name of a class is an attribute, too; and so is one of a module for who imports it."""
     return [name, f".{name}"] if isinstance(scope, cst.ClassDef) and not name.startswith(".") else [name]
 
@@ -109,7 +109,7 @@ def _items(value: Any) -> list[Any]:
     return []
 
 
-def given_by(function: cst.FunctionDef, tree: Tree) -> list[str]:
+def result_keys(function: cst.FunctionDef, tree: Tree) -> list[str]:
     """The keys under which others find what a function returns."""
     name = function.name.value
     keys = [f"{name}()", f".{name}()"]

@@ -1,24 +1,140 @@
-"""The call sites of a file: methods of OpenAI's API, on what is known or likely to be a client, and their arguments."""
+"""The call sites of a file: methods of the API, on what is or may be a client, and their arguments.
+
+Source of the endpoints: openai-python src/openai/resources, v3.52.0; tests hold the table against the SDK's clients.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import libcst as cst
 
-from llm_adapter.devtools.migrate import endpoints
-from llm_adapter.devtools.migrate.endpoints import Method
 from llm_adapter.devtools.migrate.literals import UNKNOWN, entries, literal
-from llm_adapter.devtools.migrate.names import Names
-from llm_adapter.devtools.migrate.packages import NO_CLIENT, Held
+from llm_adapter.devtools.migrate.names import NO_CLIENT, Held, Names
 from llm_adapter.devtools.migrate.trees import Node, Scope, Tree
+
+CREATING = ("create", "parse", "stream")
+# The four endpoints whose arguments have rows.
+MAIN = {
+    "chat.completions": "/chat/completions",
+    "completions": "/completions",
+    "embeddings": "/embeddings",
+    "responses": "/responses",
+}
+# What is below a resource and is none of the four: its path begins so. The longest name counts.
+_RESOURCES = {
+    "chat.completions": "/chat/completions/{id}",
+    "responses": "/responses/{id}",
+    "models": "/models",
+    "images.generate": "/images/generations",
+    "images.edit": "/images/edits",
+    "images.create_variation": "/images/variations",
+    "audio.transcriptions": "/audio/transcriptions",
+    "audio.translations": "/audio/translations",
+    "audio.speech": "/audio/speech",
+    "audio.voices": "/audio/voices",
+    "audio.voice_consents": "/audio/voice_consents",
+    "files": "/files",
+    "uploads": "/uploads",
+    "batches": "/batches",
+    "moderations": "/moderations",
+    "fine_tuning": "/fine_tuning",
+    "vector_stores": "/vector_stores",
+    "beta.vector_stores": "/vector_stores",
+    "beta.assistants": "/assistants",
+    "beta.threads": "/threads",
+    "beta.chatkit": "/chatkit",
+    "beta.realtime": "/realtime",
+    "beta.responses": "/responses",
+    "beta.agents": "/agents",
+    "realtime": "/realtime",
+    "conversations": "/conversations",
+    "containers": "/containers",
+    "content_provenance_checks": "/content_provenance_checks",
+    "evals": "/evals",
+    "skills": "/skills",
+    "videos": "/videos",
+    "admin": "/organization",
+    "decisions": "/decisions",
+    "live": "/live",
+    "safety": "/safety",
+}
+# Ends of chains, beside the four endpoints', that hardly any other package's clients have, and their resources.
+_TELLING_METHODS = frozenset(
+    {
+        *("images.generate", "images.edit", "images.create_variation", "audio.speech.create"),
+        *("audio.transcriptions.create", "audio.translations.create", "moderations.create"),
+        *("files.create", "batches.create", "fine_tuning.jobs.create"),
+    }
+)
+_TELLING_RESOURCES = frozenset({("beta", "threads"), ("beta", "assistants")})
+# Resources below resources: one that is handed on, `return client.beta.threads.runs`, is no call.
+_GROUPS = frozenset(
+    {
+        *("messages", "runs", "steps", "files", "file_batches", "jobs", "checkpoints", "permissions", "alpha"),
+        *("graders", "input_items", "input_tokens", "output_items", "items", "parts", "sessions", "versions"),
+        *("transcription_sessions", "translations", "calls", "client_secrets", "forks", "sideband"),
+        *("alerts", "cases", "threads"),
+    }
+)
+# What the client has beside its resources, or a resource beside its calls: nothing is sent.
+LOCAL = frozenset({"webhooks"})
+# Our own verbs, which OpenAI's client lacks (llm_adapter/management.py).
+_OF_MODELS = ("pull", "push", "create", "copy", "show", "ps", "load", "unload", "preload", "version")
+
+
+class Method(NamedTuple):
+    """One method of the API."""
+
+    name: str  # "chat.completions.create"
+    http: str
+    path: str  # below /v1
+    main: bool = False  # its arguments have rows
+
+
+def method_of(chain: tuple[str, ...]) -> Method | None:
+    """The method that a chain of attributes is; None where it is none."""
+    parts = chain[1:] if chain[:2] == ("beta", "chat") else chain
+    resource, last = ".".join(parts[:-1]), parts[-1] if parts else ""
+    if last.startswith("_") or not resource or last in _GROUPS:
+        return None
+    name = ".".join(parts)
+    if resource in MAIN and last in CREATING and not (resource in ("completions", "embeddings") and last != "create"):
+        return Method(name, "POST", MAIN[resource], main=True)
+    if resource == "models" and last in _OF_MODELS:
+        return None
+    for length in range(len(parts), 0, -1):
+        path = _RESOURCES.get(".".join(parts[:length]))
+        if path is not None and (length < len(parts) or path.startswith("/images")):
+            return Method(name, _http(last), path)
+    return None
+
+
+def telling_end(chain: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The end of a chain that only OpenAI's clients have, whatever it is called on."""
+    for start in range(len(chain) - 1):
+        end = chain[start:]
+        if end[-1] in CREATING and ".".join(end[:-1]) in MAIN and method_of(end) is not None:
+            return end
+        if (".".join(end) in _TELLING_METHODS or (len(end) > 2 and end[:2] in _TELLING_RESOURCES)) and method_of(
+            end
+        ) is not None:
+            return end
+    return None
+
+
+def _http(verb: str) -> str:
+    if verb in ("list", "retrieve", "content", "retrieve_content", "search"):
+        return "GET"
+    return "DELETE" if verb == "delete" else "POST"
+
 
 # Functions that call the function they are given, with the arguments that follow it.
 _CALLERS = ("partial", "partialmethod", "to_thread", "run_sync", "run_in_threadpool")
 # One of these tells a likely call from another package's method of the same name.
-_TELLING = {
+_TELLING_ARGUMENTS = {
     "/chat/completions": {"messages", "model"},
     "/completions": {"prompt", "model"},
     "/embeddings": {"input", "model"},
@@ -33,8 +149,8 @@ _TELLING = {
     "/files": {"purpose"},
     "/batches": {"completion_window"},
 }
-_READING = ("with_raw_response", "with_streaming_response")
-_RESPONSES_ONLY = {"text_format": "text"}
+_REPLY_READERS = ("with_raw_response", "with_streaming_response")
+_SENT_AS = {"text_format": "text"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +204,7 @@ def _handed_on(tree: Tree, names: Names, one: Node) -> Iterator[Site]:
 def _site(tree: Tree, names: Names, one: Node, function: Any, given: Any) -> Iterator[Site]:
     """given: None where the arguments are somewhere else."""
     chain = _chain(function)
-    found = _certain(names, function, chain)
+    found = _method_and_client(names, function, chain)
     if found is None:
         return
     method, held = found
@@ -107,27 +223,27 @@ def _chain(function: Any) -> tuple[str, ...]:
     while isinstance(function, cst.Attribute):
         chain.insert(0, function.attr.value)
         function = function.value
-    return tuple(part for part in chain if part not in _READING)
+    return tuple(part for part in chain if part not in _REPLY_READERS)
 
 
 def _without(function: Any, count: int) -> Any:
     """What the last so many attributes of a chain are taken from."""
     while count:
-        count -= function.attr.value not in _READING
+        count -= function.attr.value not in _REPLY_READERS
         function = function.value
     return function
 
 
-def _certain(names: Names, function: Any, chain: tuple[str, ...]) -> tuple[Method, Held] | None:
+def _method_and_client(names: Names, function: Any, chain: tuple[str, ...]) -> tuple[Method, Held] | None:
     """The method, by what it is called on, or by its name alone."""
     held = names.held(function)
     if held is not None and held not in NO_CLIENT:
-        method = endpoints.method(held.path) if held.package == "openai" else None
+        method = method_of(held.path) if held.package == "openai" else None
         return (method, held) if method is not None else None
-    end = endpoints.telling(chain)
+    end = telling_end(chain)
     if held is not None or end is None:
         return None
-    method = endpoints.method(end)
+    method = method_of(end)
     if method is None or names.held(_without(function, len(end))) in NO_CLIENT:
         return None
     return method, Held("openai", end, certain=False)
@@ -135,7 +251,7 @@ def _certain(names: Names, function: Any, chain: tuple[str, ...]) -> tuple[Metho
 
 def _is_telling(method: Method, arguments: tuple[Argument, ...], more: bool) -> bool:
     given = {argument.name for argument in arguments}
-    return more or bool(given & _TELLING.get(method.path, given)) or method.path not in _TELLING
+    return more or bool(given & _TELLING_ARGUMENTS.get(method.path, given)) or method.path not in _TELLING_ARGUMENTS
 
 
 def _arguments(names: Names, given: Any, scope: Scope) -> tuple[tuple[Argument, ...], bool]:
@@ -163,5 +279,5 @@ def _arguments(names: Names, given: Any, scope: Scope) -> tuple[tuple[Argument, 
 
 def _translated(method: Method, argument: Argument) -> Argument:
     """`.parse()` of the Responses API has a word of its own for what it sends as `text`."""
-    name = _RESPONSES_ONLY.get(argument.name)
+    name = _SENT_AS.get(argument.name)
     return Argument(name, UNKNOWN, argument.node) if name and method.path == "/responses" else argument

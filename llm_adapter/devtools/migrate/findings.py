@@ -1,14 +1,106 @@
-"""What a scan finds, and where."""
+"""What a scan finds: the kinds of findings, how much each matters, what to do about it, and where it stands."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+Level: TypeAlias = Literal["error", "warning", "note"]
+GUIDE = "migration_guide.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One kind of finding."""
+
+    level: Level
+    title: str
+    help: str  # what to do
+
+
+RULES: dict[str, Rule] = {
+    "call": Rule("note", "A call of OpenAI's API", "Nothing: call sites stay as they are."),
+    "refused": Rule(
+        "error",
+        "The target refuses this",
+        "Take it out, make the call with a client of another profile (`client.copy(profile=...)`), or have parameters "
+        'left out with a warning: `unsupported = "warn"` in the profile.',
+    ),
+    "left-out": Rule(
+        "warning", "The target does not get this", "Take it out, or keep it for the provider that has it."
+    ),
+    "ignored": Rule("warning", "This has no effect on the target", "Nothing, unless you rely on it."),
+    "emulated": Rule("note", "The adapter does this itself", "Nothing; it may take longer than on OpenAI."),
+    "passed-on": Rule(
+        "note", "This goes to the server as it is", "See whether the server knows it: `llm-adapter doctor --deep`."
+    ),
+    "client": Rule(
+        "note",
+        "A client is made here",
+        "Import it from llm_adapter: `from llm_adapter import OpenAI`. `llm-adapter scan --fix` does it.",
+    ),
+    "other-client": Rule(
+        "warning",
+        "A client that llm_adapter has no twin of",
+        "Where it is to move, make an OpenAI client with a profile instead; else it stays as it is.",
+    ),
+    "star-import": Rule("note", "All names of a package are imported", "Import the names that are used."),
+    "module-client": Rule(
+        "warning",
+        "The module `openai` itself is used as a client",
+        "Make a client, `client = OpenAI()`, and use it: the module's own client knows no profiles.",
+    ),
+    "hard-coded-url": Rule(
+        "warning",
+        "An address in the source",
+        "Take it out and name it in a profile: in the code it wins over the profile.",
+    ),
+    "hard-coded-key": Rule(
+        "warning",
+        "A key in the source",
+        "Take it out: a profile names the variable that holds the key (`api_key_env`).",
+    ),
+    "hard-coded-model": Rule("note", "A model's name in the source", "Nothing: the profile knows what it is."),
+    "unmapped-model": Rule(
+        "warning", "A model's name that the profile does not map", "Add it to `models` of the profile."
+    ),
+    "tiktoken": Rule(
+        "warning",
+        "Tokens are counted with OpenAI's vocabulary",
+        "`llm_adapter.count_tokens(model, messages)` knows other models too, and says how exact it is.",
+    ),
+    "http-mock": Rule(
+        "warning",
+        "A mock of the HTTP library",
+        "The SDK has run on httpx2 since 3.0, which these do not patch, and another provider has other addresses: "
+        "see Testing in the guide.",
+    ),
+    "patched-name": Rule(
+        "note",
+        "A test patches the SDK by name",
+        "Patch the name where it is used: after the switch it is llm_adapter's.",
+    ),
+    "openai-0x": Rule(
+        "warning", "A call of the SDK before 1.0", "Move it to a client first: `client.chat.completions.create(...)`."
+    ),
+    "ollama": Rule(
+        "note", "The `ollama` package", "It may stay. The OpenAI client of a profile does the same, anywhere."
+    ),
+    "litellm": Rule("note", "The `litellm` package", "It may stay. A profile chooses the provider without the prefix."),
+    "langchain-ollama": Rule(
+        "note",
+        "LangChain's classes for Ollama",
+        "They may stay. ChatOpenAI with a client of ours (`client=client.chat.completions`, `root_client=client`) "
+        "switches by configuration.",
+    ),
+    "framework": Rule("note", "A framework that makes or takes a client", "Give it a client of llm_adapter's."),
+}
+VERDICTS = {"refused": "refused", "left out": "left-out", "ignored": "ignored", "emulated": "emulated"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Place:
+class SourcePlace:
     """Where something stands. Lines and columns count from 1; in a notebook, lines are those of the cell."""
 
     path: str  # relative to the working directory where it is below it, with slashes
@@ -30,7 +122,7 @@ class Parameter:
     """One argument of a call, and what becomes of it on the target."""
 
     name: str
-    place: Place
+    place: SourcePlace
     verdict: str  # a row's word, or "left out", "passed on", "accepted"
     note: str = ""
     value: str = ""  # as the source has it, if it is a short literal
@@ -41,11 +133,11 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ScanFinding:
     """One thing that a migration has to do with. Never holds a key."""
 
     kind: str  # the id of its rule
-    place: Place
+    place: SourcePlace
     subject: str  # what stands there: "chat.completions.create", "OpenAI", "gpt-4o"
     message: str  # what becomes of it, or what to do
     certain: bool = True  # False: it only looks like it

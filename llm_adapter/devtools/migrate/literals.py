@@ -52,13 +52,13 @@ def literal(node: Any, names: Names, scope: Scope, depth: int = 0) -> Any:
     return UNKNOWN
 
 
-def whole(value: Any) -> bool:
+def is_known(value: Any) -> bool:
     """Whether a literal is known to its last part."""
     match value:
         case dict():
-            return all(map(whole, value.values()))
+            return all(map(is_known, value.values()))
         case list():
-            return all(map(whole, value))
+            return all(map(is_known, value))
     return value is not UNKNOWN
 
 
@@ -72,7 +72,7 @@ def entries(node: Any, names: Names, scope: Scope, depth: int = 0) -> tuple[dict
         return found, True
     match node:
         case cst.Dict(elements=elements):
-            return _elements(elements, names, scope, depth)
+            return _dict_entries(elements, names, scope, depth)
         case cst.Call(func=cst.Name(value="dict"), args=args):
             more = False
             for argument in args:
@@ -87,13 +87,13 @@ def entries(node: Any, names: Names, scope: Scope, depth: int = 0) -> tuple[dict
             if one is None:
                 return found, True
             found, more = entries(one.value, names, one.scope, depth + 1)
-            for added in _added(node, names, one.scope):
+            for added in _added_entries(node, names, one.scope):
                 found.setdefault(*added)
             return found, more
     return found, True
 
 
-def _elements(elements: Any, names: Names, scope: Scope, depth: int) -> tuple[dict[str, tuple[Any, Any]], bool]:
+def _dict_entries(elements: Any, names: Names, scope: Scope, depth: int) -> tuple[dict[str, tuple[Any, Any]], bool]:
     found: dict[str, tuple[Any, Any]] = {}
     more = False
     for one in elements:
@@ -109,7 +109,7 @@ def _elements(elements: Any, names: Names, scope: Scope, depth: int) -> tuple[di
     return found, more
 
 
-def _added(node: Any, names: Names, scope: Scope) -> Iterator[tuple[str, tuple[Any, Any]]]:
+def _added_entries(node: Any, names: Names, scope: Scope) -> Iterator[tuple[str, tuple[Any, Any]]]:
     """What `params["n"] = 2` adds to a dictionary. It may be under a condition: the value is not relied on."""
     for one in names.bound.get((id(scope), f"{key(node)}[]"), ()):
         for target in getattr(one.node, "targets", ()):

@@ -10,10 +10,9 @@ import libcst as cst
 
 from llm_adapter.devtools.migrate.bindings import key
 from llm_adapter.devtools.migrate.calls import Site
-from llm_adapter.devtools.migrate.findings import Finding
+from llm_adapter.devtools.migrate.findings import ScanFinding
 from llm_adapter.devtools.migrate.literals import bound_once
-from llm_adapter.devtools.migrate.names import Names
-from llm_adapter.devtools.migrate.packages import NO_CLIENT
+from llm_adapter.devtools.migrate.names import NO_CLIENT, Names
 from llm_adapter.devtools.migrate.trees import Scope, Tree, value_of
 from llm_adapter.devtools.migrate.verdicts import Target
 from llm_adapter.providers import PROVIDERS
@@ -23,36 +22,36 @@ _OPENAI = re.compile(
     r"((openai[./])?(ft:)?gpt-|chatgpt-|o[134](-|$)|text-(embedding|davinci|moderation)-|(davinci|babbage|curie|ada)(-|$)|whisper-|tts-"
     r"|dall-e|sora-|omni-moderation|code-davinci|codex-|computer-use)"
 )
-_NAMED = re.compile(r"(?i)model|engine|deployment")
+_MODEL_WORD = re.compile(r"(?i)model|engine|deployment")
 _GETTERS = re.compile(r"(?i)get|env|setdefault|config")  # with a name and a default
 _SETTINGS = ("Field", "Option", "Argument", "field", "add_argument", "option", "Unicode")
 
 
 def models(
     tree: Tree, names: Names, sites: list[Site], target: Target, refused: list[Site] | None = None
-) -> Iterator[Finding]:
+) -> Iterator[ScanFinding]:
     """Each place that names a model once, whoever uses it.
 
     refused: calls that the target has no endpoint for; no model would make them work.
     """
-    seen = {id(node) for _, node in _of_calls(refused or [], names)}
-    for value, node in [*_of_calls(sites, names), *_by_name(tree, names)]:
+    seen = {id(node) for _, node in _models_of_calls(refused or [], names)}
+    for value, node in [*_models_of_calls(sites, names), *_models_by_name(tree, names)]:
         if id(node) not in seen:
             seen.add(id(node))
-            kind, message = _becomes(value, target)
-            yield Finding(kind, tree.place(node), value, message)
+            kind, message = _kind_and_message(value, target)
+            yield ScanFinding(kind, tree.place(node), value, message)
 
 
-def _of_calls(sites: list[Site], names: Names) -> Iterator[tuple[str, Any]]:
+def _models_of_calls(sites: list[Site], names: Names) -> Iterator[tuple[str, Any]]:
     for site in sites:
         for name in ("model", "engine"):
             argument = site.argument(name)
             if argument is not None:
                 value = argument.node.value if hasattr(argument.node, "value") else argument.node
-                yield from named(value, names, site.scope, site.tree)
+                yield from model_names(value, names, site.scope, site.tree)
 
 
-def named(node: Any, names: Names, scope: Scope, tree: Tree, depth: int = 0) -> Iterator[tuple[str, Any]]:
+def model_names(node: Any, names: Names, scope: Scope, tree: Tree, depth: int = 0) -> Iterator[tuple[str, Any]]:
     """The names of models that an expression may be, each with the place of its text, if that is in this tree."""
     match node:
         case cst.SimpleString():
@@ -60,18 +59,18 @@ def named(node: Any, names: Names, scope: Scope, tree: Tree, depth: int = 0) -> 
                 yield value_of(node), node
         case cst.BooleanOperation(left=one, right=other) | cst.IfExp(body=one, orelse=other):
             for part in (one, other):
-                yield from named(part, names, scope, tree, depth + 1)
+                yield from model_names(part, names, scope, tree, depth + 1)
         case cst.Call(args=[_, cst.Arg(value=value), *_]) if _GETTERS.search(key(node.func) or ""):
-            yield from named(value, names, scope, tree, depth + 1)
+            yield from model_names(value, names, scope, tree, depth + 1)
         case cst.Name() | cst.Attribute() if depth < 5:
             bound = bound_once(node, names, scope)
             if bound is not None:
-                yield from named(bound.value, names, bound.scope, tree, depth + 1)
+                yield from model_names(bound.value, names, bound.scope, tree, depth + 1)
             elif isinstance(node, cst.Name):
-                yield from _default(node.value, names, scope, tree, depth)
+                yield from _parameter_default(node.value, names, scope, tree, depth)
 
 
-def _default(name: str, names: Names, scope: Scope, tree: Tree, depth: int) -> Iterator[tuple[str, Any]]:
+def _parameter_default(name: str, names: Names, scope: Scope, tree: Tree, depth: int) -> Iterator[tuple[str, Any]]:
     """The default of the parameter that a name is."""
     while scope is not None:
         if isinstance(scope, cst.FunctionDef):
@@ -79,12 +78,12 @@ def _default(name: str, names: Names, scope: Scope, tree: Tree, depth: int) -> I
             for one in (*params.posonly_params, *params.params, *params.kwonly_params):
                 if one.name.value == name:
                     if one.default is not None:
-                        yield from named(one.default, names, names.scopes.get(id(scope)), tree, depth + 1)
+                        yield from model_names(one.default, names, names.scopes.get(id(scope)), tree, depth + 1)
                     return
         scope = names.scopes.get(id(scope))
 
 
-def _by_name(tree: Tree, names: Names) -> Iterator[tuple[str, Any]]:
+def _models_by_name(tree: Tree, names: Names) -> Iterator[tuple[str, Any]]:
     """What is called a model and looks like one of OpenAI's: constants, defaults, options of the command line."""
     given: list[tuple[str, Any, Scope]] = []
     for one in tree.all(cst.Assign):
@@ -93,7 +92,7 @@ def _by_name(tree: Tree, names: Names) -> Iterator[tuple[str, Any]]:
     given += [(one.node.name.value, one.node.default, one.scope) for one in tree.all(cst.Param)]
     for one in tree.all(cst.Arg):
         called = one.parent.func if isinstance(one.parent, cst.Call) else None
-        named_so = one.node.keyword is not None and _NAMED.search(one.node.keyword.value)
+        named_so = one.node.keyword is not None and _MODEL_WORD.search(one.node.keyword.value)
         if named_so and names.held(called) not in NO_CLIENT:
             given.append((one.node.keyword.value, one.node.value, one.scope))
     for one in tree.all(cst.DictElement):
@@ -101,8 +100,8 @@ def _by_name(tree: Tree, names: Names) -> Iterator[tuple[str, Any]]:
             given.append((str(value_of(one.node.key)), one.node.value, one.scope))
     given += [part for one in tree.all(cst.Call) for part in _option(one.node, one.scope)]
     for name, value, scope in given:
-        if _NAMED.search(name) and value is not None:
-            for text, node in named(_setting(value), names, scope, tree, depth=5):
+        if _MODEL_WORD.search(name) and value is not None:
+            for text, node in model_names(_setting(value), names, scope, tree, depth=5):
                 if _OPENAI.match(text):
                     yield text, node
 
@@ -133,7 +132,7 @@ def _setting(value: Any) -> Any:
     return value
 
 
-def _becomes(name: str, target: Target) -> tuple[str, str]:
+def _kind_and_message(name: str, target: Target) -> tuple[str, str]:
     """The kind of finding, and what the target makes of the name."""
     real = target.model(name)
     prefix = real.partition("/")[0]

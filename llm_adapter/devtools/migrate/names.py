@@ -9,29 +9,113 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import libcst as cst
 
-from llm_adapter.devtools.migrate.bindings import Binding, bindings, given_by, key
-from llm_adapter.devtools.migrate.packages import (
-    CLIENTS,
-    ELSEWHERE,
-    GIVING,
-    NO_CLIENT,
-    OTHER,
-    OWN,
-    SAME_CLIENT,
-    WRAPPERS,
-    Held,
-    canonical,
-    held_module,
-    instance,
-    is_plain,
-    of_provider,
-)
+from llm_adapter.devtools.migrate.bindings import Binding, bindings, key, result_keys
 from llm_adapter.devtools.migrate.trees import Scope, Tree, value_of
+
+# Source: openai-python src/openai/__init__.py and lib/, v3.52.0.
+CLIENTS = frozenset({"OpenAI", "AsyncOpenAI", "Client", "AsyncClient"})
+ELSEWHERE = frozenset({"AzureOpenAI", "AsyncAzureOpenAI", "BedrockOpenAI", "AsyncBedrockOpenAI"})
+_OURS = ("openai", "llm_adapter")
+# Packages that hand out the SDK's own module or classes, with something wrapped around.
+_SAME = {"langfuse.openai.openai": "openai", "langfuse.openai": "openai", "posthog.ai.openai": "openai"}
+# What instructor makes of a provider that it is told: "openai/gpt-4o-mini".
+_OF_PROVIDERS = ("openai/", "azure_openai/", "ollama/")
+# Calls that give their first argument back, as a client: what is around it does not matter here.
+WRAPPERS = frozenset(
+    {
+        *("instructor.from_openai", "instructor.patch", "instructor.apatch", "langsmith.wrappers.wrap_openai"),
+        *("typing.cast", "weave.op", "wrap_openai", "braintrust.wrap_openai", "fastapi.Depends", "Depends"),
+        *("enter_context", "enter_async_context"),
+    }
+)
+# Methods of other packages that give a client of the SDK's. Source: azure-ai-projects, AIProjectClient.
+GIVING = frozenset({"get_openai_client", "get_azure_openai_client"})
+SAME_CLIENT = frozenset({"with_options", "copy", "__enter__", "__aenter__"})
+# SDKs with a `chat.completions.create` of their own: their calls are not OpenAI's.
+_OTHERS = frozenset(
+    {
+        *("groq", "together", "mistralai", "cerebras", "anthropic", "zhipuai", "zai", "huggingface_hub", "xai_sdk"),
+        *("volcenginesdkarkruntime", "dashscope", "cohere", "ai21", "fireworks", "sambanova", "portkey_ai", "g4f"),
+        *("perplexity", "qianfan", "sparkai", "azure", "google", "writerai", "cloudflare"),
+    }
+)
+_MOCKS = frozenset({"Mock", "MagicMock", "AsyncMock", "NonCallableMock", "create_autospec", "SimpleNamespace"})
+# Frameworks have classes that are called like the SDK's: theirs are not clients.
+_FRAMEWORKS = ("langchain", "llama_index", "pydantic_ai", "agents", "crewai", "haystack", "dspy", "autogen", "guidance")
+# Bases that make no client of a class.
+_PLAIN = ("pydantic", "dataclasses", "enum", "collections", "object", "dict", "list", "unittest")
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a name or an expression is known to hold."""
+
+    package: str  # openai, ollama; "other" is known to be no client
+    path: tuple[str, ...] = ()  # the attributes taken from the client: ("chat", "completions")
+    certain: bool = True
+    module: bool = False  # the package itself, which has a client of its own
+
+    def attribute(self, name: str) -> Held:
+        if name in ("with_raw_response", "with_streaming_response"):
+            return self
+        return Held(self.package, (*self.path, name), self.certain, self.module)
+
+
+OPENAI = Held("openai")
+OTHER = Held("other")
+OWN = Held("own")  # an object of a class of the file's own: no client, but its attributes may hold one
+NO_CLIENT = (OTHER, OWN)
+
+
+def canonical(name: str) -> str:
+    """A dotted name, by the package that its things are from."""
+    for begin, instead in _SAME.items():
+        if name == begin or name.startswith(f"{begin}."):
+            return instead + name.removeprefix(begin)
+    return name
+
+
+def held_instance(name: str) -> Held | None:
+    """What calling this dotted name gives, as far as the name alone tells."""
+    root, last = name.partition(".")[0], name.rpartition(".")[2]
+    if root in _OURS and last in CLIENTS | ELSEWHERE:
+        return OPENAI
+    if root == "ollama" and last in ("Client", "AsyncClient"):
+        return Held("ollama")
+    if root in _OTHERS or last in _MOCKS or (root == "instructor" and last.startswith("from_")):
+        return OTHER
+    if last in (CLIENTS | ELSEWHERE) - {"Client", "AsyncClient"} and not name.startswith(_FRAMEWORKS):
+        return Held("openai", certain=False)  # a module of the code base hands the class on
+    return None
+
+
+def of_provider(named: str | None) -> Held:
+    """What `instructor.from_provider` gives, by its first argument; None: the text does not tell."""
+    if named is None:
+        return Held("openai", certain=False)
+    return OPENAI if named.startswith(_OF_PROVIDERS) else OTHER
+
+
+def held_module(name: str) -> Held | None:
+    """What a dotted name holds that is a module, or something in it."""
+    root, _, rest = name.partition(".")
+    if root in _OTHERS:
+        return OTHER  # also where a name is bound again: `together = together.Together()`
+    if root not in ("openai", "ollama"):
+        return None
+    return Held(root, tuple(rest.split(".")) if rest else (), module=True)
+
+
+def is_plain(base: str) -> bool:
+    """Whether a class with this base is still no client."""
+    return base.startswith(_PLAIN)
+
 
 _ROUNDS = 6  # a name given on more often than this is not followed
 _WORD = re.compile(r"[A-Za-z_][\w.]*")
@@ -91,20 +175,20 @@ class Names:
         own = key(expression)
         if own in self._classes:
             return self._classes[own]
-        return instance(name or (own or "").removeprefix(".")) if name or own else None
+        return held_instance(name or (own or "").removeprefix(".")) if name or own else None
 
     def held(self, expression: Any) -> Held | None:
         """What an expression is known to hold."""
         match expression:
             case cst.Name(value=name):
-                return self._named(name)
+                return self._held_by_name(name)
             case cst.Attribute(value=value, attr=cst.Name(value=name)):
                 inner = self.held(value)
                 if inner is None or inner == OWN:
                     return self._held.get(f".{name}") or (inner if name in self._methods else None)
                 return OTHER if inner == OTHER else inner.attribute(name)
             case cst.Call():
-                return self._called(expression)
+                return self._held_by_call(expression)
             case cst.Subscript(value=value):
                 whole = self.held(value)  # items of a resource are what a server told, and no client
                 return self._held.get(key(expression) or "") or (whole if whole and not whole.path else None)
@@ -114,13 +198,13 @@ class Names:
                 return self._better(self.held(one), self.held(other))
         return None
 
-    def _named(self, name: str) -> Held | None:
+    def _held_by_name(self, name: str) -> Held | None:
         known = self._held.get(name)
         if known is None and name in self.imports:
             return held_module(canonical(self.imports[name]))
         return known
 
-    def _called(self, call: cst.Call) -> Held | None:
+    def _held_by_call(self, call: cst.Call) -> Held | None:
         name = self.qualified(call.func)
         if name == "instructor.from_provider" and call.args:
             value = call.args[0].value
@@ -131,7 +215,7 @@ class Names:
         if isinstance(call.func, cst.Attribute) and last in SAME_CLIENT:
             return self.held(call.func.value)
         if (last in WRAPPERS or name in WRAPPERS) and call.args:
-            return self._wrapped(call)
+            return self._held_in_wrapper(call)
         if given := self._held.get(f"{key(call.func)}()"):
             return given
         if last in GIVING:
@@ -141,7 +225,7 @@ class Names:
             return inside  # a parameter that is a function giving a client
         return None
 
-    def _wrapped(self, call: cst.Call) -> Held | None:
+    def _held_in_wrapper(self, call: cst.Call) -> Held | None:
         for argument in call.args:
             found = self.held(argument.value) or self._held.get(f"{key(argument.value)}()") or self.made(argument.value)
             if found is not None and not found.module:
@@ -158,19 +242,19 @@ class Names:
     def _import(self, statement: cst.Import | cst.ImportFrom) -> None:
         module = ""
         if isinstance(statement, cst.ImportFrom):
-            module = "." * len(statement.relative) + (_dotted(statement.module) if statement.module else "")
+            module = "." * len(statement.relative) + (_dotted_name(statement.module) if statement.module else "")
             if isinstance(statement.names, cst.ImportStar):
                 self.stars.add(canonical(module))
                 return
         for alias in statement.names:  # type: ignore[union-attr]
-            name = _dotted(alias.name)
+            name = _dotted_name(alias.name)
             local = alias.asname.name.value if alias.asname is not None else None  # type: ignore[union-attr]
             if module:
-                self._imported(local or name, f"{module}.{name}")
+                self._add_import(local or name, f"{module}.{name}")
             else:
-                self._imported(local or name.partition(".")[0], name if local else name.partition(".")[0])
+                self._add_import(local or name.partition(".")[0], name if local else name.partition(".")[0])
 
-    def _imported(self, local: Any, name: str) -> None:
+    def _add_import(self, local: Any, name: str) -> None:
         """The SDK's stays where two branches import one name."""
         if not canonical(self.imports.get(local, "")).startswith(("openai", "llm_adapter")):
             self.imports[local] = name
@@ -179,7 +263,7 @@ class Names:
         match one.value:
             case cst.Call(func=function, args=[cst.Arg(value=cst.SimpleString() as name), *_]):
                 if (self.qualified(function) or key(function)) in _IMPORTING and isinstance(value_of(name), str):
-                    self._imported(one.key, value_of(name))
+                    self._add_import(one.key, value_of(name))
 
     def _own_classes(self, tree: Tree) -> None:
         """A class of the file's own is no client, unless a base is one or may be one."""
@@ -203,11 +287,11 @@ class Names:
             if named := key(one.node.target):
                 self._annotate([named, f".{named.removeprefix('.')}"], one.node.annotation)
         for one in tree.all(cst.FunctionDef):
-            self._annotate(given_by(one.node, tree), one.node.returns)
+            self._annotate(result_keys(one.node, tree), one.node.returns)
 
     def _annotate(self, keys: list[str], annotation: cst.Annotation | None) -> None:
         found = None
-        for expression in _mentioned(annotation.annotation if annotation is not None else None):
+        for expression in _annotation_names(annotation.annotation if annotation is not None else None):
             found = self._better(found, self.made(expression))
         if found is not None:
             for one in keys:
@@ -229,16 +313,16 @@ class Names:
             self._held[name] = better
 
 
-def _dotted(node: Any) -> str:
+def _dotted_name(node: Any) -> str:
     match node:
         case cst.Attribute(value=value, attr=cst.Name(value=name)):
-            return f"{_dotted(value)}.{name}"
+            return f"{_dotted_name(value)}.{name}"
         case cst.Name(value=name):
             return str(name)
     return ""
 
 
-def _mentioned(annotation: Any) -> Iterator[Any]:
+def _annotation_names(annotation: Any) -> Iterator[Any]:
     """The names in an annotation, those in quotes too."""
     waiting: list[Any] = [annotation] if annotation is not None else []
     while waiting:

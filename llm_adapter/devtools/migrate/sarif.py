@@ -12,9 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from llm_adapter import __version__
-from llm_adapter.devtools.migrate.findings import Finding, Place
-from llm_adapter.devtools.migrate.rules import RULES, VERDICTS
-from llm_adapter.devtools.migrate.scanning import Scan
+from llm_adapter.devtools.migrate.findings import RULES, VERDICTS, ScanFinding, SourcePlace
+from llm_adapter.devtools.migrate.scan import Scan
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _KINDS = list(RULES)
@@ -24,7 +23,7 @@ def sarif(scan: Scan) -> dict[str, Any]:
     """One run: a result for each finding, and for each argument that the target does not simply take."""
     results: list[dict[str, Any]] = []
     seen: dict[str, int] = {}
-    for kind, place, message in _told(scan):
+    for kind, place, message in _results(scan):
         results.append(_result(kind, place, message, seen))
     driver = {"name": "llm-adapter", "semanticVersion": __version__, "rules": [_rule(kind) for kind in _KINDS]}
     failed = [
@@ -35,9 +34,9 @@ def sarif(scan: Scan) -> dict[str, Any]:
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [{**run, "results": results}]}
 
 
-def _told(scan: Scan) -> Iterator[tuple[str, Place, str]]:
+def _results(scan: Scan) -> Iterator[tuple[str, SourcePlace, str]]:
     for one in scan.findings:
-        yield one.kind, one.place, _text(one)
+        yield one.kind, one.place, _finding_text(one)
         if one.kind == "call":
             verdict = str(one.details.get("verdict", ""))
             if verdict in VERDICTS:
@@ -48,7 +47,7 @@ def _told(scan: Scan) -> Iterator[tuple[str, Place, str]]:
                     yield VERDICTS[part.verdict], part.place, text
 
 
-def _text(one: Finding) -> str:
+def _finding_text(one: ScanFinding) -> str:
     likely = "" if one.certain else " (likely)"
     return f"{RULES[one.kind].title}: {one.subject}{likely}{f' - {one.message}' if one.message else ''}"
 
@@ -63,7 +62,7 @@ def _rule(kind: str) -> dict[str, Any]:
     }
 
 
-def _result(kind: str, place: Place, message: str, seen: dict[str, int]) -> dict[str, Any]:
+def _result(kind: str, place: SourcePlace, message: str, seen: dict[str, int]) -> dict[str, Any]:
     where: dict[str, Any] = {"artifactLocation": _artifact(place.path)}
     if place.cell:  # its lines are those of the cell, and not of the file
         message = f"cell {place.cell}, line {place.line}: {message}"
@@ -86,7 +85,7 @@ def _artifact(path: str) -> dict[str, str]:
     return {"uri": quote(path), "uriBaseId": "%SRCROOT%"}
 
 
-def _fingerprint(kind: str, place: Place, message: str, seen: dict[str, int]) -> str:
+def _fingerprint(kind: str, place: SourcePlace, message: str, seen: dict[str, int]) -> str:
     """The same for the same finding after lines were moved: lines do not count, the order among equals does."""
     same = f"{kind}\n{place.path}\n{place.cell}\n{message.partition(': ')[2]}"
     seen[same] = seen.get(same, 0) + 1

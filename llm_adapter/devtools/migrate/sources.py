@@ -1,21 +1,24 @@
 """The Python of a code base: its files, and the code cells of its notebooks. Nothing of it is run.
 
-What git ignores is left out where git is there; build results and installed packages always are.
+Files that git ignores are left out where git is there; build results and installed packages always are. What only
+IPython understands in a cell is blanked, so that no line moves.
+Source: nbformat 4 (`cells`, `source`) and 3 (`worksheets`, `input`); IPython core/inputtransformer2.py, version 9.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import subprocess
 import tokenize
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TypeAlias
-
-from llm_adapter.devtools.migrate import notebooks
+from typing import Any, TypeAlias
 
 PYTHON = (".py", ".pyw")
 NOTEBOOK = ".ipynb"
@@ -37,11 +40,11 @@ class Source:
     code: str  # a cell's magics are blanked, its lines are where they were
 
 
-def _untold(path: Path, reason: str) -> None:
+def _ignore_failure(path: Path, reason: str) -> None:
     pass
 
 
-def sources(paths: Iterable[Path], failed: Failed = _untold) -> Iterator[Source]:
+def sources(paths: Iterable[Path], failed: Failed = _ignore_failure) -> Iterator[Source]:
     """The code of these files and of all below these folders, each file once, in the order of their names.
 
     failed: is told of files that cannot be read, and why. A notebook's cells come one after the other.
@@ -54,7 +57,7 @@ def files(paths: Iterable[Path]) -> Iterator[Path]:
     """The files that hold Python. One that is named is taken, whatever it is called."""
     seen: set[str] = set()
     for path in paths:
-        for file in _below(path) if path.is_dir() else [path]:
+        for file in _files_below(path) if path.is_dir() else [path]:
             real = os.path.realpath(file)
             if real not in seen:
                 seen.add(real)
@@ -77,7 +80,7 @@ def _read(path: Path, failed: Failed) -> list[Source]:
     try:
         if path.suffix != NOTEBOOK:
             return [Source(path, None, text(path))]
-        return [Source(path, number, code) for number, code in notebooks.cells(path.read_text("utf-8-sig"))]
+        return [Source(path, number, code) for number, code in notebook_cells(path.read_text("utf-8-sig"))]
     except (OSError, SyntaxError, ValueError, RecursionError) as error:  # what decodes raises kinds of ValueError
         failed(path, reason(error))
         return []
@@ -96,9 +99,9 @@ def reason(error: Exception) -> str:
             return str(error) or type(error).__name__
 
 
-def _below(folder: Path) -> list[Path]:
+def _files_below(folder: Path) -> list[Path]:
     """The Python files of a folder, sorted. A folder that git ignores was named on purpose."""
-    found = _known_to_git(folder) or list(_walked(folder))
+    found = _known_to_git(folder) or list(_walk(folder))
     return sorted(path for path in found if path.suffix in (*PYTHON, NOTEBOOK) and path.is_file())
 
 
@@ -112,15 +115,104 @@ def _known_to_git(folder: Path) -> list[Path]:
         return []
     names = [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
     kept = [folder / name for name in names if not _SKIPPED.intersection(Path(name).parts[:-1])]
-    inner = [path for module in kept if module.is_dir() and not module.is_symlink() for path in _below(module)]
+    inner = [path for module in kept if module.is_dir() and not module.is_symlink() for path in _files_below(module)]
     return [*kept, *inner]  # a submodule is listed as one entry
 
 
-def _walked(folder: Path) -> Iterator[Path]:
+def _walk(folder: Path) -> Iterator[Path]:
     for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not _skipped(name) and not Path(place, name, "pyvenv.cfg").exists()]
+        folders[:] = [name for name in folders if not _is_skipped(Path(place, name))]
         yield from (Path(place, name) for name in names)
 
 
-def _skipped(folder: str) -> bool:
-    return folder in _SKIPPED or folder.startswith(".") or folder.endswith(".egg-info")
+def _is_skipped(folder: Path) -> bool:
+    name = folder.name
+    return name in _SKIPPED or name.startswith(".") or name.endswith(".egg-info") or (folder / "pyvenv.cfg").exists()
+
+
+# Cell magics whose cell is Python of this notebook; any other is another language, or another process.
+_PYTHON = re.compile(r"%%(time|timeit|capture|prun|memit|mprun|heat|scalene|memray_flamegraph)\b")
+_MAGIC = re.compile(r"^(\s*)(?:[%!?]|,\w|;\w)|\?\s*$")
+# Commands that IPython takes without a percent sign (automagic, and %alias on a Unix), where Python would not.
+_AUTOMAGIC = re.compile(r"^(pip3?|conda|mamba|uv|cd|ls|cat|mkdir|rm|cp|mv|load_ext|matplotlib)\s+(--?\w|[\w\"'./~])")
+_ASSIGNED = re.compile(r"^(\s*[\w.,\s\[\]'\"]+=\s*)[%!]")
+
+
+def notebook_cells(text: str) -> Iterator[tuple[int, str]]:
+    """The place, from 1, and the code of each code cell. Raises ValueError for what is no notebook."""
+    for number, parts in code_cells(json.loads(text)):
+        yield number, as_python("".join(map(str, parts)))
+
+
+def code_cells(notebook: Any) -> Iterator[tuple[int, list[Any]]]:
+    """The place, from 1, and the strings of each code cell in Python; none of a notebook in another language.
+
+    Raises ValueError for what is no notebook.
+    """
+    found = _all_cells(notebook)
+    if not _is_python(notebook):
+        return
+    for number, cell in enumerate(found, 1):
+        if isinstance(cell, dict) and cell.get("cell_type") == "code" and _is_python(cell):
+            code = cell.get("source", cell.get("input", ""))
+            yield number, code if isinstance(code, list) else [code]
+
+
+def _is_python(part: dict[str, Any]) -> bool:
+    """Whether a notebook or a cell does not name another language: Jupyter, .NET Interactive, VS Code."""
+    match part.get("metadata"):
+        case (
+            {"language_info": {"name": str(name)}}
+            | {"kernelspec": {"language": str(name)}}
+            | {"dotnet_interactive": {"language": str(name)}}
+            | {"polyglot_notebook": {"kernelName": str(name)}}
+            | {"vscode": {"languageId": str(name)}}
+        ):
+            return "python" in name.lower()
+        case _:
+            return True
+
+
+def as_python(code: str) -> str:
+    """A cell's code, with the same lines. A magic becomes `pass`, for it may be all that a block has."""
+    if _parses(code):
+        return code
+    lines = code.split("\n")
+    head = next((number for number, line in enumerate(lines) if line.strip()), 0)
+    if lines[head].startswith("%%"):
+        if not _PYTHON.match(lines[head]):
+            return "\n" * (len(lines) - 1)
+        lines[head] = ""
+    continued = False
+    for number, line in enumerate(lines):
+        magic = continued or any(one.search(line) for one in (_MAGIC, _AUTOMAGIC, _ASSIGNED))
+        if magic:
+            lines[number] = "" if continued else _python_instead(line)
+        continued = magic and line.endswith("\\")
+    return "\n".join(lines)
+
+
+def _python_instead(line: str) -> str:
+    if assigned := _ASSIGNED.match(line):
+        return f"{assigned[1]}None"
+    return f"{line[: len(line) - len(line.lstrip())]}pass"
+
+
+def _all_cells(notebook: Any) -> list[Any]:
+    match notebook:
+        case {"cells": [*found]}:
+            return found
+        case {"worksheets": [*sheets]}:
+            return [cell for sheet in sheets if isinstance(sheet, dict) for cell in sheet.get("cells") or []]
+        case _:
+            raise ValueError("it is no notebook: there are no cells")
+
+
+def _parses(code: str) -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the notebook's own strings
+        try:
+            ast.parse(code)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return False
+    return True

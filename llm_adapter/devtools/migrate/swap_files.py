@@ -1,22 +1,25 @@
-"""The swap of a code base: what would change in which file, and what is left. Nothing is written here."""
+"""The swap of a code base: what would change in which file, what is left, and how a change is written."""
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import tempfile
 import tokenize
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 from llm_adapter.devtools.migrate.sources import NOTEBOOK, files, reason
-from llm_adapter.devtools.migrate.swap import swapped
-from llm_adapter.devtools.migrate.swap_cells import notebook
-from llm_adapter.devtools.migrate.swap_names import ours
-from llm_adapter.devtools.migrate.swap_rules import Hand
+from llm_adapter.devtools.migrate.swap import ManualStep, our_clients, swapped
+from llm_adapter.devtools.migrate.swap_notebooks import notebook
 from llm_adapter.devtools.migrate.swap_uses import ROOT
-from llm_adapter.devtools.migrate.trees import patient
+from llm_adapter.devtools.migrate.trees import rare_garbage_collection
 
 # Who uses a module's `openai` from outside: `app.openai.RateLimitError`, `from app import openai`, `from app import *`.
 _REACHED = re.compile(rf"\b(\w+)\.{ROOT}\.([A-Z]\w*)")
@@ -41,7 +44,7 @@ class Change:
     parts: tuple[Part, ...]
 
 
-class Place(NamedTuple):
+class SourceLine(NamedTuple):
     """A line of a file or of a notebook's cell."""
 
     path: Path
@@ -57,12 +60,12 @@ class Plan:
     """What a swap does to a code base, and what it leaves."""
 
     changes: list[Change] = field(default_factory=list)
-    by_hand: list[tuple[Place, Hand]] = field(default_factory=list)
-    kept: list[Place] = field(default_factory=list)  # imports that stay for the sake of types
+    by_hand: list[tuple[SourceLine, ManualStep]] = field(default_factory=list)
+    kept: list[SourceLine] = field(default_factory=list)  # imports that stay for the sake of types
     failed: list[tuple[Path, str]] = field(default_factory=list)  # what cannot be read, and why
 
 
-class _Text(NamedTuple):
+class _SourceText(NamedTuple):
     """A file that has to do with the SDK."""
 
     path: Path
@@ -78,16 +81,16 @@ def planned(paths: Sequence[Path]) -> Plan:
     """The swap of these files, and of all below these folders."""
     plan = Plan()
     texts = [text for path in files(paths) if (text := _read(plan, path)) and ROOT in text.code]
-    shared = _shared(text.code for text in texts)
-    with patient():
+    shared = _shared_modules(text.code for text in texts)
+    with rare_garbage_collection():
         for text in texts:
-            _add(plan, text, shared=_module(text.path) in shared, shadowed=_shadowed(text.path, paths))
+            _add_swap(plan, text, shared=_module(text.path) in shared, shadowed=_is_shadowed(text.path, paths))
     return plan
 
 
-def _read(plan: Plan, path: Path) -> _Text | None:
+def _read(plan: Plan, path: Path) -> _SourceText | None:
     try:
-        text = _text(path)
+        text = _source_text(path)
         _ = text.code  # which may not be in its encoding
     except (OSError, SyntaxError, ValueError) as error:
         plan.failed.append((path, reason(error)))
@@ -95,7 +98,7 @@ def _read(plan: Plan, path: Path) -> _Text | None:
     return text
 
 
-def _add(plan: Plan, text: _Text, *, shared: bool, shadowed: bool) -> None:
+def _add_swap(plan: Plan, text: _SourceText, *, shared: bool, shadowed: bool) -> None:
     code, path = text.code, text.path
     if path.suffix == NOTEBOOK:
         try:
@@ -105,13 +108,13 @@ def _add(plan: Plan, text: _Text, *, shared: bool, shadowed: bool) -> None:
             return
         after, swap = book.text, book.swap
         parts = tuple(Part(*cell) for cell in book.cells)
-        places = [Place(path, *place) for place in book.places]
+        places = [SourceLine(path, *place) for place in book.places]
     else:
         swap = swapped(code, shared=shared)
         after, parts = swap.code, (Part(None, code, swap.code),)
-        places = [Place(path, None, line + 1) for line in range(code.count("\n") + 1)]
+        places = [SourceLine(path, None, line + 1) for line in range(code.count("\n") + 1)]
     if shadowed and swap.edits:
-        plan.by_hand.append((Place(path, None, 1), Hand(1, f"`{ROOT}` may be a module of your own here")))
+        plan.by_hand.append((SourceLine(path, None, 1), ManualStep(1, f"`{ROOT}` may be a module of your own here")))
         return
     if after != code:
         plan.changes.append(Change(path, text.data, after.encode(text.encoding), parts))
@@ -119,19 +122,19 @@ def _add(plan: Plan, text: _Text, *, shared: bool, shadowed: bool) -> None:
     plan.kept += [places[line - 1] for line in swap.kept]
 
 
-def _text(path: Path) -> _Text:
+def _source_text(path: Path) -> _SourceText:
     data = path.read_bytes()
     encoding, _ = tokenize.detect_encoding(BytesIO(b"" if path.suffix == NOTEBOOK else data).readline)
     if path.suffix == NOTEBOOK and data.startswith(b"\xef\xbb\xbf"):
         encoding = "utf-8-sig"
-    return _Text(path, data, encoding)
+    return _SourceText(path, data, encoding)
 
 
-def _shared(codes: Iterable[str]) -> set[str]:
+def _shared_modules(codes: Iterable[str]) -> set[str]:
     """The modules whose `openai` other modules use, by their last names; "" for a package's own."""
     found = set()
     for code in codes:
-        found |= {module for module, name in _REACHED.findall(code) if name not in ours()}
+        found |= {module for module, name in _REACHED.findall(code) if name not in our_clients()}
         found |= {module.rpartition(".")[2] for module in _FROM.findall(code)}
     return found
 
@@ -140,9 +143,54 @@ def _module(path: Path) -> str:
     return path.resolve().parent.name if path.stem == "__init__" else path.stem
 
 
-def _shadowed(path: Path, paths: Sequence[Path]) -> bool:
+def _is_shadowed(path: Path, paths: Sequence[Path]) -> bool:
     """Whether `import openai` may find a module of the code base. Inside a package it does not find a neighbour."""
     roots = {root / below for root in paths if root.is_dir() for below in ("", "src")}
     if not (path.parent / "__init__.py").exists():
         roots.add(path.parent)
     return any((root / f"{ROOT}.py").exists() or (root / ROOT / "__init__.py").exists() for root in roots)
+
+
+def write(change: Change) -> None:
+    """Put the new text in the place of the old. Raises OSError, also if the file is another one by now."""
+    path = change.path.resolve()
+    if path.read_bytes() != change.before:
+        raise OSError(0, "it has changed in the meantime", str(path))
+    if not os.access(path, os.W_OK):  # a new file in its place would need the folder's leave only
+        raise PermissionError(0, "it is read-only", str(path))
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+            file.write(change.after)
+        shutil.copymode(path, name)
+        _keep_owner(path, name)
+        os.replace(name, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(name)
+        raise
+
+
+def uncommitted(changes: Sequence[Change]) -> list[Path]:
+    """The files among these with changes that git does not have yet; none where there is no git."""
+    paths = [change.path.resolve() for change in changes]
+    return [path for folder in sorted({path.parent for path in paths}) for path in _changed_in_git(folder, paths)]
+
+
+def _changed_in_git(folder: Path, paths: Sequence[Path]) -> list[Path]:
+    names = [path.name for path in paths if path.parent == folder]
+    # A repository's own configuration may name a program as its file system monitor: it is not started.
+    command = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", "status", "--porcelain", "-z", "--", *names]
+    try:
+        done = subprocess.run(command, capture_output=True, check=True, timeout=30)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return []
+    told = [os.fsdecode(line)[3:] for line in done.stdout.split(b"\0") if line]
+    return [folder / name for name in names if any(Path(one).name == name for one in told)]
+
+
+def _keep_owner(path: Path, name: str) -> None:
+    found = path.stat()
+    if hasattr(os, "chown") and (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
+        with suppress(OSError):
+            os.chown(name, found.st_uid, found.st_gid)

@@ -52,7 +52,7 @@ class Use:
 
 
 @dataclass(slots=True)
-class Bound:
+class ImportedName:
     """One name of an import statement."""
 
     asked: str  # "OpenAI" of `from openai import OpenAI as Client`; "openai", "openai.types" of `import`
@@ -64,31 +64,31 @@ class Bound:
 
 
 @dataclass(slots=True)
-class Found:
+class ImportStatement:
     """An import statement that has to do with `openai`."""
 
     line: int
     span: Span
     module: str | None  # "openai" or "openai.types" of `from ... import`; None for `import`
     word: Span  # of the module
-    names: tuple[Bound, ...]  # none for `from openai import *`
+    names: tuple[ImportedName, ...]  # none for `from openai import *`
     for_types: bool  # it is below `if TYPE_CHECKING:`
     in_class: bool
 
 
 @dataclass(slots=True)
-class Read:
+class OpenAIUses:
     """All that a swap has to know of a file."""
 
-    imports: list[Found] = field(default_factory=list)
+    imports: list[ImportStatement] = field(default_factory=list)
     stand_ins: list[tuple[int, str]] = field(default_factory=list)  # line and name: patch("openai.OpenAI")
 
 
-def read(code: str, clients: frozenset[str]) -> Read:
+def openai_uses(code: str, clients: frozenset[str]) -> OpenAIUses:
     """What the text does with `openai`; `clients` are what a swap is about. Raises `libcst.ParserSyntaxError`."""
     reader = _Reader(code)
-    imports = [found for node in reader.all(cst.Import, cst.ImportFrom) if (found := reader.found(node))]
-    return Read(imports, list(reader.stand_ins(clients)))
+    imports = [found for node in reader.all(cst.Import, cst.ImportFrom) if (found := reader.statement(node))]
+    return OpenAIUses(imports, list(reader.stand_ins(clients)))
 
 
 class _Reader:
@@ -96,10 +96,10 @@ class _Reader:
         self._wrapper = MetadataWrapper(cst.parse_module(code), unsafe_skip_copy=True)
         self._data = code.encode()
         # All at once: each walk through the tree takes longer than reading the text did.
-        told = self._wrapper.resolve_many([ByteSpanPositionProvider, ParentNodeProvider, ScopeProvider])
-        self._spans: Mapping[cst.CSTNode, Any] = told[ByteSpanPositionProvider]
-        self._parents: Mapping[cst.CSTNode, Any] = told[ParentNodeProvider]
-        self._scope_of: Mapping[cst.CSTNode, Any] = told[ScopeProvider]
+        metadata = self._wrapper.resolve_many([ByteSpanPositionProvider, ParentNodeProvider, ScopeProvider])
+        self._spans: Mapping[cst.CSTNode, Any] = metadata[ByteSpanPositionProvider]
+        self._parents: Mapping[cst.CSTNode, Any] = metadata[ParentNodeProvider]
+        self._scope_of: Mapping[cst.CSTNode, Any] = metadata[ScopeProvider]
         self._nodes = list(self._parents)
         self._scopes: set[Any] = {scope for scope in self._scope_of.values() if scope is not None}
 
@@ -109,34 +109,36 @@ class _Reader:
             (node for node in self._nodes if isinstance(node, kinds)), key=lambda node: self._spans[node].start
         )
 
-    def found(self, node: Statement) -> Found | None:
+    def statement(self, node: Statement) -> ImportStatement | None:
         module = _module(node)
-        names = [] if isinstance(node.names, cst.ImportStar) else [self._bound(node, alias) for alias in node.names]
+        names = (
+            [] if isinstance(node.names, cst.ImportStar) else [self._imported_name(node, alias) for alias in node.names]
+        )
         names = [one for one in names if module or one.asked.partition(".")[0] == ROOT]
         if not module and (isinstance(node, cst.ImportFrom) or not names):
             return None
         word = node.module if isinstance(node, cst.ImportFrom) and node.module else node
-        return Found(
+        return ImportStatement(
             *(self._line(node), self._span(node), module, self._span(word), tuple(names)),
             for_types=self._for_types(node),
             in_class=isinstance(self._scope_of.get(node), ClassScope),
         )
 
-    def _bound(self, node: Statement, alias: cst.ImportAlias) -> Bound:
+    def _imported_name(self, node: Statement, alias: cst.ImportAlias) -> ImportedName:
         asked = alias.evaluated_name
         name = alias.evaluated_alias or (asked if isinstance(node, cst.ImportFrom) else asked.partition(".")[0])
-        bound = Bound(asked, name, self._span(alias), self._span(alias.name))
+        bound = ImportedName(asked, name, self._span(alias), self._span(alias.name))
         scope = self._scope_of.get(node)
         if scope is not None:
             bound.uses = tuple(sorted(self._uses(scope, name), key=lambda use: (use.line, use.names)))
-            bound.alone = all(isinstance(one, Assignment) and self._same(one, node) for one in scope[name])
+            bound.alone = all(isinstance(one, Assignment) and self._is_same_import(one, node) for one in scope[name])
         return bound
 
-    def _same(self, assignment: Assignment, node: Statement) -> bool:
+    def _is_same_import(self, assignment: Assignment, node: Statement) -> bool:
         """Whether the name gets its value from such a statement there too."""
         other = assignment.node
         if isinstance(other, cst.Import) and isinstance(node, cst.Import):
-            asked = {alias.evaluated_name for alias in other.names if _name(alias) == assignment.name}
+            asked = {alias.evaluated_name for alias in other.names if _local_name(alias) == assignment.name}
             return asked == {ROOT}
         return isinstance(other, cst.ImportFrom) and _module(other) == _module(node) is not None
 
@@ -146,9 +148,9 @@ class _Reader:
         for other in self._scopes:
             for access in other.accesses[name]:
                 if not access.referents or meant & set(access.referents):
-                    yield from self._used(access, name)
+                    yield from self._uses_at(access, name)
 
-    def _used(self, access: Access, name: str) -> Iterator[Use]:
+    def _uses_at(self, access: Access, name: str) -> Iterator[Use]:
         node: cst.CSTNode = access.node
         if isinstance(node, cst.BaseString):  # an annotation between quotes
             for match in re.finditer(rf"\b{re.escape(name)}\b((?:\.\w+)*)", str(node.evaluated_value)):  # type: ignore[attr-defined]
@@ -173,10 +175,10 @@ class _Reader:
                 case cst.MatchClass() if parent.cls is child:
                     return "check"
                 case cst.Call() if parent.func is not child:
-                    called = _last(parent.func)
+                    called = _last_name(parent.func)
                     return "check" if called in _CHECKS else "type" if called in _TYPED else "value"
                 case cst.Subscript() if parent.value is not child:
-                    return "type" if _last(parent.value) in _GENERIC else "value"
+                    return "type" if _last_name(parent.value) in _GENERIC else "value"
                 case cst.Arg() | cst.Tuple() | cst.Element() | cst.Index() | cst.SubscriptElement():
                     child = parent
                 case cst.BinaryOperation(operator=cst.BitOr()):
@@ -189,7 +191,7 @@ class _Reader:
         """Where a client's class is replaced by its name: patch("openai.OpenAI"), setattr(openai, "OpenAI", ...)."""
         for call in self.all(cst.Call):
             if _PATCHES.search(self._wrapper.module.code_for_node(call.func)):
-                first, *others = [_text(argument.value) for argument in call.args] or [""]
+                first, *others = [_string_value(argument.value) for argument in call.args] or [""]
                 module, _, name = first.rpartition(".")
                 if module == ROOT and name in clients:
                     yield self._line(call), name
@@ -209,7 +211,7 @@ class _Reader:
     def _for_types(self, node: cst.CSTNode) -> bool:
         child = node
         for parent in self._above(node):
-            if isinstance(parent, cst.If) and parent.body is child and _last(parent.test) == "TYPE_CHECKING":
+            if isinstance(parent, cst.If) and parent.body is child and _last_name(parent.test) == "TYPE_CHECKING":
                 return True
             child = parent
         return False
@@ -227,15 +229,15 @@ def _module(node: Statement) -> str | None:
     """`openai` or what is below it, of a `from ... import`."""
     if not isinstance(node, cst.ImportFrom) or node.relative or node.module is None:
         return None
-    name = _dotted(node.module)
+    name = _dotted_name(node.module)
     return name if name.partition(".")[0] == ROOT else None
 
 
-def _dotted(node: cst.BaseExpression) -> str:
-    return f"{_dotted(node.value)}.{node.attr.value}" if isinstance(node, cst.Attribute) else _last(node)
+def _dotted_name(node: cst.BaseExpression) -> str:
+    return f"{_dotted_name(node.value)}.{node.attr.value}" if isinstance(node, cst.Attribute) else _last_name(node)
 
 
-def _last(node: cst.BaseExpression) -> str:
+def _last_name(node: cst.BaseExpression) -> str:
     match node:
         case cst.Attribute(attr=cst.Name(value=name)) | cst.Name(value=name):
             return name
@@ -243,11 +245,11 @@ def _last(node: cst.BaseExpression) -> str:
             return ""
 
 
-def _name(alias: cst.ImportAlias) -> str:
+def _local_name(alias: cst.ImportAlias) -> str:
     return alias.evaluated_alias or alias.evaluated_name.partition(".")[0]
 
 
-def _text(node: cst.CSTNode) -> str:
+def _string_value(node: cst.CSTNode) -> str:
     """A string's value; nothing for any other expression."""
     value: Any = node.evaluated_value if isinstance(node, (cst.SimpleString, cst.ConcatenatedString)) else None
     return value if isinstance(value, str) else ""

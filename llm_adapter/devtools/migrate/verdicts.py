@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from llm_adapter import responses
 from llm_adapter.devtools.explain import Explanation, Verdict, explanation, rows
-from llm_adapter.devtools.migrate.calls import Argument, Site
-from llm_adapter.devtools.migrate.endpoints import Method
-from llm_adapter.devtools.migrate.literals import whole
+from llm_adapter.devtools.migrate.calls import Argument, Method, Site
+from llm_adapter.devtools.migrate.literals import is_known
 from llm_adapter.devtools.openai_rules import argument as refused_argument
 from llm_adapter.devtools.openai_rules import known as openais
 from llm_adapter.devtools.openai_rules import refusals
 from llm_adapter.provider import Json
 from llm_adapter.routing.connection import Connection
 from llm_adapter.settings.hosts import is_openai
-from llm_adapter.translation.parameters import Row
+from llm_adapter.translation.parameters import Row, Rows
 
 # What the SDK, or a wrapper around its client, keeps for itself: instructor, langfuse, posthog.
 _NOT_SENT = frozenset(
@@ -30,13 +29,13 @@ _NOT_SENT = frozenset(
 )
 # What a wrapper keeps of words that are others' too. Source: langfuse/openai.py OpenAiArgsExtractor, 4.0.
 _KEPT = {"langfuse": frozenset({"name", "metadata"})}
-_HI = [{"role": "user", "content": "Hi"}]
+_MESSAGES = [{"role": "user", "content": "Hi"}]
 _FUNCTION = {"name": "f", "description": "", "parameters": {"type": "object", "properties": {}}}
 # In the place of what the text does not tell, so that the rest of the call can be judged.
 _STAND_INS: dict[str, Json] = {
     "/chat/completions": {
         "model": "model",
-        "messages": _HI,
+        "messages": _MESSAGES,
         "tools": [{"type": "function", "function": _FUNCTION}],
         "functions": [_FUNCTION],
     },
@@ -70,20 +69,20 @@ class Target:
         return self.connection.configured.model(name)
 
 
-def judged(site: Site, target: Target) -> list[tuple[Argument, Verdict]]:
+def argument_verdicts(site: Site, target: Target) -> list[tuple[Argument, Verdict]]:
     """What becomes of each argument of a call that has rows, in the order of the text."""
     kept = _NOT_SENT.union(*(_KEPT[package] for package in site.wrappers & _KEPT.keys()))
     given = [one for one in site.arguments if one.name not in kept]
-    known = {one.name: one.value for one in given if whole(one.value)}
-    told, refused = _tried(target, site.method.path, _body(site, known, given))
-    refused = {name: note for name, note in refused.items() if name in known or name not in rows(*_at(told))}
-    if target.strict and told.requests:
-        for refusal in refusals(site.method.path, told.requests[0].body or {}):
+    known = {one.name: one.value for one in given if is_known(one.value)}
+    explained, refused = _explanation_and_refusals(target, site.method.path, _body(site, known, given))
+    refused = {name: note for name, note in refused.items() if name in known or name not in _rows_of(explained)}
+    if target.strict and explained.requests:
+        for refusal in refusals(site.method.path, explained.requests[0].body or {}):
             refused.setdefault(refused_argument(refusal), str(refusal))
         refused = {name: note for name, note in refused.items() if name in known or _is_unknown(refused[name])}
-    told_of = {one.name: one for one in told.verdicts()}
-    found = [(one, _verdict(one, told, told_of.get(one.name), refused, known)) for one in given]
-    if _is_openais(told.connection):  # nothing stands between the call and OpenAI
+    told_of = {one.name: one for one in explained.verdicts()}
+    found = [(one, _verdict(one, explained, told_of.get(one.name), refused, known)) for one in given]
+    if _is_openais(explained.connection):  # nothing stands between the call and OpenAI
         return [(one, Verdict(one.name, "honoured", "") if it.verdict == "passed on" else it) for one, it in found]
     return found
 
@@ -92,9 +91,9 @@ def unavailable(method: Method, target: Target) -> tuple[str, str]:
     """The verdict and the note on a method whose arguments have no rows; empty where there is nothing to say."""
     if method.path == "/models" or responses.serves(method.path) or target.strict:
         return "", ""
-    told = explanation(target.connection, method.path.replace("{id}", "id"), {})
-    if told.refusal is not None:
-        return "refused", _short(str(told.refusal).partition(": ")[2].partition("; make such calls")[0])
+    explained = explanation(target.connection, method.path.replace("{id}", "id"), {})
+    if explained.refusal is not None:
+        return "refused", _without_policy(str(explained.refusal).partition(": ")[2].partition("; make such calls")[0])
     return "passed on", f"goes to the server's own `{method.path}` as it is; most local servers have none"
 
 
@@ -107,8 +106,8 @@ def _is_unknown(message: str) -> bool:
     return message.startswith(("Unrecognized request argument", "Unknown parameter"))
 
 
-def _at(told: Explanation) -> tuple[Connection, str]:
-    return told.connection, told.call.path
+def _rows_of(explained: Explanation) -> Rows:
+    return rows(explained.connection, explained.call.path)
 
 
 def _body(site: Site, known: Json, given: list[Argument]) -> Json:
@@ -125,22 +124,22 @@ def _body(site: Site, known: Json, given: list[Argument]) -> Json:
     return body | known
 
 
-def _tried(target: Target, path: str, body: Json) -> tuple[Explanation, dict[str, str]]:
+def _explanation_and_refusals(target: Target, path: str, body: Json) -> tuple[Explanation, dict[str, str]]:
     """What a call would be, without what is refused of it, and why that is refused."""
     refused: dict[str, str] = {}
-    told = _explained(target, path, body)
-    while told.refusal is not None and len(refused) < _REFUSALS:
-        name = str(told.refusal.error["param"] or "")
+    explained = _explanation_of(target, path, body)
+    while explained.refusal is not None and len(refused) < _REFUSALS:
+        name = str(explained.refusal.error["param"] or "")
         if name not in body or name in refused:
             break
-        refused[name] = _short(str(told.refusal))
+        refused[name] = _without_policy(str(explained.refusal))
         body = {key: value for key, value in body.items() if key != name}
         body = _needed(path) | body
-        told = _explained(target, path, body)
-    return told, refused
+        explained = _explanation_of(target, path, body)
+    return explained, refused
 
 
-def _explained(target: Target, path: str, body: Json) -> Explanation:
+def _explanation_of(target: Target, path: str, body: Json) -> Explanation:
     try:
         return explanation(target.connection, path, body)
     except Exception:  # the call itself would raise the same: its literals are nonsense, and only the names are judged
@@ -151,32 +150,33 @@ def _needed(path: str) -> Json:
     return {name: value for name, value in _STAND_INS[path].items() if name in _NEEDED}
 
 
-def _verdict(one: Argument, told: Explanation, said: Verdict | None, refused: dict[str, str], known: Json) -> Verdict:
-    row = rows(*_at(told)).get(one.name)
+def _verdict(
+    one: Argument, explained: Explanation, verdict: Verdict | None, refused: dict[str, str], known: Json
+) -> Verdict:
+    row = _rows_of(explained).get(one.name)
     if one.name in refused:
         note = row.note if row is not None and row.verdict == "refused" else refused[one.name]
         return Verdict(one.name, "refused", note)
-    if said is not None and (one.name in known or row is None):
-        return replace(said, verdict="accepted") if one.value is None else said  # null changes nothing
+    if verdict is not None and (one.name in known or row is None):
+        return replace(verdict, verdict="accepted") if one.value is None else verdict  # null changes nothing
     if row is None:
         return Verdict(one.name, "passed on", "")
-    return _by_row(one.name, row, told)
+    return _verdict_by_row(one.name, row, explained)
 
 
-def _by_row(name: str, row: Row, told: Explanation) -> Verdict:
-    """Of a value that the text does not tell."""
-    policy = told.connection.resolved.unsupported
+def _verdict_by_row(name: str, row: Row, explained: Explanation) -> Verdict:
+    """The verdict on an argument whose value the text does not tell."""
+    policy = explained.connection.resolved.unsupported
     if row.verdict == "refused" and policy != "error":
         return Verdict(name, "left out", f"{row.note} (`unsupported = {policy!r}`)")
     return Verdict(name, row.verdict, row.note)
 
 
-def _short(message: str) -> str:
+def _without_policy(message: str) -> str:
     return message.partition("; `unsupported =")[0]
 
 
-def counted(verdicts: Iterator[str]) -> dict[str, int]:
+def verdict_counts(verdicts: Sequence[str]) -> dict[str, int]:
     """How often each verdict was given, the gravest first."""
     order = ("refused", "left out", "ignored", "emulated", "passed on", "honoured", "accepted")
-    found = list(verdicts)
-    return {one: found.count(one) for one in order if one in found}
+    return {one: verdicts.count(one) for one in order if one in verdicts}

@@ -1,7 +1,7 @@
 """The figures of a comparison, pure: what the runs of one prompt, or of all, come to.
 
-A model does not agree with itself all of the time (P32). So every run of b is held against every run of a, and beside
-that rate stands a's own: how often two runs of a agree. Shares are 0 to 1; None is a figure that does not apply.
+A model does not agree with itself all of the time. So every run of b is compared with every run of a, and beside that
+rate stands a's own: how often two runs of a agree. Shares are 0 to 1; None is a figure that does not apply.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class Agreement(NamedTuple):
 UNKNOWN = Agreement(None, None)
 
 
-class Pace(NamedTuple):
+class StreamTiming(NamedTuple):
     """How a streamed reply came, in seconds. A piece is what the server sends at once: a token, as a rule."""
 
     first: float | None = None  # until the first piece of text, refusal or tool call; thinking is none of these
     between: float | None = None  # from one piece to the next, the mean; None where there is but one
 
 
-WHOLE = Pace()  # of a reply that is no stream
+NOT_STREAMED = StreamTiming()  # of a reply that is no stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Run:
     unmet: tuple[str, ...] = ()  # expectations
     cost: float | None = None
     awaited: bool = False  # an error that was expected
-    pace: Pace = WHOLE
+    pace: StreamTiming = NOT_STREAMED
 
     @property
     def came(self) -> bool:

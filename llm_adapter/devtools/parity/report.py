@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from llm_adapter.devtools.parity.figures import Compared, Run
 from llm_adapter.devtools.parity.suite import Prompt
 from llm_adapter.devtools.parity.thresholds import Broken
+from llm_adapter.devtools.reporting.text import counted
 from llm_adapter.provider import Json
 
 
@@ -63,8 +63,8 @@ class Report:
     def verdict(self) -> str:
         count, prompts = len(self.broken), sum(bool(section.broken) for section in self.sections)
         if not count:
-            return f"every threshold is met by {_counted(len(self.sections), 'prompt')}"
-        return f"{_counted(count, 'threshold')} broken, in {prompts} of {_counted(len(self.sections), 'prompt')}"
+            return f"every threshold is met by {counted(len(self.sections), 'prompt')}"
+        return f"{counted(count, 'threshold')} broken, in {prompts} of {counted(len(self.sections), 'prompt')}"
 
     def json(self, *, texts: bool = False) -> Json:
         return {
@@ -78,10 +78,6 @@ class Report:
             "prompts": [_section(section, texts) for section in self.sections],
             "notes": list(self.notes),
         }
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _about(side: About) -> Json:
@@ -104,8 +100,3 @@ def _run(run: Run, texts: bool) -> Json:
     told = {"text": run.text, "arguments": [call.arguments for call in run.outcome.tools]} if texts else {}
     pace = {"first_token": run.pace.first, "between_pieces": run.pace.between}
     return {**run.outcome.json(), **pace, "message": run.error, "unmet": list(run.unmet), "cost": run.cost, **told}
-
-
-def as_json(report: Report, texts: bool) -> str:
-    """The report as JSON's text."""
-    return json.dumps(report.json(texts=texts), indent=2, ensure_ascii=False, default=str) + "\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 
 import openai
 
-from llm_adapter.comparison import vector
+from llm_adapter.comparison import cosine, vector
 from llm_adapter.devtools.parity.figures import UNKNOWN, Agreement, Run
 from llm_adapter.devtools.parity.suite import Prompt
 from llm_adapter.devtools.reporting.failures import explained
@@ -49,14 +48,6 @@ class Similar:
         between = [cosine(vectors[x], vectors[y]) for x, y in product(one, other)]
         own = [cosine(vectors[x], vectors[y]) for x, y in combinations(one, 2)]
         return Agreement(fmean(between), fmean(own) if own else None)
-
-
-def cosine(one: Sequence[float], other: Sequence[float]) -> float:
-    """Of the angle between two vectors; 0 where there is none."""
-    lengths = math.hypot(*one) * math.hypot(*other)
-    if not lengths or len(one) != len(other):
-        return 0.0
-    return max(-1.0, min(1.0, math.fsum(map(float.__mul__, one, other)) / lengths))
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,87 @@
-"""A suite: the calls to compare, and what is expected of them. YAML, or lines of OpenAI's Batch API as JSONL.
+"""A suite: the calls to compare, and what is expected of them. YAML, or lines of the Batch API as JSONL.
 
 Every mistake names its file, the line, the prompt and the field; a misspelt name gets the nearest one.
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from openai.resources.chat.completions import Completions as Chat
+from openai.resources.completions import Completions
+from openai.resources.embeddings import Embeddings
+from openai.resources.responses import Responses
 from pydantic import BaseModel, ValidationError
 
-from llm_adapter.devtools.parity.arguments import ENDPOINTS, endpoint, known, whole_or_streamed
 from llm_adapter.devtools.parity.fields import Expect, File, Given, Price, Similarity, Thresholds
 from llm_adapter.devtools.parity.thresholds import OF_STREAMS
 from llm_adapter.provider import Json
 from llm_adapter.settings.errors import near
+
+ENDPOINTS = {
+    "chat": "/chat/completions",
+    "completions": "/completions",
+    "embeddings": "/embeddings",
+    "responses": "/responses",
+}
+_CLASSES: dict[str, Any] = {
+    "/chat/completions": Chat,
+    "/completions": Completions,
+    "/embeddings": Embeddings,
+    "/responses": Responses,
+}
+_COUNTED = ("/chat/completions", "/completions")
+# A prompt's runs have one way, and its keys stay out of a file that is shared.
+_NOT_A_SUITES = {"self", "extra_headers", "timeout"}
+
+
+@cache
+def known(path: str) -> frozenset[str]:
+    """The names of the arguments that an endpoint's method takes."""
+    return frozenset(inspect.signature(_CLASSES[path].create).parameters) - _NOT_A_SUITES
+
+
+def whole_or_streamed(path: str, body: Json, own: Json) -> Json:
+    """The arguments of a call with those that fit its `stream`. own: those that are not a default.
+
+    A stream counts its tokens only where it is asked to; what is left out with the defaults means nothing to others.
+    """
+    if body.get("stream"):
+        counted = {"stream_options": {"include_usage": True}} if path in _COUNTED else {}
+        return {**counted, **body}
+    return {name: value for name, value in body.items() if name != "stream_options" or name in own}
+
+
+def endpoint(name: str | None, body: Json) -> str:
+    """The path that is named, or that takes these arguments. Raises ValueError."""
+    if name is not None:
+        return ENDPOINTS[name]
+    held = [key for key in ("messages", "prompt", "input") if key in body and (key != "prompt" or "input" not in body)]
+    match held:
+        case ["messages"]:
+            return "/chat/completions"
+        case ["prompt"] if not isinstance(body["prompt"], dict):
+            return "/completions"
+        case ["prompt"]:  # a prompt that is kept at OpenAI
+            return "/responses"
+        case ["input"]:
+            return "/responses" if _responses_own(body) else "/embeddings"
+        case []:
+            raise ValueError("a call needs `user`, `messages`, `prompt` or `input`")
+        case _:
+            raise ValueError(f"give one of {' and '.join(f'`{key}`' for key in held)}")
+
+
+def _responses_own(body: Json) -> bool:
+    items = isinstance(body["input"], list) and any(isinstance(item, dict) for item in body["input"])
+    return items or bool(body.keys() & (known("/responses") - known("/embeddings")))
+
 
 _Path = tuple[str | int, ...]  # to a value in the file: ("prompts", 2, "expect")
 _ONLY_STREAMS = "only streams are judged by it: give `stream: true` here or under `defaults`"

@@ -1,6 +1,6 @@
 """How far b may be from a. Each limit is a row; most have no default, for what they judge is noisy.
 
-An agreement is judged by a's own: where a agrees with itself in two runs of three, no more can be asked of b (P32).
+An agreement is judged by a's own: where a agrees with itself in two runs of three, no more can be asked of b.
 """
 
 from __future__ import annotations

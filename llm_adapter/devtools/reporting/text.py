@@ -1,4 +1,4 @@
-"""Text for a person's screen: without control characters, and cut to a width."""
+"""Text for a person's screen: without control characters, cut to a width, with counted nouns."""
 
 from __future__ import annotations
 
@@ -26,8 +26,13 @@ def shortened(text: str, width: int) -> str:
     return f"{line}…"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 file`, `2 files`"""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 Tell: TypeAlias = Callable[[str], None]
 
 
 def silent(what: str) -> None:
-    """Tells nobody."""
+    """A `Tell` for where nobody is told."""

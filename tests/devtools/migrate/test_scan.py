@@ -1,4 +1,4 @@
-"""`scan`: everything that is planted in the projects is found where it stands, and nothing else is (P38).
+"""`scan`: everything that is planted in the projects is found where it stands, and nothing else is.
 
 Each planted line of `tests/projects` ends in a comment such as `# expect: call chat.completions.create; refused n`.
 """
@@ -20,13 +20,11 @@ from hypothesis import strategies as st
 from libcst.metadata import MetadataWrapper, PositionProvider
 
 from llm_adapter import Settings
-from llm_adapter.devtools.migrate import endpoints
-from llm_adapter.devtools.migrate.findings import Finding
-from llm_adapter.devtools.migrate.positions import Positions
-from llm_adapter.devtools.migrate.rules import RULES, VERDICTS
-from llm_adapter.devtools.migrate.scanning import Scan, _found, _settled, scan
+from llm_adapter.devtools.migrate.calls import LOCAL, method_of
+from llm_adapter.devtools.migrate.findings import RULES, VERDICTS, ScanFinding
+from llm_adapter.devtools.migrate.scan import Scan, _adjusted, _file_findings, scan
 from llm_adapter.devtools.migrate.sources import Source, sources
-from llm_adapter.devtools.migrate.trees import Unreadable, tree
+from llm_adapter.devtools.migrate.trees import Positions, Unreadable, tree
 from llm_adapter.devtools.migrate.verdicts import Target
 from llm_adapter.routing.destination import resolve
 
@@ -45,12 +43,12 @@ def scanned(code: str, tmp_path: Path, **settings: Any) -> Scan:
     return scan([tmp_path], target(**settings))
 
 
-def call(code: str, tmp_path: Path, **settings: Any) -> Finding:
+def call(code: str, tmp_path: Path, **settings: Any) -> ScanFinding:
     """The one call of a line, on a client."""
     return scanned(f"from openai import OpenAI\nclient = OpenAI()\n{code}\n", tmp_path, **settings).calls[0]
 
 
-def verdicts(found: Finding) -> dict[str, str]:
+def verdicts(found: ScanFinding) -> dict[str, str]:
     return {one.name: one.verdict for one in found.parameters}
 
 
@@ -120,7 +118,7 @@ def test_every_kind_is_planted() -> None:
     ],
 )
 def test_verdicts(tmp_path: Path, arguments: str, settings: dict[str, Any], expected: str) -> None:
-    """By the rows that the call itself would go by; the way back by what OpenAI refuses (P36)."""
+    """By the rows that the call itself would go by; the way back by what OpenAI refuses."""
     given = call(f"client.chat.completions.create(model='m', {HI}, {arguments})", tmp_path, **settings)
     assert given.parameters[2].verdict == expected, given.parameters[2]
 
@@ -207,7 +205,7 @@ def test_every_method_of_the_sdk_is_known() -> None:
     """A new resource of the SDK turns this red instead of being missed."""
     methods = list(resources(openai.OpenAI(api_key="k")))
     assert len(methods) > 150
-    unknown = {path for path in methods if path[0] not in endpoints.LOCAL and endpoints.method(path) is None}
+    unknown = {path for path in methods if path[0] not in LOCAL and method_of(path) is None}
     assert unknown == set()
 
 
@@ -226,7 +224,7 @@ def test_a_resource_is_no_method() -> None:
     found = [path for path in groups(openai.OpenAI(api_key="k")) if path[:1] != ("admin",)]
     assert len(found) > 60
     named_alike = {"content"}  # a method of files, too
-    taken = {path for path in found if endpoints.method(path) and path[-1] not in named_alike}
+    taken = {path for path in found if method_of(path) and path[-1] not in named_alike}
     assert {path for path in taken if path[:2] != ("beta", "agents")} == set()
 
 
@@ -304,7 +302,7 @@ def test_no_text_stops_a_scan(code: str) -> None:
 def survives(code: str) -> None:
     source = tree(Source(Path("x.py"), None, f"import openai\n{code}"))
     if not isinstance(source, Unreadable):
-        assert all(one.place.line > 0 for one in _settled(list(_found([source], target()))))
+        assert all(one.place.line > 0 for one in _adjusted(list(_file_findings([source], target()))))
 
 
 PARTS = st.recursive(
@@ -354,12 +352,12 @@ def test_a_long_file_is_told(tmp_path: Path) -> None:
 def test_a_fault_costs_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What nobody thought of is told with its file; the others are scanned."""
 
-    def fail(tree: Any, names: Any) -> Iterator[Finding]:
+    def fail(tree: Any, names: Any) -> Iterator[ScanFinding]:
         if tree.path.endswith("a.py"):
             raise TypeError("planted")
         return iter(())
 
-    monkeypatch.setattr("llm_adapter.devtools.migrate.scanning._FINDERS", (fail,))
+    monkeypatch.setattr("llm_adapter.devtools.migrate.scan._FINDERS", (fail,))
     for name in ("a.py", "b.py"):
         (tmp_path / name).write_text("import openai\nopenai.OpenAI()\n", "utf-8")
     done = scan([tmp_path], target())

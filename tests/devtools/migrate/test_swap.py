@@ -1,4 +1,4 @@
-"""`scan --fix`: which imports are swapped, byte for byte, and which are left to a person. P38"""
+"""`scan --fix`: which imports are swapped, byte for byte, and which are left to a person."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import llm_adapter
-from llm_adapter.devtools.migrate.swap import Swap, compiles, swapped
-from llm_adapter.devtools.migrate.swap_names import module_client, old, ours
+from llm_adapter.devtools.migrate.swap import Swap, compiles, module_client_names, our_clients, removed_names, swapped
 
 
 class Pair(NamedTuple):
@@ -355,16 +354,16 @@ def test_a_check_beside_a_call_is_told() -> None:
 
 def test_names_come_from_the_packages() -> None:
     """Every name that is swapped is a subclass of the SDK's; 0.x and the module's client are the SDK's own lists."""
-    assert ours() == {"OpenAI", "AsyncOpenAI", "Client", "AsyncClient"}
-    assert {"ChatCompletion", "Embedding", "error", "api_base"} <= old()
-    assert {"chat", "embeddings", "api_key", "base_url"} <= module_client()
-    assert not (old() | module_client()) & ours()
+    assert our_clients() == {"OpenAI", "AsyncOpenAI", "Client", "AsyncClient"}
+    assert {"ChatCompletion", "Embedding", "error", "api_base"} <= removed_names()
+    assert {"chat", "embeddings", "api_key", "base_url"} <= module_client_names()
+    assert not (removed_names() | module_client_names()) & our_clients()
 
 
 # --- any assembly ----------------------------------------------------------------------------------------------------
 
 THEIRS = ("APIError", "RateLimitError", "AzureOpenAI", "OpenAIError")
-name = st.sampled_from([*sorted(ours()), *THEIRS]).flatmap(
+name = st.sampled_from([*sorted(our_clients()), *THEIRS]).flatmap(
     lambda one: st.sampled_from([one, f"{one} as {one}_", f"{one}  as\tX{one}"])
 )
 comment = st.sampled_from(["", "  # why, so", "  # noqa: F401", "# type: ignore"])
@@ -429,5 +428,5 @@ def test_any_assembly(code: str) -> None:
     assert rest(swap.code) == rest(code)
     assert swapped(swap.code).code == swap.code
     if not swap.by_hand:
-        assert not {(home, name) for home, name in homes(swap.code) if home == "openai" and name in ours()}
-    assert not {(home, name) for home, name in homes(swap.code) if home == "llm_adapter" and name not in ours()}
+        assert not {(home, name) for home, name in homes(swap.code) if home == "openai" and name in our_clients()}
+    assert not {(home, name) for home, name in homes(swap.code) if home == "llm_adapter" and name not in our_clients()}

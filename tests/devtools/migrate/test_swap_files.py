@@ -1,4 +1,4 @@
-"""`scan --fix` on files and notebooks: what is written, how, and what is asked first. P38"""
+"""`scan --fix` on files and notebooks: what is written, how, and what is asked first."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 from commands import Command, command  # noqa: F401 - a fixture
 
-from llm_adapter.devtools.migrate.swap_cells import notebook
-from llm_adapter.devtools.migrate.swap_files import planned
-from llm_adapter.devtools.migrate.swap_write import uncommitted, write
+from llm_adapter.devtools.migrate.swap_files import planned, uncommitted, write
+from llm_adapter.devtools.migrate.swap_notebooks import notebook
 
 APP = Path(__file__).parents[3] / "examples" / "openai_app.py"
 CODE = "from openai import OpenAI\nclient = OpenAI()\n"

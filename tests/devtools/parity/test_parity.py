@@ -151,7 +151,7 @@ def test_ends_are_counted_in_pairs(command: Command, fake: fakes.Fake) -> None:
     assert result.json["broken"] == [
         {"prompt": "p1", "name": "finish_agreement", "text": "finish_agreement 0.50, at least 0.90 wanted"}
     ]
-    # A side that is no surer of itself is not held to more: now the fake is a. P32
+    # A side that is no surer of itself is not held to more: now the fake is a.
     fake.script(*(text("Paris", finish=end) for end in ("stop", "length", "stop", "length")))
     back = command("parity", "suite.yaml", "--a", "fake", "--b", "one", "--runs", "4", "--no-warm-up", "--json", "-")
     assert figures(back)["finish_agreement"] == {"rate": 0.5, "own": pytest.approx(1 / 3)}
@@ -169,8 +169,8 @@ def test_slow_replies_and_the_first_call(command: Command, fake: fakes.Fake) -> 
 
 
 def test_prices(command: Command, fake: fakes.Fake, monkeypatch: pytest.MonkeyPatch) -> None:
-    """P31. By the call sites' name or the server's; what runs on this machine costs nothing."""
-    monkeypatch.setattr("llm_adapter.devtools.parity.asking.is_local", lambda host: False)
+    """By the call sites' name or the server's; what runs on this machine costs nothing."""
+    monkeypatch.setattr("llm_adapter.devtools.parity.sides.is_local", lambda host: False)
     fake.script(text("Paris", usage=(1000, 500)), repeat=True)
     priced = suite(FRANCE, {"model": "other", **FRANCE}, prices={"gpt-4o-mini": {"input": 2, "output": 4}})
     result = command("parity", priced, "--a", "fake", "--b", "fake", "--runs", "3", "--json", "-")
@@ -223,7 +223,7 @@ def test_a_judge(command: Command, fake: fakes.Fake) -> None:
 
 
 def test_dimensions_are_told(command: Command, fake: fakes.Fake) -> None:
-    """P15. Other vectors are no broken threshold, for every other model has others; that they are is said."""
+    """Other vectors are no broken threshold, for every other model has others; that they are is said."""
     fake.script(embedding([0.6, 0.8]), repeat=True)
     prompt = {"model": "text-embedding-3-small", "input": "A dog"}
     result = command("parity", suite(prompt, defaults={}), "--a", "one", "--b", "fake", "--json", "-")
@@ -277,7 +277,7 @@ def test_jobs(command: Command, fake: fakes.Fake) -> None:
 
 def test_interrupted(command: Command, fake: fakes.Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C: what was done is reported, and the exit code is the shells'."""
-    from llm_adapter.devtools.parity.asking import Side
+    from llm_adapter.devtools.parity.sides import Side
 
     asked, ask = [], Side.ask
 

@@ -9,10 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_adapter.comparison import Outcome, ToolCall
-from llm_adapter.devtools.parity.figures import Agreement, Compared, Pace, Run, compared, measured, overall, ratio
-from llm_adapter.devtools.parity.scores import cosine
-from llm_adapter.devtools.parity.tables import agreed, money, number, seconds
+from llm_adapter.comparison import Outcome, ToolCall, cosine
+from llm_adapter.devtools.parity.figures import (
+    Agreement,
+    Compared,
+    Run,
+    StreamTiming,
+    compared,
+    measured,
+    overall,
+    ratio,
+)
+from llm_adapter.devtools.parity.formats import agreed, money, number, seconds
 from llm_adapter.devtools.parity.thresholds import LIMITS, broken
 
 
@@ -44,8 +52,8 @@ def test_errors_are_in_no_other_figure() -> None:
 
 def test_the_pace_is_of_streams_that_came() -> None:
     """Medians of those that say anything; a side that is not streamed has none, and no ratio."""
-    paced = [replace(said(), pace=Pace(*pair)) for pair in ((1.0, 0.25), (3.0, None), (None, None))]
-    found = compared(paced, [replace(said(), pace=Pace(4.0, 0.5)), replace(ERROR, pace=Pace(9.0, 9.0))])
+    paced = [replace(said(), pace=StreamTiming(*pair)) for pair in ((1.0, 0.25), (3.0, None), (None, None))]
+    found = compared(paced, [replace(said(), pace=StreamTiming(4.0, 0.5)), replace(ERROR, pace=StreamTiming(9.0, 9.0))])
     assert (found.a.first_token, found.a.between_pieces, found.b.first_token) == (2, 0.25, 4)
     assert (found.first_token_ratio, found.between_pieces_ratio) == (2, 2)
     assert compared([said()], paced).first_token_ratio is None
@@ -130,7 +138,7 @@ def test_a_side_like_the_other_agrees_with_it_fully(runs: list[Run]) -> None:
 
 @given(RUNS, RUNS)
 def test_a_is_never_worse_than_itself(a: list[Run], b: list[Run]) -> None:
-    """A side held against itself meets every limit on agreement, however unsure it is. P32"""
+    """A side held against itself meets every limit on agreement, however unsure it is."""
     found = compared(a, a)
     agreements = dict.fromkeys(("finish_agreement", "tool_agreement", "argument_agreement", "agreement"), 1.0)
     assert not {one.name for one in broken(found, agreements)} & agreements.keys()

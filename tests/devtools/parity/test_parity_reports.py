@@ -14,8 +14,7 @@ from rich.console import Console
 from llm_adapter.cli.parity import show
 from llm_adapter.comparison import Outcome, ToolCall
 from llm_adapter.devtools.parity.figures import Run, compared, overall
-from llm_adapter.devtools.parity.junit import junit
-from llm_adapter.devtools.parity.markdown import markdown
+from llm_adapter.devtools.parity.formats import junit, markdown
 from llm_adapter.devtools.parity.page import page
 from llm_adapter.devtools.parity.report import About, Report, Section
 from llm_adapter.devtools.parity.suite import Prompt

@@ -15,8 +15,7 @@ from loopback import Handler, serving
 from test_parity import SCHEMA, WEATHER
 
 from llm_adapter import OpenAI, Settings
-from llm_adapter.devtools.parity.asking import Side
-from llm_adapter.devtools.parity.streaming import pace
+from llm_adapter.devtools.parity.sides import Side, stream_timing
 from llm_adapter.devtools.parity.suite import Prompt, parse
 from llm_adapter.testing import fake as fakes
 from llm_adapter.testing.turns import Turn, disconnect, error, slow, text, thinking, tool_call
@@ -129,7 +128,7 @@ FAILURES: dict[str, tuple[Turn, dict[str, Any], str, str]] = {
 
 @pytest.mark.parametrize("name", FAILURES)
 def test_a_stream_that_fails_is_an_error(command: Command, fake: fakes.Fake, name: str) -> None:
-    """Whatever came before: half a reply is none. P5"""
+    """Whatever came before: half a reply is none."""
     turn, prompt, kind, told = FAILURES[name]
     fake.script(turn, repeat=True)
     result = compared(command, **prompt)
@@ -143,7 +142,7 @@ ODD = [b'{"choices": ["x"]}', b'"text"', b"[1]", b'{"choices": [{"index": "a", "
 
 @pytest.mark.parametrize("data", ODD)
 def test_chunks_that_are_none(data: bytes) -> None:
-    """A stream of anything else is an error of this call, and of no other. P5"""
+    """A stream of anything else is an error of this call, and of no other."""
 
     def odd(handler: Handler) -> None:
         handler.send_response(200)
@@ -196,11 +195,11 @@ THINKS, SAYS, NOTHING = delta(reasoning_content="Hm"), delta(content="Yes"), del
 def test_pace(timed: list[tuple[float, dict[str, Any]]]) -> None:
     """Chunks without anything in them are no pieces, wherever they stand."""
     timed = sorted(timed, key=lambda pair: pair[0])
-    found = pace(timed)
+    found = stream_timing(timed)
     said = [when for when, chunk in timed if chunk is SAYS]
     pieces = [when for when, chunk in timed if chunk is not NOTHING]
     assert found.first == (said[0] if said else None)
-    assert found == pace([pair for pair in timed if pair[1] is not NOTHING])
+    assert found == stream_timing([pair for pair in timed if pair[1] is not NOTHING])
     if len(pieces) > 1:
         assert found.between == pytest.approx((max(pieces) - min(pieces)) / (len(pieces) - 1))
     else:
@@ -219,4 +218,4 @@ EVENTS = {
 
 @pytest.mark.parametrize(("kind", "says"), EVENTS.items())
 def test_pace_of_events(kind: str, says: bool) -> None:
-    assert pace([(1.0, {"type": kind, "delta": "x"})]).first == (1.0 if says else None)
+    assert stream_timing([(1.0, {"type": kind, "delta": "x"})]).first == (1.0 if says else None)

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from llm_adapter.comparison import Outcome, ToolCall
-from llm_adapter.devtools.parity.arguments import endpoint
 from llm_adapter.devtools.parity.fields import Expect, Thresholds
-from llm_adapter.devtools.parity.suite import SuiteError, lines, load, parse
+from llm_adapter.devtools.parity.suite import SuiteError, endpoint, lines, load, parse
 from llm_adapter.devtools.parity.thresholds import LIMITS
 
 WHOLE = """

@@ -1,12 +1,12 @@
-"""One side of a comparison: a client, and what it makes of a call."""
+"""One side of a comparison: a client, and what it makes of a call, whole or streamed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeAlias
 
 import openai
 
@@ -14,19 +14,18 @@ from llm_adapter.client.clients import OpenAI
 from llm_adapter.comparison import failure, outcome, text
 from llm_adapter.devtools.doctor.keys import masked
 from llm_adapter.devtools.explain import explanation
-from llm_adapter.devtools.parity.arguments import method
 from llm_adapter.devtools.parity.fields import Price
-from llm_adapter.devtools.parity.figures import WHOLE, Pace, Run
-from llm_adapter.devtools.parity.streaming import read
+from llm_adapter.devtools.parity.figures import NOT_STREAMED, Run, StreamTiming
 from llm_adapter.devtools.parity.suite import Prompt
 from llm_adapter.devtools.reporting.failures import explained
 from llm_adapter.provider import Json
 from llm_adapter.routing.connection import connect
 from llm_adapter.settings.hosts import hostname, is_local
 from llm_adapter.settings.settings import PROVIDER_NAMES, Settings
+from llm_adapter.shadow.streams import READERS
 
-_SHOWN = 300  # characters of an error
-# What decides how a text is made, by OpenAI's names and Ollama's. P18
+_MOST_OF_AN_ERROR = 300  # characters of an error
+# What decides how a text is made, by OpenAI's names and Ollama's: a server may set its own where the call does not.
 SAMPLING = (
     *("temperature", "top_p", "top_k", "min_p", "seed", "num_predict", "max_tokens", "max_completion_tokens", "think"),
     *("max_output_tokens", "frequency_penalty", "presence_penalty", "repeat_penalty", "num_ctx", "reasoning_effort"),
@@ -66,23 +65,23 @@ class Side:
 
     def ask(self, prompt: Prompt) -> Run:
         """One run. Raises `Unreachable` while nobody has ever answered, and nothing else that a server does."""
-        body, started, pace = self.body(prompt), perf_counter(), WHOLE
+        body, started, pace = self.body(prompt), perf_counter(), NOT_STREAMED
         try:
-            reply = method(self.client, prompt.path)(**body)
+            reply = _method(self.client, prompt.path)(**body)
             self.answered = True
             if prompt.streamed:
-                reply, pace = read(prompt.path, reply, started)
+                reply, pace = read_stream(prompt.path, reply, started)
         except openai.APIConnectionError as error:
             if not self.answered and not isinstance(error, openai.APITimeoutError):
-                raise Unreachable(f"{self.label}: {self.told(error)}") from None
+                raise Unreachable(f"{self.label}: {self.error_line(error)}") from None
             return self._failed(prompt, error, perf_counter() - started)
         except Exception as error:
-            if not _theirs(error):
+            if not _is_a_servers(error):
                 raise
             return self._failed(prompt, error, perf_counter() - started)
-        return self._came(prompt, reply, perf_counter() - started, pace)
+        return self._replied(prompt, reply, perf_counter() - started, pace)
 
-    def _came(self, prompt: Prompt, reply: Any, seconds: float, pace: Pace) -> Run:
+    def _replied(self, prompt: Prompt, reply: Any, seconds: float, pace: StreamTiming) -> Run:
         # The SDK takes any JSON for a reply, and a text for itself.
         whole = reply.to_dict(mode="json", warnings=False) if isinstance(reply, openai.BaseModel) else reply
         whole = whole if isinstance(whole, dict) else {}
@@ -93,7 +92,7 @@ class Side:
     def _failed(self, prompt: Prompt, error: Exception, seconds: float) -> Run:
         self.answered = self.answered or isinstance(error, openai.APIStatusError)
         found = failure(error, seconds)
-        told, unmet = self.told(error)[:_SHOWN], prompt.expect.unmet(found, "")
+        told, unmet = self.error_line(error)[:_MOST_OF_AN_ERROR], prompt.expect.unmet(found, "")
         return Run(found, "", told, unmet, awaited=prompt.expect.awaited(found))
 
     def _cost(self, prompt: Prompt, model: str | None, read: int | None, written: int | None) -> float | None:
@@ -105,7 +104,7 @@ class Side:
             return None
         return (read * price.input + (written or 0) * price.output) / 1e6
 
-    def told(self, error: Exception) -> str:
+    def error_line(self, error: Exception) -> str:
         """An error's line, without any key."""
         secret = self.settings.api_key
         keys = {"PROFILES_API_KEY": secret.get_secret_value()} if secret else {}
@@ -118,7 +117,19 @@ class Side:
             told = explanation(connect(self.settings, self.environ), prompt.path, self.body(prompt))
         except openai.OpenAIError:
             return {}
-        return {name: value for request in told.requests for name, value in _sampling(request.body or {})}
+        return {name: value for request in told.requests for name, value in _sampling_values(request.body or {})}
+
+
+def _method(client: openai.OpenAI, path: str) -> Callable[..., Any]:
+    """The SDK's method that makes such a call."""
+    resources: dict[str, Any] = {
+        "/chat/completions": lambda: client.chat.completions,
+        "/completions": lambda: client.completions,
+        "/embeddings": lambda: client.embeddings,
+        "/responses": lambda: client.responses,
+    }
+    found: Callable[..., Any] = resources[path]().create
+    return found
 
 
 def side(name: str, prices: Mapping[str, Price], environ: Mapping[str, str] | None = None, **options: Any) -> Side:
@@ -132,14 +143,56 @@ def side(name: str, prices: Mapping[str, Price], environ: Mapping[str, str] | No
     return Side(name, OpenAI(settings=settings, **options), model or None, prices, environ)
 
 
-def _theirs(error: Exception) -> bool:
+def _is_a_servers(error: Exception) -> bool:
     """Whether a server's doing: the SDK's errors, a cut connection, and a reply that is none."""
     package = type(error).__module__.partition(".")[0]
     return isinstance(error, (openai.OpenAIError, ValueError)) or package.startswith("http")
 
 
-def _sampling(body: Json) -> Iterator[tuple[str, Any]]:
+def _sampling_values(body: Json) -> Iterator[tuple[str, Any]]:
     options = body.get("options")
     for name, value in {**body, **(options if isinstance(options, dict) else {})}.items():
         if name in SAMPLING and value is not None:
             yield name, value
+
+
+_ANSWER_FIELDS = ("content", "refusal", "tool_calls", "function_call", "text")
+_REASONING_FIELDS = ("reasoning", "reasoning_content")
+_TimedChunks: TypeAlias = "Sequence[tuple[float, Json]]"  # seconds since the call began, and the chunk
+
+
+def read_stream(
+    path: str, stream: Any, since: float, clock: Callable[[], float] = perf_counter
+) -> tuple[Json, StreamTiming]:
+    """The reply of a stream of the SDK's as it would have been without `stream`, and when its pieces came.
+
+    Replies are put together as shadow mode does it, so that all that is compared is of one form.
+    since: when the call began, by the clock. Raises what the stream raises, and ValueError for chunks that are none.
+    """
+    with stream:  # the chunks are looked at afterwards: that takes time which is not the server's
+        came = [(clock() - since, chunk) for chunk in stream]
+    try:
+        timed = [(when, chunk.to_dict(mode="json", warnings=False)) for when, chunk in came]
+        # Of /responses: the SDK hands on what it raises elsewhere.
+        if event := next((chunk for _, chunk in timed if chunk.get("type") == "error"), None):
+            raise openai.APIError(str(event.get("message")), stream.response.request, body=event)
+        return READERS[path](chunk for _, chunk in timed), stream_timing(timed)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError("the stream holds what is no chunk of OpenAI's") from error
+
+
+def stream_timing(timed: _TimedChunks) -> StreamTiming:
+    """When the first piece of the answer came, and the mean time between pieces, those of the reasoning among them."""
+    answer = [when for when, chunk in timed if any(_parts(chunk, _ANSWER_FIELDS))]
+    pieces = [when for when, chunk in timed if any(_parts(chunk, (*_ANSWER_FIELDS, *_REASONING_FIELDS)))]
+    between = (pieces[-1] - pieces[0]) / (len(pieces) - 1) if len(pieces) > 1 else None
+    return StreamTiming(answer[0] if answer else None, between)
+
+
+def _parts(chunk: Json, names: Sequence[str]) -> Iterator[Any]:
+    """The values that a chunk has under these names; an event of /responses has one, its `delta`."""
+    if str(chunk.get("type")).endswith(".delta"):
+        yield chunk.get("delta") and ("reasoning" in names or "reasoning" not in chunk["type"])
+    for choice in chunk.get("choices") or ():
+        parts = {**choice, **(choice.get("delta") or {})}
+        yield from (parts.get(name) for name in names)

@@ -1,4 +1,4 @@
-"""The runs of a suite on two sides: in turns, so that what changes with time is the same for both."""
+"""The runs of a suite on two sides. They take turns, so that what changes with time changes for both."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from llm_adapter.devtools.parity.asking import Side
 from llm_adapter.devtools.parity.figures import UNKNOWN, Run, compared, overall
 from llm_adapter.devtools.parity.report import About, Report, Section
 from llm_adapter.devtools.parity.scores import Judge, Similar
+from llm_adapter.devtools.parity.sides import Side
 from llm_adapter.devtools.parity.suite import Prompt, Suite
 from llm_adapter.devtools.parity.thresholds import broken
 from llm_adapter.devtools.reporting.text import Tell, silent
@@ -69,7 +69,7 @@ def compare(
 
 
 def _dimensions(section: Section) -> str | None:
-    """What no threshold judges, for it is so with every other model, and yet has to be known. P15"""
+    """A note where embeddings differ in length: that is so with every other model, so that no threshold judges it."""
     a, b = section.found.a.dimensions, section.found.b.dimensions
     if a is None or b is None or a == b:
         return None

@@ -13,15 +13,14 @@ from json.decoder import scanstring  # type: ignore[attr-defined]
 from json.scanner import py_make_scanner  # type: ignore[attr-defined]
 from typing import NamedTuple
 
-from llm_adapter.devtools.migrate import notebooks
-from llm_adapter.devtools.migrate.swap import Swap, applied, compiles, swapped
-from llm_adapter.devtools.migrate.swap_rules import Edit, Hand
+from llm_adapter.devtools.migrate.sources import as_python, code_cells
+from llm_adapter.devtools.migrate.swap import Edit, ManualStep, Swap, applied, compiles, swapped
 from llm_adapter.devtools.migrate.swap_uses import ROOT
 
 _ESCAPED = re.compile(r"\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w|\\u\w{4}|\\.|.", re.DOTALL)
 
 
-class _Text(str):
+class _NotebookString(str):
     """A string of the notebook that knows where it stands: `start` is its first character, `end` its closing quote."""
 
     start: int
@@ -35,9 +34,9 @@ class _Decoder(json.JSONDecoder):
         self.scan_once = py_make_scanner(self)  # the one written in C has a place for no other function
 
 
-def _string(text: str, start: int, strict: bool = True) -> tuple[_Text, int]:
+def _string(text: str, start: int, strict: bool = True) -> tuple[_NotebookString, int]:
     value, end = scanstring(text, start, strict)
-    found = _Text(value)
+    found = _NotebookString(value)
     found.start, found.end = start, end - 1
     return found, end
 
@@ -47,7 +46,7 @@ class Cell:
     """A code cell."""
 
     number: int  # its place in the notebook, from 1
-    parts: tuple[_Text, ...]  # its source as the file has it: mostly one string a line
+    parts: tuple[_NotebookString, ...]  # its source as the file has it: mostly one string a line
 
     @property
     def text(self) -> str:
@@ -66,7 +65,7 @@ class Notebook(NamedTuple):
 def notebook(text: str, *, shared: bool = False) -> Notebook:
     """The notebook with its imports swapped. Raises ValueError for what is no notebook."""
     cells = list(_cells(text))
-    raw = [notebooks.python(cell.text) for cell in cells]
+    raw = [as_python(cell.text) for cell in cells]
     sources = [source if compiles(source) else "\n" * source.count("\n") for source in raw]
     unread = [cell for cell, one, source in zip(cells, raw, sources, strict=True) if one != source and ROOT in one]
     places = tuple((cell.number, line + 1) for cell in cells for line in range(cell.text.count("\n") + 1))
@@ -78,42 +77,44 @@ def notebook(text: str, *, shared: bool = False) -> Notebook:
     swap = swapped("\n".join(sources), shared=shared or bool(unread), at=at)
     edits: list[Edit] = []
     changed = []
-    for cell, own in _own(swap.edits, cells, sources):
+    for cell, own in _cell_edits(swap.edits, cells, sources):
         changed.append((cell.number, cell.text, applied(cell.text, own)))
-        edits += [_raw(edit, cell, text) for edit in own]
-    if not all(compiles(notebooks.python(after)) for _, _, after in changed):
-        return Notebook(text, Swap("", by_hand=(Hand(1, "a swap would break a cell: nothing is swapped"),)), (), places)
+        edits += [_in_file(edit, cell, text) for edit in own]
+    if not all(compiles(as_python(after)) for _, _, after in changed):
+        return Notebook(
+            text, Swap("", by_hand=(ManualStep(1, "a swap would break a cell: nothing is swapped"),)), (), places
+        )
     return Notebook(applied(text, edits), swap, tuple(changed), places)
 
 
-def _own(edits: Iterable[Edit], cells: list[Cell], sources: list[str]) -> Iterator[tuple[Cell, list[Edit]]]:
+def _cell_edits(edits: Iterable[Edit], cells: list[Cell], sources: list[str]) -> Iterator[tuple[Cell, list[Edit]]]:
     """The cells that change, with the edits of each in its own text."""
     start = 0  # of the cell's code in the module's
     for cell, source in zip(cells, sources, strict=True):
         inside = [edit for edit in edits if start <= edit.start < start + len(source) + 1]
         if inside:
-            yield cell, [_moved(edit, start, source, cell.text) for edit in inside]
+            yield cell, [_in_cell(edit, start, source, cell.text) for edit in inside]
         start += len(source) + 1
 
 
 def _cells(text: str) -> Iterator[Cell]:
-    for number, parts in notebooks.written(_Decoder().decode(text)):
-        yield Cell(number, tuple(part for part in parts if isinstance(part, _Text)))
+    for number, parts in code_cells(_Decoder().decode(text)):
+        yield Cell(number, tuple(part for part in parts if isinstance(part, _NotebookString)))
 
 
-def _moved(edit: Edit, start: int, source: str, own: str) -> Edit:
+def _in_cell(edit: Edit, start: int, source: str, own: str) -> Edit:
     """The edit in the cell's own text: magics are other words in the source, on the same lines."""
-    begin, end = (_place(source, own, place - start) for place in (edit.start, edit.end))
+    begin, end = (_cell_offset(source, own, place - start) for place in (edit.start, edit.end))
     return Edit(begin, end, edit.new)
 
 
-def _place(source: str, own: str, place: int) -> int:
+def _cell_offset(source: str, own: str, place: int) -> int:
     line = source.count("\n", 0, place)
     column = place - (source.rfind("\n", 0, place) + 1)
     return sum(len(one) + 1 for one in own.split("\n")[:line]) + column
 
 
-def _raw(edit: Edit, cell: Cell, text: str) -> Edit:
+def _in_file(edit: Edit, cell: Cell, text: str) -> Edit:
     """The edit in the file's text. A new line is a new string, where the file has one string a line."""
     new = json.dumps(edit.new, ensure_ascii=text.isascii())[1:-1]
     if len(cell.parts) > 1:

@@ -9,19 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from llm_adapter.devtools.migrate.calls import Site, sites
-from llm_adapter.devtools.migrate.clients import clients
-from llm_adapter.devtools.migrate.findings import Finding, Parameter
+from llm_adapter.devtools.migrate.finders import MOCK_MESSAGE, addresses, clients, mocks, old_api, other_packages
+from llm_adapter.devtools.migrate.findings import RULES, Parameter, ScanFinding
 from llm_adapter.devtools.migrate.literals import UNKNOWN
 from llm_adapter.devtools.migrate.models import models
-from llm_adapter.devtools.migrate.moves import old, packages
 from llm_adapter.devtools.migrate.names import Names
-from llm_adapter.devtools.migrate.rules import RULES
 from llm_adapter.devtools.migrate.sources import Source, sources
-from llm_adapter.devtools.migrate.surroundings import addresses, mocks
-from llm_adapter.devtools.migrate.trees import Tree, interesting, patient, shown, tree
-from llm_adapter.devtools.migrate.verdicts import Target, counted, judged, unavailable
+from llm_adapter.devtools.migrate.trees import Tree, display_path, may_concern_openai, rare_garbage_collection, tree
+from llm_adapter.devtools.migrate.verdicts import Target, argument_verdicts, unavailable, verdict_counts
 
-_FINDERS = (packages, old, mocks, addresses)
+_FINDERS = (other_packages, old_api, mocks, addresses)
 _SHORT = 60  # characters of a literal that are shown
 
 
@@ -30,18 +27,19 @@ class Scan:
     """What a code base has to do with OpenAI."""
 
     target: Target
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ScanFinding] = field(default_factory=list)
     files: int = 0
     unreadable: dict[str, str] = field(default_factory=dict)  # a file, and why
 
     @property
-    def calls(self) -> list[Finding]:
+    def calls(self) -> list[ScanFinding]:
         return [one for one in self.findings if one.kind == "call"]
 
     def verdicts(self) -> dict[str, int]:
         """How often each verdict was given, to parameters and to calls as a whole, the gravest first."""
         given = [part.verdict for one in self.calls for part in one.parameters]
-        return counted(iter([*given, *(str(one.details["verdict"]) for one in self.calls if "verdict" in one.details)]))
+        given += [str(one.details["verdict"]) for one in self.calls if "verdict" in one.details]
+        return verdict_counts(given)
 
     def json(self) -> dict[str, Any]:
         kinds = [one.kind for one in self.findings]
@@ -62,24 +60,24 @@ def scan(paths: Iterable[Path], target: Target) -> Scan:
 
     def failed(path: Path, reason: str) -> None:
         done.files += 1
-        done.unreadable[shown(path)] = reason
+        done.unreadable[display_path(path)] = reason
 
-    with patient():
+    with rare_garbage_collection():
         for path, parts in groupby(sources(paths, failed), key=lambda source: source.path):
             done.files += 1
             code = list(parts)
-            if any(interesting(source.code) for source in code):
-                _look(path, code, done)
+            if any(may_concern_openai(source.code) for source in code):
+                _scan_file(path, code, done)
     return done
 
 
-def _look(path: Path, code: Sequence[Source], done: Scan) -> None:
+def _scan_file(path: Path, code: Sequence[Source], done: Scan) -> None:
     try:
-        done.findings += _settled(list(_found(_trees(code, done), done.target)))
+        done.findings += _adjusted(list(_file_findings(_trees(code, done), done.target)))
     except RecursionError:
-        done.unreadable[shown(path)] = "its expressions are nested too deeply"
+        done.unreadable[display_path(path)] = "its expressions are nested too deeply"
     except Exception as error:  # a fault of the scan's own costs one file, is told, and is worth a report
-        done.unreadable[shown(path)] = f"the scan failed, please report it: {type(error).__name__}: {error}"
+        done.unreadable[display_path(path)] = f"the scan failed, please report it: {type(error).__name__}: {error}"
 
 
 def _trees(code: Sequence[Source], done: Scan) -> list[Tree]:
@@ -90,17 +88,18 @@ def _trees(code: Sequence[Source], done: Scan) -> list[Tree]:
             trees.append(found)
         else:
             cell = f"cell {source.cell}, " if source.cell else ""
-            done.unreadable.setdefault(shown(source.path), f"{cell}{found.reason}")
+            done.unreadable.setdefault(display_path(source.path), f"{cell}{found.reason}")
     return trees
 
 
-def _found(trees: Sequence[Tree], target: Target) -> Iterator[Finding]:
+def _file_findings(trees: Sequence[Tree], target: Target) -> Iterator[ScanFinding]:
     names = Names(trees)
     for one in trees:
-        calls = [(site, _call(site, target)) for site in sites(one, names)]
+        calls = [(site, _call_finding(site, target)) for site in sites(one, names)]
         yield from (call for _, call in calls)
         on_the_module = [call for site, call in calls if site.module]
-        yield from (Finding("module-client", call.place, "openai", f"{call.subject} on it") for call in on_the_module)
+        for call in on_the_module:
+            yield ScanFinding("module-client", call.place, "openai", f"{call.subject} on it")
         yield from clients(one, names)
         refused = [site for site, call in calls if call.details.get("verdict") == "refused"]
         yield from models(one, names, [site for site, _ in calls if site not in refused], target, refused)
@@ -108,30 +107,31 @@ def _found(trees: Sequence[Tree], target: Target) -> Iterator[Finding]:
             yield from finder(one, names)
 
 
-def _settled(found: list[Finding]) -> list[Finding]:
-    """The findings of one file in its order, told by what else is in it."""
+def _adjusted(found: list[ScanFinding]) -> list[ScanFinding]:
+    """The findings of one file in its order, each adjusted to what else is in the file."""
     kinds = {one.kind for one in found}
     if "openai-0x" in kinds:  # its settings of the module are as old as its calls
         found = [replace(one, kind="openai-0x") if one.kind == "module-client" else one for one in found]
     if "http-mock" in kinds:  # an address of OpenAI's is what is mocked, and nothing that a profile would name
         mocked = [one for one in found if one.kind == "hard-coded-url" and "//api.openai.com" in one.subject]
-        told = f"patches another HTTP library than the SDK's newest; {len(mocked)} addresses of OpenAI's here"
-        found = [replace(one, message=told) if mocked and one.kind == "http-mock" else one for one in found]
+        message = f"{MOCK_MESSAGE}; {len(mocked)} addresses of OpenAI's here"
+        found = [replace(one, message=message) if mocked and one.kind == "http-mock" else one for one in found]
         found = [one for one in found if one not in mocked]
     return sorted(found, key=lambda one: one.place)
 
 
-def _call(site: Site, target: Target) -> Finding:
+def _call_finding(site: Site, target: Target) -> ScanFinding:
     place, name = site.tree.place(site.node), site.method.name
     if not site.method.main:
         verdict, note = unavailable(site.method, target)
         details = {"endpoint": site.method.path, **({"verdict": verdict} if verdict else {})}
         given = tuple(_parameter(site, one.name, one.node, "", "") for one in site.arguments)
-        return Finding("call", place, name, note, site.certain, given, site.more, details)
+        return ScanFinding("call", place, name, note, site.certain, given, site.more, details)
     parameters = tuple(
-        _parameter(site, one.name, one.node, said.verdict, said.note, one.value) for one, said in judged(site, target)
+        _parameter(site, one.name, one.node, judged.verdict, judged.note, one.value)
+        for one, judged in argument_verdicts(site, target)
     )
-    return Finding("call", place, name, "", site.certain, parameters, site.more, {"endpoint": site.method.path})
+    return ScanFinding("call", place, name, "", site.certain, parameters, site.more, {"endpoint": site.method.path})
 
 
 def _parameter(site: Site, name: str, node: Any, verdict: str, note: str, value: Any = UNKNOWN) -> Parameter:
