@@ -7,6 +7,7 @@ import gc
 import json
 import ssl
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -21,6 +22,8 @@ from llm_adapter.translation.process_cache import clear_caches
 
 # respx patches httpx's transport; the SDK has run on httpx2 since 3.0 (openai-sdk.md §5). P7
 if find_spec("httpcore2") is not None:
+    # Its errors are known by class: a copy that is imported within a test of tests goes with that test.
+    import_module("httpcore2")
     HTTPCoreMocker.add_targets(*[target.replace("httpcore.", "httpcore2.") for target in HTTPCoreMocker.targets])
 
 # A busy machine is no reason for a test to fail, so nothing judges how long an example takes. The parent is named

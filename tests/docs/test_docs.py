@@ -9,7 +9,7 @@ diff      both sides are compiled, and what it is afterwards is run like python
 toml      loaded, every profile of it; after <!-- file: name -->, python blocks find it under that name
 yaml      loaded
 bash      every command by its row in `_command`
-text      a drawing: nothing
+text      a drawing, or after <!-- printed: llm-adapter command --> lines that the command prints, with ... between
 """
 
 from __future__ import annotations
@@ -116,6 +116,17 @@ def test_tests(block: Block, tried: Callable[..., pytest.RunResult]) -> None:
             Path(one.detail).write_text(one.code, "utf-8")
     outcome = dict(part.split("=") for part in block.detail.split())
     tried(block.code).assert_outcomes(**{name: int(count) for name, count in outcome.items()})
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.how == "printed"], ids=str)
+def test_printed(block: Block) -> None:
+    """Every line is printed by the command, in this order."""
+    from typer.testing import CliRunner
+
+    from llm_adapter.cli.app import app
+
+    lines = iter(CliRunner().invoke(app, shlex.split(block.detail)[1:]).output.splitlines())
+    assert [line for line in block.code.splitlines() if line != "..." and line not in lines] == []
 
 
 @_of_kind("yaml")

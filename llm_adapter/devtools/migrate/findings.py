@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 Level: TypeAlias = Literal["error", "warning", "note"]
-GUIDE = "migration_guide.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ RULES: dict[str, Rule] = {
         "warning",
         "A mock of the HTTP library",
         "The SDK has run on httpx2 since 3.0, which these do not patch, and another provider has other addresses: "
-        "see Testing in the guide.",
+        "see docs/testing.md.",
     ),
     "patched-name": Rule(
         "note",
