@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from llm_adapter.testing.network import Guard
     from llm_adapter.testing.personas import PERSONAS, answer, persona
     from llm_adapter.testing.personas.persona import Model, Persona
-    from llm_adapter.testing.personas.wire import Answer, Asked, Piece
+    from llm_adapter.testing.personas.wire import Answer, Piece, ServerRequest
+    from llm_adapter.testing.personas.wire import ServerRequest as Asked
     from llm_adapter.testing.portable import Finding, assert_portable, findings
-    from llm_adapter.testing.replies import reply
     from llm_adapter.testing.turns import (
         ToolCall,
         Turn,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         embedding,
         error,
         json_text,
+        reply,
         slow,
         text,
         thinking,
@@ -51,6 +52,7 @@ __all__ = [
     "Model",
     "Persona",
     "Piece",
+    "ServerRequest",
     "ToolCall",
     "Turn",
     "Usage",
@@ -82,9 +84,8 @@ _HOMES = {
     "network": ("Guard",),
     "personas": ("PERSONAS", "answer", "persona"),
     "personas.persona": ("Model", "Persona"),
-    "personas.wire": ("Answer", "Asked", "Piece"),
+    "personas.wire": ("Answer", "Piece", "ServerRequest"),
     "portable": ("Finding", "assert_portable", "findings"),
-    "replies": ("reply",),
     "turns": (
         "ToolCall",
         "Turn",
@@ -94,6 +95,7 @@ _HOMES = {
         "embedding",
         "error",
         "json_text",
+        "reply",
         "slow",
         "text",
         "thinking",
@@ -105,9 +107,10 @@ _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    own = "ServerRequest" if name == "Asked" else name  # an older name of the same class
+    if own not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value = getattr(import_module(f"{__name__}.{_HOME[own]}"), own)
     return value
 
 

@@ -23,9 +23,8 @@ from urllib.parse import urlsplit
 
 from llm_adapter.testing.personas import PERSONAS
 from llm_adapter.testing.personas.wire import Answer
-from llm_adapter.testing.replies import reply
 from llm_adapter.testing.scripted import Scripted
-from llm_adapter.testing.turns import Turn
+from llm_adapter.testing.turns import Turn, reply
 
 if TYPE_CHECKING:
     from llm_adapter import AsyncOpenAI, OpenAI, Settings

@@ -1,4 +1,4 @@
-"""No way out of this machine: what a test sends beyond loopback is refused, and fails it with the URL (P7).
+"""No way out of this machine: what a test sends beyond loopback is refused, and fails it with the URL.
 
 An audit hook sees every connection and every look-up of a name, whichever library and thread makes it (Python's
 "socket.connect", "socket.getaddrinfo", ...), before a packet leaves. The refusal is pytest's own outcome, which
@@ -8,6 +8,7 @@ Processes that a test starts are not watched.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import ipaddress
 import socket
@@ -18,12 +19,12 @@ from fnmatch import fnmatchcase
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 
 from llm_adapter.settings.hosts import hostname, is_loopback
-from llm_adapter.testing.leaving import asked, frames
 
 MARK = "llm_network"
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
@@ -41,6 +42,9 @@ _UNANSWERED = (
     "answer it beside llm_mock (respx for httpx, httpx2_mock of pytest-httpx2), or with fake_llm on loopback",
     _ADVICE[1],
 )
+# What HTTP libraries call the request, or its address, that a frame of theirs is busy with: httpx's and requests'
+# `request.url`, urllib's `req.full_url`, urllib3's and aiohttp's `url`.
+_REQUEST_NAMES = ("request", "req", "url")
 _guards: list[Guard] = []  # the last one decides: pytest can run inside a test
 _hooked = False
 
@@ -97,8 +101,8 @@ class Guard:
         name = host.decode("ascii", "replace") if isinstance(host, (bytes, bytearray)) else str(host or "")
         if is_here(name) or self._permits(name) or (not datagram and _is_own(name)):
             return
-        own = list(frames())
-        found = asked(own, name, f"{name}:{port}" if port else name)
+        own = list(_frames())
+        found = outgoing_request(own, name, f"{name}:{port}" if port else name)
         self.refused.append(message(found.what, found.library, self._place(own), mocked=self.mocked))
         raise pytest.fail.Exception(self.refused[-1], pytrace=False)
 
@@ -265,3 +269,68 @@ def _is_address(host: Any) -> bool:
         return bool(ipaddress.ip_address(host.decode() if isinstance(host, bytes) else str(host).partition("%")[0]))
     except ValueError:
         return False
+
+
+# --- what is about to leave: the request that this thread is busy with, or a task that waits for what it does
+
+
+class OutgoingRequest(NamedTuple):
+    """What was about to leave."""
+
+    what: str  # "POST https://api.openai.com/v1/chat/completions", or host:port where no frame knows more
+    host: str = ""
+    library: str = ""  # that the request is of
+
+
+def _frames() -> Iterator[FrameType]:
+    """Where this thread is, from the inside out. Of a coroutine: those that wait for it, too."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def outgoing_request(own: Iterable[FrameType], host: str, target: str) -> OutgoingRequest:
+    """The innermost request to this host; else a library's to another, which goes by way of this one: a proxy."""
+    found = [(frame, one) for frame in own for one in _requests(frame)]
+    for _, one in found:
+        if one.host == host.lower():
+            return one
+    for frame, one in found:
+        if "site-packages" in frame.f_code.co_filename:
+            return one._replace(what=f"{one.what} by way of {target}")
+    others = (one for frame in _task_frames() for one in _requests(frame))
+    return next((one for one in others if one.host == host.lower()), OutgoingRequest(target))
+
+
+def without_secrets(url: str) -> str:
+    """A URL without a user's name, a query or a fragment: keys are in them."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _task_frames() -> Iterator[FrameType]:
+    """Where the tasks of this thread's event loop are: aiohttp looks a name up in one that does not know the URL."""
+    try:
+        tasks = asyncio.all_tasks()
+    except RuntimeError:  # no loop runs here
+        return
+    for task in tasks:
+        coroutine: Any = task.get_coro()
+        while (frame := getattr(coroutine, "cr_frame", None)) is not None:
+            yield frame
+            coroutine = getattr(coroutine, "cr_await", None)
+
+
+def _requests(frame: FrameType) -> Iterator[OutgoingRequest]:
+    """What a frame is busy with, by the names of its variables."""
+    if frame.f_globals.get("__name__") == __name__:
+        return
+    for name in _REQUEST_NAMES:
+        value = frame.f_locals.get(name)
+        text = str(getattr(value, "full_url", None) or getattr(value, "url", None) or value or "")
+        if text.startswith(("http://", "https://")):
+            method = getattr(value, "method", None) or frame.f_locals.get("method")
+            shown = f"{method} " if isinstance(method, str) and method else ""
+            library = type(value).__module__.partition(".")[0]
+            yield OutgoingRequest(shown + without_secrets(text), hostname(text), library)

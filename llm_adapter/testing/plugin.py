@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from llm_adapter.testing import marks, recording
+from llm_adapter.testing import recording
 
 if TYPE_CHECKING:
     from llm_adapter import AsyncOpenAI, OpenAI, Settings
@@ -24,6 +24,24 @@ if TYPE_CHECKING:
 _GUARD: pytest.StashKey[Guard] = pytest.StashKey()
 _CHOSEN: pytest.StashKey[Chosen] = pytest.StashKey()
 _PASSED: pytest.StashKey[bool] = pytest.StashKey()
+_MARKS = (
+    "llm_providers(*names): run the test once on each of these: profiles of llm_adapter.toml, 'embedded', or a fake "
+    "server such as 'fake:ollama@0.32'; all profiles without a name. OpenAI() goes there, too.",
+    "llm_cassette(name, ignore=(), strict=False, scrub=None): another name for the test's cassette, and how calls are "
+    "compared with it.",
+    "live_ollama: skip the test where no Ollama runs.",
+    "fake_llm(*personas, models=None, context=None, library=()): the server that the fixture fake_llm plays; with "
+    "several personas the test runs once on each.",
+    "llm_network(*hosts): let the test reach these hosts, or any host, though the network is closed.",
+)
+# The options that each mark knows.
+_OPTIONS: dict[str, tuple[str, ...]] = {
+    "llm_providers": (),
+    "llm_cassette": ("name", "ignore", "strict", "scrub"),
+    "live_ollama": (),
+    "fake_llm": ("models", "context", "library"),
+    "llm_network": (),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,7 +69,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for mark in marks.MARKS:
+    for mark in _MARKS:
         config.addinivalue_line("markers", mark)
     if mode := config.getoption("llm_record"):
         recording.asked.append(mode)
@@ -95,7 +113,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
-    marks.check(item)
+    _check_marks(item)
     if (guard := _guard(item)) is not None:
         item.stash[_GUARD] = guard.__enter__()
     with guard.judged() if guard is not None else nullcontext():
@@ -135,6 +153,19 @@ def pytest_runtest_makereport(
     if call.when == "call":
         item.stash[_PASSED] = call.excinfo is None
     return (yield)
+
+
+def _check_marks(item: pytest.Item) -> None:
+    """Fail for what a mark would pass over: `llm_network(hosts=["a"])` would open the network for all hosts."""
+    for mark in item.iter_markers():
+        known = _OPTIONS.get(mark.name)
+        if known is None:
+            continue
+        if unknown := [name for name in mark.kwargs if name not in known]:
+            told = f"its options are {', '.join(known)}" if known else "it has no options"
+            pytest.fail(f"@pytest.mark.{mark.name} does not know {unknown[0]!r}: {told}", pytrace=False)
+        if wrong := [one for one in mark.args if not isinstance(one, str) and mark.name != "fake_llm"]:
+            pytest.fail(f"@pytest.mark.{mark.name} takes names, not {wrong[0]!r}", pytrace=False)
 
 
 def _guard(item: pytest.Item) -> Guard | None:

@@ -1,4 +1,7 @@
-"""A fake's script and state, for whichever driver carries the bytes: a server on loopback, or a mock in the process."""
+"""A fake's script and log, for whichever driver carries the bytes: a server on loopback, or a mock in the process.
+
+The log says what came, and its assertions what came instead. Keys are never kept.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,121 @@ from time import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from llm_adapter.testing import personas
-from llm_adapter.testing.log import Log, counted, masked
 from llm_adapter.testing.personas.persona import Model, Persona
-from llm_adapter.testing.personas.wire import Answer, Asked
+from llm_adapter.testing.personas.wire import Answer, ServerRequest
 from llm_adapter.testing.turns import HELLO, Failure, Turn, turned
 
 if TYPE_CHECKING:
     from llm_adapter import Settings
 
-Matcher: TypeAlias = Callable[[Asked], "Turn | str | None"]
+Matcher: TypeAlias = Callable[[ServerRequest], "Turn | str | None"]
+_SECRET = ("authorization", "api-key", "x-api-key", "cookie", "proxy-authorization")
+_SHOWN = 300  # characters of a request's body in a message
+_LISTED = 10  # requests in a message
+_ABSENT = object()
+
+
+def masked(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Headers by names in small letters; of those that carry a key, the scheme alone."""
+    found = {}
+    for name, value in headers:
+        scheme, space, _ = value.partition(" ")
+        hidden = f"{scheme} ***" if space else "***"
+        found[name.lower()] = hidden if name.lower() in _SECRET else value
+    return found
+
+
+def at(body: Any, path: str) -> Any:
+    """What stands at a dotted path, `messages.0.content`; `_ABSENT` if nothing does."""
+    for name in path.split("."):
+        if isinstance(body, Mapping) and name in body:
+            body = body[name]
+        elif isinstance(body, list) and name.lstrip("-").isdigit() and -len(body) <= int(name) < len(body):
+            body = body[int(name)]
+        else:
+            return _ABSENT
+    return body
+
+
+def counted(many: int, one: str, several: str) -> str:
+    """A number with its noun: "1 call", "2 calls"."""
+    return f"{many} {one if many == 1 else several}"
+
+
+def often(times: int) -> str:
+    return {0: "not", 1: "once"}.get(times, f"{times} times")
+
+
+class Log:
+    """The requests in their order. `calls` are those that asked a model to speak, or to embed."""
+
+    def __init__(self) -> None:
+        self.requests: list[ServerRequest] = []
+        self._spoken: list[ServerRequest] = []
+        self._statuses: dict[int, int] = {}
+
+    @property
+    def calls(self) -> list[ServerRequest]:
+        """Calls of a model, without what clients ask beside them (/api/show, /v1/models ...)."""
+        return list(self._spoken)
+
+    @property
+    def last(self) -> ServerRequest:
+        """The last call of a model; without any, the last request."""
+        if not self.requests:
+            raise AssertionError("no request came")
+        return self._spoken[-1] if self._spoken else self.requests[-1]
+
+    def assert_sent(self, path: str, value: Any = _ABSENT) -> None:
+        """Some request had this field: `assert_sent("options.num_ctx", 8192)`. Without a value, any will do."""
+        found = [at(request.body, path) for request in self.requests]
+        given = [one for one in found if one is not _ABSENT]
+        if value is _ABSENT:
+            if not given:
+                raise AssertionError(f"no request had `{path}`{self._came()}")
+        elif not any(one == value for one in given):
+            seen = f": it was {', '.join(f'{repr(one)[:_SHOWN]}' for one in given[-_LISTED:])}" if given else ""
+            raise AssertionError(f"no request had `{path}` = {value!r}{seen}{self._came()}")
+
+    def assert_not_sent(self, path: str) -> None:
+        """No request had this field."""
+        given = [one for one in (at(request.body, path) for request in self.requests) if one is not _ABSENT]
+        if given:
+            raise AssertionError(f"a request had `{path}`: {repr(given[0])[:_SHOWN]}{self._came()}")
+
+    def assert_called(self, path: str, times: int | None = None) -> None:
+        """A path was asked, so many times: `assert_called("/api/chat", times=1)`. /v1 may be left out."""
+        path = "/" + path.removeprefix("/")
+        count = sum(request.path in (path, f"/v1{path}") for request in self.requests)
+        wanted = {None: "have been asked", 0: "not have been asked"}.get(times, f"have been asked {often(times or 0)}")
+        fits = count > 0 if times is None else count == times
+        if not fits:
+            raise AssertionError(f"{path} should {wanted}, and was {often(count)}{self._came()}")
+
+    def assert_not_called(self, path: str) -> None:
+        self.assert_called(path, times=0)
+
+    def noted(self, request: ServerRequest, status: int, *, spoken: bool) -> None:
+        """Keeps a request with what was answered to it."""
+        self.requests.append(request)
+        self._statuses[request.number] = status
+        if spoken:
+            self._spoken.append(request)
+
+    def _came(self) -> str:
+        """The requests, short, as the end of a message."""
+        if not self.requests:
+            return "\nno request came"
+        count = len(self.requests)
+        head = "what came:" if count <= _LISTED else f"the last {_LISTED} of {count} that came:"
+        return "".join([f"\n{head}", *(f"\n  {self._shown(request)}" for request in self.requests[-_LISTED:])])
+
+    def _shown(self, request: ServerRequest) -> str:
+        body = json.dumps(request.body, ensure_ascii=False, default=str) if request.text is None else request.text
+        body = "" if body in ("", "null") else f" {body}"
+        short = body if len(body) <= _SHOWN else body[:_SHOWN] + "…"
+        status = self._statuses.get(request.number, 0) or "cut"
+        return f"{request.number}. {request.method} {request.path} -> {status}{short}"
 
 
 class Scripted(Log):
@@ -118,7 +227,7 @@ class Scripted(Log):
         given = list(headers)
         with self._lock:
             body, unread = _decoded(data)
-            asked = Asked(
+            request = ServerRequest(
                 method,
                 path,
                 body,
@@ -128,25 +237,25 @@ class Scripted(Log):
                 time(),
                 unread,
             )
-            settled = personas.settled(self._persona, asked)
-            found = settled or self._said(asked)
-            self.noted(asked, found.status, spoken=settled is None)
-            self._persona = personas.after(self._persona, asked, found)
-            return replace(found, headers=(*found.headers, *self._persona.headers(asked)))
+            settled = personas.settled(self._persona, request)
+            found = settled or self._said(request)
+            self.noted(request, found.status, spoken=settled is None)
+            self._persona = personas.after(self._persona, request, found)
+            return replace(found, headers=(*found.headers, *self._persona.headers(request)))
 
-    def _said(self, asked: Asked) -> Answer:
+    def _said(self, request: ServerRequest) -> Answer:
         """What a turn makes of the answer. A turn that cannot be sent, arguments that are no JSON for one, is told."""
-        turn = self._next(asked)
+        turn = self._next(request)
         try:
-            return personas.answer(self._persona, asked, turn)
+            return personas.answer(self._persona, request, turn)
         except (TypeError, ValueError) as problem:
             self._problem = self._problem or problem
             words = f"a turn cannot be sent: {problem!r}"
-            return personas.answer(self._persona, asked, _failed(words, "turn_failed"))
+            return personas.answer(self._persona, request, _failed(words, "turn_failed"))
 
-    def _next(self, asked: Asked) -> Turn:
+    def _next(self, request: ServerRequest) -> Turn:
         try:
-            matched = next((turn for matcher in self._matchers if (turn := matcher(asked)) is not None), None)
+            matched = next((turn for matcher in self._matchers if (turn := matcher(request)) is not None), None)
             if matched is not None:
                 return turned(matched)
         except Exception as problem:
@@ -156,7 +265,7 @@ class Scripted(Log):
             return HELLO
         if not self._turns:
             self.overrun += 1
-            words = f"the script has no turn left for {asked.method} {asked.path}, request {asked.number}"
+            words = f"the script has no turn left for {request.method} {request.path}, request {request.number}"
             return _failed(words, "script_ended")
         if self._repeat and len(self._turns) == 1:
             self._repeated = True

@@ -7,14 +7,17 @@ the words, each with the white space before it, and always the whole text when t
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 Json: TypeAlias = dict[str, Any]
 _PIECES = re.compile(r"\s*\S+|\s+")
+_THOUGHTS = ("reasoning", "reasoning_content", "thinking")  # the spellings of what a model thought
 
 
 class Usage(NamedTuple):
@@ -72,7 +75,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Delays:
     """How long one waits, in seconds."""
 
     start: float = 0.0  # before the headers
@@ -93,7 +96,7 @@ class Turn:
     pieces: tuple[str, ...] | None = None  # of the content; None: its words
     failure: Failure | None = None
     cut: int | None = None  # the connection breaks after so many pieces
-    pace: Pace = Pace()
+    pace: Delays = Delays()
     more: tuple[Turn, ...] = ()  # the other choices, where a call asks for several
 
     @property
@@ -215,4 +218,90 @@ def slow(seconds: float = 0.0, turn: Turn | str = HELLO, *, first: float = 0.0, 
     """A reply that takes its time: before its headers, before the first piece, between pieces."""
     if not isinstance(seconds, (int, float)):
         raise TypeError(f"slow(seconds, turn): the seconds come first, and this is a {type(seconds).__name__}")
-    return replace(turned(turn), pace=Pace(seconds, first, between))
+    return replace(turned(turn), pace=Delays(seconds, first, between))
+
+
+# --- a recorded OpenAI reply as a turn: what makes any persona say the same again, in its own way.
+# Source: openai/types, 3.52.0. Log probabilities are not kept: the fake makes its own.
+
+
+def reply(recorded: Json, status: int | None = None) -> Turn:
+    """The turn that makes this reply: a chat completion, a text completion, vectors, a response, or an error.
+
+    recorded: the JSON of the reply. status: of an error; by default what its `code` says, or 400.
+    Raises `ValueError` for anything else.
+    """
+    match recorded:
+        case {"error": error} if error is not None and "output" not in recorded:
+            return Turn(failure=_recorded_failure(error, status))
+        case {"object": "chat.completion", "choices": [*choices]} if choices:
+            return _with_choices([_chat_turn(choice) for choice in choices], recorded)
+        case {"object": "text_completion", "choices": [*choices]} if choices:
+            return _with_choices(
+                [Turn(str(one.get("text") or ""), finish=one.get("finish_reason")) for one in choices], recorded
+            )
+        case {"object": "list", "data": [{"embedding": _}, *_] as data}:
+            vectors = tuple(_recorded_vector(one["embedding"]) for one in data)
+            return Turn(vectors=vectors, usage=_recorded_usage(recorded))
+        case {"object": "response", "output": [*items]}:
+            return replace(_response_turn(items), usage=_recorded_usage(recorded), finish=_response_finish(recorded))
+        case _:
+            raise ValueError(f"no turn makes this reply: {recorded.get('object')!r} is not among those that are known")
+
+
+def _with_choices(turns: list[Turn], recorded: Json) -> Turn:
+    return replace(turns[0], more=tuple(turns[1:]), usage=_recorded_usage(recorded))
+
+
+def _chat_turn(choice: Json) -> Turn:
+    message = choice.get("message") or {}
+    thought = next((message[name] for name in _THOUGHTS if message.get(name)), "")
+    calls = tuple(_recorded_calls(message))
+    content = message.get("content") or message.get("refusal") or ""
+    return Turn(str(content), str(thought), calls, choice.get("finish_reason"))
+
+
+def _recorded_calls(message: Json) -> Iterable[ToolCall]:
+    for call in message.get("tool_calls") or []:
+        function = call.get("function") or call.get("custom") or {}
+        yield ToolCall(function["name"], function.get("arguments", function.get("input", "")), call.get("id") or None)
+    if function := message.get("function_call"):
+        yield ToolCall(function["name"], function["arguments"])
+
+
+def _recorded_usage(recorded: Json) -> Usage | None:
+    usage = recorded.get("usage") or {}
+    prompt = usage.get("prompt_tokens", usage.get("input_tokens"))
+    return None if prompt is None else Usage(prompt, usage.get("completion_tokens", usage.get("output_tokens", 0)))
+
+
+def _recorded_vector(given: Any) -> tuple[float, ...]:
+    if isinstance(given, str):
+        data = base64.b64decode(given)
+        return struct.unpack(f"<{len(data) // 4}f", data)
+    return tuple(float(part) for part in given)
+
+
+def _response_turn(items: list[Json]) -> Turn:
+    said, thought, calls = "", "", []
+    for item in items:
+        if item.get("type") == "message":
+            said += "".join(part.get("text", part.get("refusal", "")) for part in item.get("content") or [])
+        elif item.get("type") == "reasoning":
+            thought += "".join(part.get("text", "") for part in item.get("summary") or [])
+        elif item.get("type") == "function_call":
+            calls.append(ToolCall(item["name"], item["arguments"], item.get("call_id")))
+    return Turn(said, thought, tuple(calls))
+
+
+def _response_finish(recorded: Json) -> str | None:
+    return "length" if recorded.get("status") == "incomplete" else None
+
+
+def _recorded_failure(error: Any, status: int | None) -> Failure:
+    if not isinstance(error, dict):
+        return Failure(str(error), status or 400)
+    code = error.get("code")
+    found = status or (code if isinstance(code, int) and 400 <= code < 600 else 400)
+    words = str(error.get("message") or "")
+    return Failure(words, found, code if isinstance(code, str) else None, error.get("type"), error.get("param"))

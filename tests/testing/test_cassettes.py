@@ -23,10 +23,9 @@ import llm_adapter
 from llm_adapter import Settings
 from llm_adapter.providers import PROVIDERS
 from llm_adapter.testing import Cassette, CassetteError, CassetteWarning, cassette
-from llm_adapter.testing.cassettes.matching import canonical
-from llm_adapter.testing.cassettes.scripting import assembled
+from llm_adapter.testing.cassettes.matching import assembled, canonical
 from llm_adapter.testing.cassettes.scrubbing import Scrubber
-from llm_adapter.testing.cassettes.tape import Asked, Line, body, events, loaded, saved
+from llm_adapter.testing.cassettes.tape import Line, RecordedRequest, body, events, loaded, saved
 from llm_adapter.testing.fake import serving
 
 EMBEDDED = Settings(provider="embedded")
@@ -376,12 +375,14 @@ DIFFERENT: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("one", "other", "ignore"), EQUAL, ids=str)
 def test_equal_calls(one: Any, other: Any, ignore: Any) -> None:
-    assert canonical(Asked("POST", "/x", one), ignore) == canonical(Asked("POST", "/x", other), ignore)
+    assert canonical(RecordedRequest("POST", "/x", one), ignore) == canonical(
+        RecordedRequest("POST", "/x", other), ignore
+    )
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT, ids=str)
 def test_different_calls(one: Any, other: Any) -> None:
-    assert canonical(Asked("POST", "/x", one)) != canonical(Asked("POST", "/x", other))
+    assert canonical(RecordedRequest("POST", "/x", one)) != canonical(RecordedRequest("POST", "/x", other))
 
 
 def written(path: Path, *requests: dict[str, Any], **more: Any) -> Path:
@@ -600,7 +601,7 @@ def test_no_secret_survives(path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @given(st.lists(st.sampled_from(["", " | ", KEY[:3], KEY[3:9], KEY[9:], f"{KEY} ", "y"]), max_size=8))
 def test_pieces_of_a_secret(pieces: list[str]) -> None:
     """However a stream cuts it, the key is not in what is left; and nothing else is lost."""
-    line = Scrubber({"A_KEY": KEY}).line(Line("POST", "/x", events=[{"delta": piece} for piece in pieces]))
+    line = Scrubber({"A_KEY": KEY}).clean_line(Line("POST", "/x", events=[{"delta": piece} for piece in pieces]))
     assert line.events is not None
     kept = "".join(event["delta"] for event in line.events)
     assert KEY not in kept
@@ -617,13 +618,15 @@ def test_secrets_by_their_place() -> None:
         "max_tokens": 4,
     }
     server = {"authorization": "tok-of-a-server", "headers": {"Authorization": "Basic bWU6cHc=", "X-Api-Key": "short"}}
-    asked = Asked("POST", "/x", {"url": url, "pem": pem, "tools": [server], **kept}, {"key": "q-secret", "page": "2"})
-    clean = Scrubber({}).asked(asked)
+    asked = RecordedRequest(
+        "POST", "/x", {"url": url, "pem": pem, "tools": [server], **kept}, {"key": "q-secret", "page": "2"}
+    )
+    clean = Scrubber({}).clean_request(asked)
     gone = {"authorization": "[scrubbed]", "headers": {"Authorization": "[scrubbed]", "X-Api-Key": "[scrubbed]"}}
     left = "https://[scrubbed]@host.test/x?[scrubbed]&page=2&[scrubbed]#end"
     assert clean.request == {"url": left, "pem": "[scrubbed]", "tools": [gone], **kept}
     assert clean.query == {"key": "[scrubbed]", "page": "2"}
-    assert Scrubber({}).asked(clean) == clean
+    assert Scrubber({}).clean_request(clean) == clean
 
 
 def test_pictures_are_told_apart_by_their_digest(path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from drivers import HTTPX
-from test_fake_recorded import from_events, shape, shapes
+from test_fake_recorded import from_events, media_type, shape, shapes
 
 from llm_adapter import OpenAI, Settings
-from llm_adapter.testing import Asked, Model, Turn, answer, persona, reply
+from llm_adapter.testing import Model, ServerRequest, Turn, answer, persona, reply
 from llm_adapter.testing.personas.persona import Persona
 from llm_adapter.testing.turns import HELLO
 
@@ -122,8 +122,8 @@ def test_persona_answers_as_llamacpp_does(server: Any, case: str) -> None:
     method, path, body = CASES[case]
     real = server(method, path, body)
     spoken = turn(real.text) if real.status_code == 200 and method == "POST" else HELLO
-    found = answer(played(), Asked(method, path, body), spoken)
-    assert (found.status, found.content_type) == (real.status_code, real.headers["content-type"])
+    found = answer(played(), ServerRequest(method, path, body), spoken)
+    assert (found.status, found.content_type) == (real.status_code, media_type(real.headers["content-type"]))
     kind = found.content_type or ""
     assert told(found.body.decode(), kind) == told(real.text, kind)
 

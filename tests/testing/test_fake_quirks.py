@@ -16,8 +16,8 @@ from test_layers import MODULES, WORLD, imported
 from llm_adapter.testing import (
     PERSONAS,
     Answer,
-    Asked,
     Model,
+    ServerRequest,
     Turn,
     answer,
     embedding,
@@ -54,7 +54,9 @@ def ask(name: str, path: str, said: Turn | None = None, *, options: Any = None, 
     body = {"model": "chat", **({"messages": HI} if path in (CHAT, "/api/chat") else {}), **body}
     if path.startswith("/api"):
         body = {"stream": False, **({"options": options} if options else {}), **body}
-    return answer(server(name, context=100), Asked("POST", path, body), said or text("one two three four five six"))
+    return answer(
+        server(name, context=100), ServerRequest("POST", path, body), said or text("one two three four five six")
+    )
 
 
 def said(found: Answer) -> str:
@@ -122,7 +124,7 @@ def test_openai_refuses_what_it_does_not_know() -> None:
 
 
 def test_openai_wants_a_key() -> None:
-    found = answer(server("openai"), Asked("GET", "/v1/models", authorized=False))
+    found = answer(server("openai"), ServerRequest("GET", "/v1/models", authorized=False))
     status, words, *named = told(found)
     assert (status, named) == (401, ["invalid_request_error", None, None])
     assert words.startswith("You didn't provide an API key.")
@@ -273,7 +275,7 @@ def test_ollama_24_does_not_see_and_says_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["llamacpp", "lmstudio"])
 def test_one_model_answers_to_any_name(name: str) -> None:
-    found = answer(persona(name, models=["one"]), Asked("POST", CHAT, {"model": "nope", "messages": HI}))
+    found = answer(persona(name, models=["one"]), ServerRequest("POST", CHAT, {"model": "nope", "messages": HI}))
     assert found.status == 200
     assert json.loads(found.body)["model"] == ("one" if name == "llamacpp" else "nope")
 
@@ -416,7 +418,7 @@ def test_vectors_and_models_are_of_the_sdks_types(name: str) -> None:
     found = json.loads(ask(name, "/v1/embeddings", embedding([0.5, 0.5]), model="embed", input=["a", "b"]).body)
     vectors = openai.types.CreateEmbeddingResponse.model_validate(found)
     assert [one.embedding for one in vectors.data] == [[0.5, 0.5]] * 2
-    listed = json.loads(answer(server(name), Asked("GET", "/v1/models")).body)
+    listed = json.loads(answer(server(name), ServerRequest("GET", "/v1/models")).body)
     for one in listed["data"]:
         openai.types.Model.model_validate(one if name != "lmstudio" else {**one, "created": 0})  # it has none
 
@@ -446,14 +448,14 @@ EVENTS = _events()
 # --- models, and what is in memory -----------------------------------------------------------------------------------
 
 
-def follow(server: Persona, *asked: Asked) -> Persona:
+def follow(server: Persona, *asked: ServerRequest) -> Persona:
     for one in asked:
         server = after(server, one, answer(server, one))
     return server
 
 
 def running(server: Persona, time: float) -> Any:
-    return json.loads(answer(server, Asked("GET", "/api/ps", time=time)).body)["models"]
+    return json.loads(answer(server, ServerRequest("GET", "/api/ps", time=time)).body)["models"]
 
 
 @pytest.mark.parametrize(
@@ -463,14 +465,14 @@ def running(server: Persona, time: float) -> Any:
 def test_keep_alive(keep_alive: Any, until: str | None) -> None:
     """P4: what a call sets, /api/ps tells; a negative one is for ever."""
     body = {"model": "chat", "messages": HI, **({} if keep_alive is None else {"keep_alive": keep_alive})}
-    [model] = running(follow(server("ollama@0.32"), Asked("POST", "/api/chat", body)), 1_700_000_000)
+    [model] = running(follow(server("ollama@0.32"), ServerRequest("POST", "/api/chat", body)), 1_700_000_000)
     assert model["name"] == "chat:latest"
     assert model["expires_at"][:4] == "2318" if until is None else model["expires_at"][11:16] == until
 
 
 def test_v1_leaves_the_keep_alive_of_a_loaded_model() -> None:
-    warm = Asked("POST", "/api/chat", {"model": "chat", "messages": [], "keep_alive": "24h"})
-    again = Asked("POST", CHAT, {"model": "chat", "messages": HI, "keep_alive": "1m"})
+    warm = ServerRequest("POST", "/api/chat", {"model": "chat", "messages": [], "keep_alive": "24h"})
+    again = ServerRequest("POST", CHAT, {"model": "chat", "messages": HI, "keep_alive": "1m"})
     [model] = running(follow(server("ollama@0.32"), warm, again), 1_700_000_000)
     assert model["expires_at"].startswith("2023-11-15T22:13")
 
@@ -478,17 +480,17 @@ def test_v1_leaves_the_keep_alive_of_a_loaded_model() -> None:
 @pytest.mark.parametrize("name", OLLAMA)
 def test_a_model_is_pulled_copied_and_deleted(name: str) -> None:
     shop = server(name, library=["new"])
-    pull = Asked("POST", "/api/pull", {"model": "new"})
+    pull = ServerRequest("POST", "/api/pull", {"model": "new"})
     lines = [json.loads(line) for line in answer(shop, pull).body.splitlines()]
     assert [line["status"].partition(" ")[0] for line in lines] == ["pulling"] * 4 + ["verifying", "writing", "success"]
-    shop = follow(shop, pull, Asked("POST", "/api/copy", {"source": "new", "destination": "other"}))
-    shop = follow(shop, Asked("DELETE", "/api/delete", {"model": "new"}))
+    shop = follow(shop, pull, ServerRequest("POST", "/api/copy", {"source": "new", "destination": "other"}))
+    shop = follow(shop, ServerRequest("DELETE", "/api/delete", {"model": "new"}))
     assert [model.name for model in shop.models or ()] == [*MODELS, "other"]
 
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_pulling_what_the_library_has_not(stream: bool) -> None:
-    found = answer(server("ollama@0.32"), Asked("POST", "/api/pull", {"model": "nope", "stream": stream}))
+    found = answer(server("ollama@0.32"), ServerRequest("POST", "/api/pull", {"model": "nope", "stream": stream}))
     assert found.status == (200 if stream else 500)
     assert json.loads(found.body.splitlines()[-1]) == {"error": "pull model manifest: file does not exist"}
 
@@ -504,13 +506,13 @@ def test_pulling_what_the_library_has_not(stream: bool) -> None:
     ],
 )
 def test_unknown_paths(name: str, status: int, body: bytes) -> None:
-    found = answer(persona(name), Asked("GET", "/v1/nope"))
+    found = answer(persona(name), ServerRequest("GET", "/v1/nope"))
     assert found.status == status
     assert body in found.body
 
 
 def test_ollama_runs() -> None:
-    assert answer(persona("ollama@0.32"), Asked("GET", "/")).body == b"Ollama is running"
+    assert answer(persona("ollama@0.32"), ServerRequest("GET", "/")).body == b"Ollama is running"
 
 
 def test_unknown_personas() -> None:
@@ -531,7 +533,7 @@ def test_every_check_has_its_source() -> None:
     assert all(isinstance(check, Check) and check.source and check.name for check in checks)
 
 
-PURE_FAKES = tuple(f"llm_adapter.testing.{name}" for name in ("personas", "turns", "replies"))
+PURE_FAKES = tuple(f"llm_adapter.testing.{name}" for name in ("personas", "turns"))
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if module.startswith(PURE_FAKES)])
@@ -542,7 +544,7 @@ def test_the_core_is_pure(module: str) -> None:
 
 def test_capabilities_by_name() -> None:
     """Without a list of models, those embed whose names say so."""
-    shown = answer(persona("ollama@0.32"), Asked("POST", "/api/show", {"model": "nomic-embed-text"}))
+    shown = answer(persona("ollama@0.32"), ServerRequest("POST", "/api/show", {"model": "nomic-embed-text"}))
     assert json.loads(shown.body)["capabilities"] == ["embedding"]
     assert Model("hf.co/a/b").tagged == "hf.co/a/b:latest"
 
@@ -581,9 +583,9 @@ def test_any_body_has_an_answer(way: tuple[str, str], body: Any) -> None:
     """A server does not fall over a request that is wrong."""
     name, path = way
     body = {"model": "chat", **body} if isinstance(body, dict) else body
-    found = answer(server(name), Asked("POST", path, body))
+    found = answer(server(name), ServerRequest("POST", path, body))
     assert 200 <= found.status < 600
-    after(server(name), Asked("POST", path, body), found)
+    after(server(name), ServerRequest("POST", path, body), found)
 
 
 def test_openais_replies_have_an_id_for_support() -> None:

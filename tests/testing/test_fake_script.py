@@ -15,8 +15,8 @@ from pydantic import BaseModel
 from llm_adapter import testing
 from llm_adapter.testing import (
     PERSONAS,
-    Asked,
     Fake,
+    ServerRequest,
     ToolCall,
     Turn,
     answer,
@@ -76,7 +76,9 @@ def test_a_tools_arguments_that_are_no_json() -> None:
     """P11: as the model wrote them on /v1; natively Ollama has objects alone."""
     turn = tool_call("f", '{"a": ')
     v1 = answer(
-        persona("openai"), Asked("POST", CHAT, {"model": "m", "messages": [{"role": "user", "content": "x"}]}), turn
+        persona("openai"),
+        ServerRequest("POST", CHAT, {"model": "m", "messages": [{"role": "user", "content": "x"}]}),
+        turn,
     )
     assert json.loads(v1.body)["choices"][0]["message"]["tool_calls"][0]["function"]["arguments"] == '{"a": '
 
@@ -94,7 +96,7 @@ RECORDED: list[Turn] = [
 def test_a_recorded_reply_is_a_turn(name: str, turn: Turn) -> None:
     """Replayed on the same server, it is the same reply."""
     body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "n": 1 + len(turn.more)}
-    asked = Asked("POST", CHAT, body)
+    asked = ServerRequest("POST", CHAT, body)
     first = json.loads(answer(persona(name), asked, turn).body)
     assert json.loads(answer(persona(name), asked, reply(first)).body) == first
 
@@ -117,7 +119,7 @@ def test_replies_of_other_kinds() -> None:
 
 
 def test_a_recorded_response_is_a_turn() -> None:
-    asked = Asked("POST", "/v1/responses", {"model": "m", "input": "x"})
+    asked = ServerRequest("POST", "/v1/responses", {"model": "m", "input": "x"})
     turn = Turn("Hello", "Hm.", (ToolCall("f", "{}", "c1"),), usage=testing.Usage(3, 2))
     first = json.loads(answer(persona("vllm"), asked, turn).body)
     assert json.loads(answer(persona("vllm"), asked, reply(first)).body) == first
@@ -250,7 +252,7 @@ def test_matchers_come_first() -> None:
     scripted.on(lambda asked: "weather!" if "weather" in asked.body["messages"][0]["content"] else None)
 
     @scripted.on
-    def tools(asked: Asked) -> Turn | None:
+    def tools(asked: ServerRequest) -> Turn | None:
         return tool_call("f") if "tools" in asked.body else None
 
     assert content(ask(scripted, "the weather?")[1]) == "weather!"

@@ -3,7 +3,7 @@
     with cassette("tests/cassettes/greeting.jsonl"):
         reply = openai.OpenAI().chat.completions.create(...)
 
-It records the plain SDK's clients and ours, in both colours, streamed or not; the file says what was asked and answered
+It records the plain SDK's clients and ours, sync and async, streamed or not; the file says what was asked and answered
 in OpenAI's own JSON, so that a cassette which was recorded on OpenAI answers after the switch, on any provider. Keys
 and pictures do not get into it.
 """
@@ -23,7 +23,7 @@ from llm_adapter.routing.connection import NO_KEY
 from llm_adapter.settings.hosts import is_openai
 from llm_adapter.testing.cassettes.matching import Shelf
 from llm_adapter.testing.cassettes.scrubbing import Hook, Scrubber
-from llm_adapter.testing.cassettes.tape import Asked, CassetteError, Line, loaded, saved, shown
+from llm_adapter.testing.cassettes.tape import CassetteError, Line, RecordedRequest, loaded, saved, shown
 from llm_adapter.testing.cassettes.tapping import Record, tapped
 from llm_adapter.testing.recording import MODES, Mode, chosen
 
@@ -80,7 +80,7 @@ class Cassette:
 
     # --- what a tapped client asks: `tapping.Deck`
 
-    def asked(self, client: Any, asked: Asked) -> Line | None:
+    def find_line(self, client: Any, call: RecordedRequest) -> Line | None:
         __tracebackhide__ = True
         if isinstance(key := getattr(client, "api_key", None), str) and key != NO_KEY:
             self._scrubber.learn([key])
@@ -89,23 +89,23 @@ class Cassette:
         try:
             if not self._there:
                 raise CassetteError(
-                    f"there is no cassette at {shown(self.path)}, which {asked} was to be answered from, and none is "
+                    f"there is no cassette at {shown(self.path)}, which {call} was to be answered from, and none is "
                     f"recorded: {self._chosen.why}\n{self._near(self.path) if self._near else ''}"
                     f"To record it, where the model can be reached: {self._chosen.to('once')}"
                 )
-            return self._shelf.take(self._scrubber.asked(asked))
+            return self._shelf.take(self._scrubber.clean_request(call))
         except CassetteError as error:
             self._missed = self._missed or error
             raise
 
-    def played(self, line: Line) -> bool:
+    def replays(self, line: Line) -> bool:
         if self._fake is None:
             return True
-        from llm_adapter.testing.cassettes.scripting import script
+        from llm_adapter.testing.cassettes.matching import script
 
         return not script(self._fake, line)
 
-    def begun(self, client: Any) -> Record:
+    def begin_record(self, client: Any) -> Record:
         with self._lock:
             self._records.append(Record(_meta(client)))
             return self._records[-1]
@@ -117,15 +117,15 @@ class Cassette:
         if self._missed is not None:  # the code under test has caught it
             raise CassetteError(str(self._missed))
         if not self.recording:
-            self._tell_left()
+            self._report_unused()
             return
         for record in self._records:
-            record.left()
-        lines = [self._scrubber.line(record.line) for record in self._records if record.line is not None]
+            record.close()
+        lines = [self._scrubber.clean_line(record.line) for record in self._records if record.line is not None]
         if lines or self._there:
             saved(self.path, lines)
 
-    def _tell_left(self) -> None:
+    def _report_unused(self) -> None:
         left = self._shelf.left()
         if not left:
             return
@@ -154,13 +154,13 @@ def cassette(
     Raises `CassetteError`, an AssertionError, for a call that was not recorded.
     """
     deck = Cassette(path, mode, ignore=ignore, strict=strict, scrub=scrub)
-    with inserted(deck):
+    with in_use(deck):
         yield deck
     deck.finish()
 
 
 @contextmanager
-def inserted(deck: Cassette) -> Iterator[None]:
+def in_use(deck: Cassette) -> Iterator[None]:
     """Have the clients' calls recorded or answered."""
     if _active:
         raise RuntimeError(f"the cassette {_active[0].path} is in use: one at a time, for a call can go to one alone")

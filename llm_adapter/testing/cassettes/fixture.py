@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from llm_adapter.testing.cassettes import Cassette, inserted
+from llm_adapter.testing.cassettes import Cassette, in_use
 from llm_adapter.testing.cassettes.tape import shown
 
 MARK = "llm_cassette"
@@ -32,7 +32,7 @@ def in_test(item: pytest.Item, patches: pytest.MonkeyPatch) -> Iterator[Cassette
     if not deck.recording and not os.environ.get("OPENAI_API_KEY"):
         # The SDK makes no client without a key; no request leaves that it could go with.
         patches.setenv("OPENAI_API_KEY", "replayed")
-    with inserted(deck):
+    with in_use(deck):
         yield deck
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
-from llm_adapter.testing.cassettes.tape import Asked, Line
+from llm_adapter.testing.cassettes.tape import Line, RecordedRequest
 
 SCRUBBED = "[scrubbed]"
 Hook: TypeAlias = Callable[[str], str]
@@ -57,10 +57,10 @@ class Scrubber:
             known = sorted(map(re.escape, self._secrets), key=len, reverse=True)
             self._pattern = re.compile("|".join([*known, _KEYS.pattern]))
 
-    def asked(self, asked: Asked) -> Asked:
-        return replace(asked, request=self._clean(asked.request), query=self._clean(asked.query, _QUERY))
+    def clean_request(self, call: RecordedRequest) -> RecordedRequest:
+        return replace(call, request=self._clean(call.request), query=self._clean(call.query, _QUERY))
 
-    def line(self, line: Line) -> Line:
+    def clean_line(self, line: Line) -> Line:
         cleaned = {
             name: self._clean(getattr(line, name))
             for name in ("request", "headers", "reply", "text", "failure", "meta")

@@ -40,7 +40,7 @@ class CassetteError(AssertionError):
 
 
 @dataclass(frozen=True)
-class Asked:
+class RecordedRequest:
     """A call as the SDK got it."""
 
     method: str
@@ -71,8 +71,8 @@ class Line:
     meta: Json = field(default_factory=dict)
 
     @property
-    def asked(self) -> Asked:
-        return Asked(self.method, self.path, self.request, self.query)
+    def call(self) -> RecordedRequest:
+        return RecordedRequest(self.method, self.path, self.request, self.query)
 
     def pieces(self) -> Iterator[bytes]:
         """The reply's body, as it came: a stream's events one by one."""

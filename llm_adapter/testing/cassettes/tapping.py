@@ -1,8 +1,8 @@
 """Where calls are recorded and played: around two methods of every client of the SDK, for as long as a test runs.
 
 `_build_request` is where a call's own arguments are seen, before aliases and translation; `_send_request` is where its
-reply is OpenAI's, whatever answered. Both are called by the SDK's one `request` of each colour, inside its retries. The
-two are put on the client itself, when it is first used: an attribute of the object stands before those of all its
+reply is OpenAI's, whatever answered. Both are called by the SDK's one `request`, sync and async, inside its retries.
+The two are put on the client itself, when it is first used: an attribute of the object stands before those of all its
 classes, so the outermost method is seen whoever overrides it (the SDK for Azure and workload identities, we, a
 framework), clients that were made before are seen too, and HTTP underneath may be httpx or httpx2, with whatever
 transport. A transport would see native requests instead, and not those of an embedded server or of a caller's own
@@ -15,36 +15,38 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import lru_cache
 from time import monotonic
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 import openai
 from openai._base_client import AsyncAPIClient, SyncAPIClient
 from pydantic_core import from_json, to_json
 
-from llm_adapter.testing.cassettes.bodies import Played, Tee, of_library
-from llm_adapter.testing.cassettes.tape import DONE, Asked, CassetteError, Line, body, named
+from llm_adapter.testing.cassettes.tape import DONE, CassetteError, Line, RecordedRequest, body, named
 from llm_adapter.transport.sending import family
 
 _EXTENSION = "llm_adapter_cassette"
 # The headers that mean something to the SDK or to its user; none of them is a secret.
 _KEPT = ("content-type", "x-request-id", "x-llm-adapter", "x-should-retry", "openai-model", "openai-version")
+# What is told at a body's end: its bytes, whether it was read to the end, and what broke it off.
+End: TypeAlias = Callable[[bytes, bool, "Exception | None"], None]
 
 
 class Deck(Protocol):
     """What a tapped client is connected to."""
 
-    def asked(self, client: Any, asked: Asked) -> Line | None:
+    def find_line(self, client: Any, call: RecordedRequest) -> Line | None:
         """The line that answers a call, or None where it is to be made and recorded. Raises `CassetteError`."""
 
-    def played(self, line: Line) -> bool:
+    def replays(self, line: Line) -> bool:
         """Whether a line is the reply; else it is given to a fake server, which the call then goes to."""
 
-    def begun(self, client: Any) -> Record:
+    def begin_record(self, client: Any) -> Record:
         """The place of a call that is recorded, in the order in which calls were made."""
 
 
@@ -57,32 +59,39 @@ class Record:
         self._since = monotonic()
         self._tee: Any = None
 
-    def answered(self, asked: Asked, response: Any) -> Any:
+    def answered(self, call: RecordedRequest, response: Any) -> Any:
         """The response, whose body is recorded as it is read."""
-        end = functools.partial(self._ended, asked, response)
+        end = functools.partial(self._ended, call, response)
         if response.is_closed:  # read already
             end(response.content, True, None, decoded=True)
         else:
             self._tee = response.stream = of_library(Tee, family(response))(response.stream, end)
         return response
 
-    def failed(self, asked: Asked, error: Exception) -> None:
+    def failed(self, call: RecordedRequest, error: Exception) -> None:
         """No reply came. What is no error of the connection's is not for the tape: the test's own code raised it."""
         if _is_of_connection(error):
-            self._tell(asked, failure=_failure(error))
+            self._keep(call, failure=_failure(error))
 
-    def left(self) -> None:
+    def close(self) -> None:
         """The test is over: a stream that is still open has been abandoned."""
         if self._tee is not None:
             self._tee.tell()
 
     def _ended(
-        self, asked: Asked, response: Any, data: bytes, whole: bool, error: Exception | None, *, decoded: bool = False
+        self,
+        call: RecordedRequest,
+        response: Any,
+        data: bytes,
+        whole: bool,
+        error: Exception | None,
+        *,
+        decoded: bool = False,
     ) -> None:
         came = body(response.headers.get("content-type", ""), data if decoded else _decoded(response, data))
         events = came.get("events") or [None]
-        self._tell(
-            asked,
+        self._keep(
+            call,
             status=response.status_code,
             headers={name: response.headers[name] for name in _KEPT if name in response.headers},
             abandoned=not whole and error is None and named(events[-1])[1] != DONE,
@@ -90,13 +99,13 @@ class Record:
             **came,
         )
 
-    def _tell(self, asked: Asked, **told: Any) -> None:
+    def _keep(self, call: RecordedRequest, **told: Any) -> None:
         meta = {**self._meta, "seconds": round(monotonic() - self._since, 3)}
-        self.line = Line(asked.method, asked.path, asked.query, asked.request, meta=meta, **told)
+        self.line = Line(call.method, call.path, call.query, call.request, meta=meta, **told)
 
 
 class _Take(NamedTuple):
-    asked: Asked
+    call: RecordedRequest
     line: Line | None
 
 
@@ -133,43 +142,43 @@ def _tap(client: Any, deck: Deck) -> None:
 
     def build_request(options: Any, **more: Any) -> Any:
         __tracebackhide__ = True
-        asked = _asked(client, options)
-        line = deck.asked(client, asked)
+        call = _recorded_request(client, options)
+        line = deck.find_line(client, call)
         request = build(options, **more)
-        request.extensions[_EXTENSION] = _Take(asked, line)
+        request.extensions[_EXTENSION] = _Take(call, line)
         return request
 
     def send_request(request: Any, *, stream: bool, **more: Any) -> Any:
         take: _Take | None = request.extensions.pop(_EXTENSION, None)
-        if take is None or (take.line is not None and not deck.played(take.line)):
+        if take is None or (take.line is not None and not deck.replays(take.line)):
             return send(request, stream=stream, **more)
         if take.line is not None:
             return _played(request, take.line, stream=stream)
-        record = deck.begun(client)
+        record = deck.begin_record(client)
         try:
-            return record.answered(take.asked, send(request, stream=stream, **more))
+            return record.answered(take.call, send(request, stream=stream, **more))
         except Exception as error:
-            record.failed(take.asked, error)
+            record.failed(take.call, error)
             raise
 
     async def asend_request(request: Any, *, stream: bool, **more: Any) -> Any:
         take: _Take | None = request.extensions.pop(_EXTENSION, None)
-        if take is None or (take.line is not None and not deck.played(take.line)):
+        if take is None or (take.line is not None and not deck.replays(take.line)):
             return await send(request, stream=stream, **more)
         if take.line is not None:
             return _played(request, take.line, stream=stream)
-        record = deck.begun(client)
+        record = deck.begin_record(client)
         try:
-            return record.answered(take.asked, await send(request, stream=stream, **more))
+            return record.answered(take.call, await send(request, stream=stream, **more))
         except Exception as error:
-            record.failed(take.asked, error)
+            record.failed(take.call, error)
             raise
 
     client._build_request = build_request
     client._send_request = asend_request if isinstance(client, AsyncAPIClient) else send_request
 
 
-def _asked(client: Any, options: Any) -> Asked:
+def _recorded_request(client: Any, options: Any) -> RecordedRequest:
     """The call, read before anything rewrites its options. Raises `CassetteError` for an upload."""
     url = urlsplit(options.url)
     path = url.path.removeprefix(urlsplit(str(client.base_url)).path.rstrip("/")) if url.netloc else url.path
@@ -180,7 +189,7 @@ def _asked(client: Any, options: Any) -> Asked:
         sent = {**(sent if isinstance(sent, Mapping) else {}), **options.extra_json}
     query = {**dict(parse_qsl(url.query)), **(options.params or {})}
     request, query = from_json(to_json([sent, query]))
-    return Asked(options.method.upper(), f"/{path.lstrip('/')}", request, query)
+    return RecordedRequest(options.method.upper(), f"/{path.lstrip('/')}", request, query)
 
 
 def _played(request: Any, line: Line, *, stream: bool) -> Any:
@@ -235,3 +244,86 @@ def _decoded(response: Any, data: bytes) -> bytes:
     whole = family(response).Response(200, headers={"content-encoding": encoding}, content=data)
     content: bytes = whole.content
     return content
+
+
+# --- bodies that are recorded as they are read, and those that a recording plays: sync and async, either HTTP library
+
+
+@lru_cache(maxsize=8)
+def of_library(kind: type, http: Any) -> Any:
+    """A class of this module as a stream of one HTTP library."""
+    return type(kind.__name__, (kind, http.SyncByteStream, http.AsyncByteStream), {})
+
+
+class Tee:
+    """A response's body that tells what went through it, once: at its end, or where it was left."""
+
+    def __init__(self, source: Any, end: End) -> None:
+        self._source = source
+        self._end: End | None = end
+        self._data: list[bytes] = []
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            for data in self._source:
+                self._data.append(data)
+                yield data
+        except Exception as error:
+            self.tell(failure=error)
+            raise
+        self.tell(whole=True)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for data in self._source:
+                self._data.append(data)
+                yield data
+        except Exception as error:
+            self.tell(failure=error)
+            raise
+        self.tell(whole=True)
+
+    def close(self) -> None:
+        self._source.close()
+        self.tell()
+
+    async def aclose(self) -> None:
+        await self._source.aclose()
+        self.tell()
+
+    def tell(self, *, whole: bool = False, failure: Exception | None = None) -> None:
+        end, self._end = self._end, None
+        if end is not None:
+            end(b"".join(self._data), whole, failure)
+
+
+class Played:
+    """The recorded body of a line, piece by piece; it breaks off where the recorded one did."""
+
+    def __init__(self, line: Line, failure: Exception | None) -> None:
+        self._line = line
+        self._pieces = line.pieces()
+        self._failure = failure
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._pieces
+        self._finish()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            yield piece
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self._line.abandoned:
+            raise CassetteError(
+                f"the stream of {self._line.call} was recorded up to here: the test that recorded it read no further"
+            )
+
+    def close(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass

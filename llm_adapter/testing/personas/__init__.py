@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from llm_adapter.testing.personas.library import after
 from llm_adapter.testing.personas.llamacpp import LLAMACPP
 from llm_adapter.testing.personas.lmstudio import LMSTUDIO
+from llm_adapter.testing.personas.models import after
 from llm_adapter.testing.personas.ollama import OLLAMA_24, OLLAMA_32
 from llm_adapter.testing.personas.openai import OPENAI
-from llm_adapter.testing.personas.persona import Model, Persona, Route, refused
-from llm_adapter.testing.personas.persona import models as listed
+from llm_adapter.testing.personas.persona import Model, Persona, Route, as_models, refused
 from llm_adapter.testing.personas.vllm import VLLM
-from llm_adapter.testing.personas.wire import Answer, Asked
+from llm_adapter.testing.personas.wire import Answer, ServerRequest
 from llm_adapter.testing.turns import HELLO, Turn
 
 __all__ = ["PERSONAS", "after", "answer", "persona", "settled"]
@@ -39,52 +38,41 @@ def persona(
     if isinstance(name, str) and name not in PERSONAS:
         raise ValueError(f"unknown persona {name!r}: expected one of {', '.join(PERSONAS)}")
     found = PERSONAS[name] if isinstance(name, str) else name
-    have = found.models if models is None else listed(models)
+    have = found.models if models is None else as_models(models)
     pulled = frozenset([library] if isinstance(library, str) else library) or found.library
     return replace(found, models=have, context=found.context if context is None else context, library=pulled)
 
 
-def settled(persona: Persona, asked: Asked) -> Answer | None:
+def settled(persona: Persona, request: ServerRequest) -> Answer | None:
     """The answer that needs no turn: a refusal, a list, a loaded model. None: the model is to speak."""
-    route = _route(persona, asked)
+    route = _route(persona, request)
     if isinstance(route, Answer):
         return route
     for check in route.checks:
-        failure = check.refuse(persona, asked)
+        failure = check.refuse(persona, request)
         if failure is not None:
-            return refused(persona, asked, failure, check.stage)
-    return route.instead(persona, asked) if route.spoken else route.handler(persona, asked, HELLO)
+            return refused(persona, request, failure)
+    return route.instead(persona, request) if route.spoken else route.handler(persona, request, HELLO)
 
 
-def answer(persona: Persona, asked: Asked, turn: Turn = HELLO) -> Answer:
+def answer(persona: Persona, request: ServerRequest, turn: Turn = HELLO) -> Answer:
     """What this server answers to a request, where `turn` is what its model says."""
-    done = settled(persona, asked)
+    done = settled(persona, request)
     if done is not None:
         return done
-    route = _route(persona, asked)
+    route = _route(persona, request)
     assert isinstance(route, Route)
-    streamed = asked.streamed and route.streams
+    streamed = request.streamed and route.streams
     if turn.failure is not None and (turn.failure.after is None or not streamed):
-        return replace(refused(persona, asked, turn.failure), wait=turn.pace.start)
-    return route.handler(persona, asked, turn)
+        return replace(refused(persona, request, turn.failure), wait=turn.pace.start)
+    return route.handler(persona, request, turn)
 
 
-def _route(persona: Persona, asked: Asked) -> Route | Answer:
-    known = persona.routes.get(asked.path)
-    if known is None and asked.path.startswith("/v1/models/"):
-        name = asked.path.removeprefix("/v1/models/").lower()
+def _route(persona: Persona, request: ServerRequest) -> Route | Answer:
+    known = persona.routes.get(request.path)
+    if known is None and request.path.startswith("/v1/models/"):
+        name = request.path.removeprefix("/v1/models/").lower()
         # gin matches no slash, even if it is escaped (recording models), and no empty name.
         slashed = persona.dialect == "ollama" and (not name or "/" in name or "%2f" in name)
         known = None if slashed else persona.routes.get("/v1/models/{model}")
-    route = (known or {}).get(asked.method)
-    if route is not None:
-        return route
-    unknown = persona.redirected(persona, asked) if known is None else None
-    return unknown or _allowing(persona.unknown(asked, known is not None), known or ())
-
-
-def _allowing(answer: Answer, methods: Iterable[str]) -> Answer:
-    """A 405 says which methods there are (RFC 9110, 15.5.6)."""
-    if answer.status != 405:
-        return answer
-    return replace(answer, headers=(*answer.headers, ("allow", ", ".join(methods))))
+    return (known or {}).get(request.method) or persona.unknown(request, known is not None)

@@ -6,16 +6,161 @@ llama.cpp tools/server/server-common.cpp format_error_response, 006639c3, and se
 
 from __future__ import annotations
 
-from llm_adapter.testing.personas import llamacpp_checks as checks
-from llm_adapter.testing.personas.chat import chat
-from llm_adapter.testing.personas.completions import completions
-from llm_adapter.testing.personas.library import listed
-from llm_adapter.testing.personas.llamacpp_checks import TOO_LONG
-from llm_adapter.testing.personas.persona import Model, Persona, ResponseShape, Route, Shape, TextShape
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from llm_adapter.testing.personas.chat import chat, completions
+from llm_adapter.testing.personas.embeddings import embeddings
+from llm_adapter.testing.personas.models import list_models
+from llm_adapter.testing.personas.persona import Check, Model, Persona, ResponseShape, Route, Shape, TextShape, too_long
 from llm_adapter.testing.personas.responses import responses
-from llm_adapter.testing.personas.vectors import embeddings
-from llm_adapter.testing.personas.wire import GIN_JSON, Answer, Asked, Json, event, whole
+from llm_adapter.testing.personas.wire import Answer, Json, ServerRequest, event, whole
 from llm_adapter.testing.turns import Failure, Turn
+
+_TOO_LONG = "exceed_context_size_error"
+_BROKEN = "[json.exception.parse_error.101] parse error at line {}, column {}: "
+_EMPTY = "attempting to parse an empty input; check that your input string or stream contains the expected JSON"
+_TYPED = "[json.exception.type_error.302] type must be {}, but is {}"
+_PROMPT = (
+    '"prompt" elements must be a string, a list of tokens, a JSON object containing a prompt string, or a list of '
+    "mixed strings & tokens."
+)
+_MEDIA = "{} input is not supported - hint: if this is unexpected, you may need to provide the mmproj"
+_SORTS = {str: "string", bool: "boolean", int: "number", float: "number", list: "array", dict: "object"}
+_NUMBERS = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "max_tokens", "seed", "n", "logprobs")
+_FLAGS = ("stream", "echo")
+_PARTS = ("text", "image_url", "input_audio", "video_url")
+_FORMATS = ("text", "json_object", "json_schema")
+_IMAGES = ("image_url", "input_image")
+
+
+def _unread(persona: Persona, request: ServerRequest) -> Failure | None:
+    """Its parser says more of the text; here it is Python's place of the fault, and no more."""
+    if request.text is None:
+        return None
+    try:
+        json.loads(request.text)
+    except json.JSONDecodeError as problem:
+        words = "syntax error while parsing value" if request.text.strip() else _EMPTY
+        return Failure(_BROKEN.format(problem.lineno, problem.colno) + words, 400)
+    return None
+
+
+def _typed(persona: Persona, request: ServerRequest) -> Failure | None:
+    for name, value in request.fields.items():
+        # A boolean is a number to it, and not the other way round.
+        taken = (bool, int, float) if name in _NUMBERS else (bool,) if name in _FLAGS else ()
+        if taken and value is not None and not isinstance(value, taken):
+            wanted = "boolean" if name in _FLAGS else "number"
+            return Failure(f"Field '{name}': {_TYPED.format(wanted, _SORTS[type(value)])}", 400)
+    return None
+
+
+def _no_messages(persona: Persona, request: ServerRequest) -> Failure | None:
+    if "messages" not in request.fields:
+        return Failure("'messages' is required", 400)
+    listed = isinstance(request.fields["messages"], list)
+    return None if listed else Failure("Expected 'messages' to be an array", 400)
+
+
+def _content(persona: Persona, request: ServerRequest) -> Failure | None:
+    for message in request.items("messages"):
+        fields = message if isinstance(message, dict) else {}
+        if "content" not in fields and fields.get("role") != "assistant":
+            return Failure("All non-assistant messages must contain 'content'", 400)
+        if not isinstance(fields.get("content"), (str, list, type(None))):
+            return Failure("Expected 'content' to be a string or an array", 400)
+    wrong = [part for part in _parts(request) if not isinstance(part, dict) or part.get("type") not in _PARTS]
+    return Failure("unsupported content[].type", 400) if wrong else None
+
+
+def _parts(request: ServerRequest) -> Iterator[Any]:
+    for message in (*request.items("messages"), *request.items("input")):
+        content = message.get("content") if isinstance(message, dict) else None
+        yield from content if isinstance(content, list) else ()
+
+
+def _no_media(persona: Persona, request: ServerRequest) -> Failure | None:
+    kinds = [part.get("type") for part in _parts(request) if isinstance(part, dict)]
+    if "input_audio" in kinds:
+        return Failure(_MEDIA.format("audio"), 500)
+    model = persona.model(persona.reply_model(request))
+    blind = model is not None and "vision" not in model.capabilities
+    return Failure(_MEDIA.format("image"), 500) if blind and any(kind in _IMAGES for kind in kinds) else None
+
+
+def _choice(persona: Persona, request: ServerRequest) -> Failure | None:
+    choice, form = request.fields.get("tool_choice"), request.part("response_format").get("type", "text")
+    if isinstance(choice, str) and choice not in ("auto", "none", "required"):
+        return Failure(f"Invalid tool_choice: {choice}", 400)
+    if form not in _FORMATS:
+        return Failure(f'response_format type must be one of "text" or "json_object", but got: {form}', 400)
+    alone = request.fields.get("top_logprobs") and not request.fields.get("logprobs")
+    return Failure("top_logprobs requires logprobs to be set to true", 400) if alone else None
+
+
+def _no_prompt(persona: Persona, request: ServerRequest) -> Failure | None:
+    if "prompt" not in request.fields:
+        return Failure("[json.exception.out_of_range.403] key 'prompt' not found", 400)
+    return None if request.fields["prompt"] is not None else Failure(_PROMPT, 400)
+
+
+def _no_items(persona: Persona, request: ServerRequest) -> Failure | None:
+    if request.fields.get("previous_response_id"):
+        return Failure("llama.cpp does not support 'previous_response_id'.", 400)
+    if "input" not in request.fields:
+        return Failure("'input' is required", 400)
+    listed = isinstance(request.fields["input"], (str, list))
+    filed = any(isinstance(part, dict) and part.get("type") == "input_file" for part in _parts(request))
+    words = "'input_file' is not supported by llamacpp at this moment"
+    return (
+        Failure(words if listed else "'input' must be a string or array of objects", 400)
+        if filed or not listed
+        else None
+    )
+
+
+def _no_input(persona: Persona, request: ServerRequest) -> Failure | None:
+    if "input" not in request.fields:
+        return Failure('"input" or "content" must be provided', 400)
+    given, form = request.fields["input"], request.fields.get("encoding_format", "float")
+    if given == []:
+        return Failure('"input" must not be empty', 400)
+    if not isinstance(given, (str, list)) or (isinstance(given, list) and None in given):
+        return Failure(_PROMPT, 400)
+    if not isinstance(form, (str, type(None))):
+        return Failure(_TYPED.format("string", _SORTS[type(form)]), 400)
+    words = "The format to return the embeddings in. Can be either float or base64"
+    return Failure(words, 400) if form not in ("float", "base64", None) else None
+
+
+_SOURCE = "asked of xllamacpp's server, 2026-11"
+_READABLE = Check("a body is JSON", _SOURCE, _unread)
+_OVERFLOW = too_long(
+    _SOURCE,
+    Failure(
+        "request ({tokens} tokens) exceeds the available context size ({size} tokens), try increasing it",
+        400,
+        type=_TOO_LONG,
+    ),
+)
+_TYPES = Check("fields have their types", _SOURCE, _typed)
+_SEES = Check("the model sees, if there are images", _SOURCE, _no_media)
+_CHAT = (
+    _READABLE,
+    Check("there are messages", _SOURCE, _no_messages),
+    Check("messages have content", _SOURCE, _content),
+    _SEES,
+    Check("choices are known", _SOURCE, _choice),
+    _TYPES,
+    _OVERFLOW,
+)
+_TEXT = (_READABLE, Check("there is a prompt", _SOURCE, _no_prompt), _TYPES, _OVERFLOW)
+_RESPONSES = (_READABLE, Check("there is an input to respond to", _SOURCE, _no_items), _SEES, _TYPES, _OVERFLOW)
+_VECTORS = (_READABLE, Check("there is an input to embed", _SOURCE, _no_input), _OVERFLOW)
+
+# --- replies
 
 _KINDS = {
     400: "invalid_request_error",
@@ -42,23 +187,23 @@ def _envelope(failure: Failure) -> Json:
     """Its `code` is the status; an overflow says its numbers besides."""
     error: Json = {"code": failure.status, "message": failure.message}
     error["type"] = failure.type or _KINDS.get(failure.status, "server_error")
-    if failure.type == TOO_LONG:
+    if failure.type == _TOO_LONG:
         counts = [int(word) for word in failure.message.replace("(", " ").split() if word.isdigit()]
         error |= dict(zip(("n_prompt_tokens", "n_ctx"), counts, strict=True))
     return {"error": error}
 
 
-def _unknown(asked: Asked, known_path: bool) -> Answer:
-    return whole(_envelope(Failure("File Not Found", 404)), 404, GIN_JSON)
+def _unknown(request: ServerRequest, known_path: bool) -> Answer:
+    return whole(_envelope(Failure("File Not Found", 404)), 404)
 
 
-def _interrupted(persona: Persona, asked: Asked, failure: Failure) -> tuple[bytes, ...]:
+def _interrupted(persona: Persona, request: ServerRequest, failure: Failure) -> tuple[bytes, ...]:
     return (event(_envelope(failure)),)
 
 
-def _props(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+def _props(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """GET /props: what it was started with."""
-    model = persona.known[0]
+    model = persona.listed_models[0]
     seen = "vision" in model.capabilities
     content = {
         "default_generation_settings": {"params": {}, "n_ctx": model.context or 4096},
@@ -69,14 +214,14 @@ def _props(persona: Persona, asked: Asked, turn: Turn) -> Answer:
         "chat_template_caps": {"supports_tools": "tools" in model.capabilities},
         "build_info": "b0-fake",
     }
-    return whole(content, kind=GIN_JSON)
+    return whole(content)
 
 
-def _health(persona: Persona, asked: Asked, turn: Turn) -> Answer:
-    return whole({"status": "ok"}, kind=GIN_JSON)
+def _health(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
+    return whole({"status": "ok"})
 
 
-def _listed(asked: Asked, model: Model) -> Json:
+def _model_entry(request: ServerRequest, model: Model) -> Json:
     sizes = dict.fromkeys(("n_ctx", "n_ctx_train"), model.context or 4096)
     numbers = {
         "vocab_type": 2,
@@ -92,7 +237,7 @@ def _listed(asked: Asked, model: Model) -> Json:
         "tags": [],
         "object": "model",
         "architecture": {"input_modalities": ["text"], "output_modalities": ["text"]},
-        "created": int(asked.time),
+        "created": int(request.time),
         "owned_by": "llamacpp",
         "meta": {**numbers, "ftype": "Q4_K"},
     }
@@ -108,14 +253,14 @@ _DETAILS = {
 }
 
 
-def _also_listed(persona: Persona) -> Json:
+def _ollama_list(persona: Persona) -> Json:
     """The list in Ollama's manner that stands beside OpenAI's."""
     empty = dict.fromkeys(("modified_at", "size", "digest", "description", "parameters"), "")
     also = {"type": "model", "tags": [""], "capabilities": ["completion"], "details": _DETAILS}
-    return {"models": [{"name": one.name, "model": one.name, **empty, **also} for one in persona.known]}
+    return {"models": [{"name": one.name, "model": one.name, **empty, **also} for one in persona.listed_models]}
 
 
-def _last(persona: Persona, asked: Asked) -> Json:
+def _last(persona: Persona, request: ServerRequest) -> Json:
     return {"timings": _TIMINGS}
 
 
@@ -126,11 +271,11 @@ LLAMACPP = Persona(
     name="llamacpp",
     dialect="llamacpp",
     routes={
-        "/v1/chat/completions": {"POST": Route(chat, True, checks.CHAT)},
-        "/v1/completions": {"POST": Route(completions, True, checks.TEXT)},
-        "/v1/embeddings": {"POST": Route(embeddings, True, checks.VECTORS, streams=False)},
-        "/v1/responses": {"POST": Route(responses, True, checks.RESPONSES)},
-        "/v1/models": {"GET": Route(listed)},
+        "/v1/chat/completions": {"POST": Route(chat, True, _CHAT)},
+        "/v1/completions": {"POST": Route(completions, True, _TEXT)},
+        "/v1/embeddings": {"POST": Route(embeddings, True, _VECTORS, streams=False)},
+        "/v1/responses": {"POST": Route(responses, True, _RESPONSES)},
+        "/v1/models": {"GET": Route(list_models)},
         "/props": {"GET": Route(_props)},
         "/health": {"GET": Route(_health)},
     },
@@ -158,9 +303,8 @@ LLAMACPP = Persona(
         counts=True,
         ids="chatcmpl-fake{number:06d}",
     ),
-    kind=GIN_JSON,
-    listed=_listed,
-    models_extra=_also_listed,
+    model_entry=_model_entry,
+    models_extra=_ollama_list,
     own_name=True,
     response=ResponseShape(bare=True),
 )

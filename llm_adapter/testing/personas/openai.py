@@ -5,14 +5,22 @@ Sources: openai/types (3.52.0) for the objects; `llm_adapter.devtools.openai_rul
 
 from __future__ import annotations
 
-from llm_adapter.testing.personas.chat import chat
-from llm_adapter.testing.personas.completions import completions
-from llm_adapter.testing.personas.library import listed, retrieved
-from llm_adapter.testing.personas.ollama_checks import overflow
-from llm_adapter.testing.personas.persona import Check, Headers, Persona, ResponseShape, Route, Shape, TextShape
+from llm_adapter.testing.personas.chat import chat, completions
+from llm_adapter.testing.personas.embeddings import embeddings
+from llm_adapter.testing.personas.models import get_model, list_models
+from llm_adapter.testing.personas.persona import (
+    Check,
+    Headers,
+    Persona,
+    ResponseShape,
+    Route,
+    Shape,
+    TextShape,
+    missing_model,
+    too_long,
+)
 from llm_adapter.testing.personas.responses import responses
-from llm_adapter.testing.personas.vectors import embeddings
-from llm_adapter.testing.personas.wire import Answer, Asked, Json, event, whole
+from llm_adapter.testing.personas.wire import Answer, Json, ServerRequest, event, whole
 from llm_adapter.testing.turns import Failure
 
 _NO_KEY = (
@@ -39,34 +47,29 @@ def envelope(failure: Failure) -> Json:
     return {"error": {"message": failure.message, "type": failure.type or kind, **named}}
 
 
-def _unknown(asked: Asked, known_path: bool) -> Answer:
+def _unknown(request: ServerRequest, known_path: bool) -> Answer:
     if known_path:
-        words = (
-            f"Not allowed to {asked.method} on {asked.path} (HINT: Perhaps you meant to use a different HTTP method?)"
-        )
+        words = f"Not allowed to {request.method} on {request.path}"
+        words += " (HINT: Perhaps you meant to use a different HTTP method?)"
         return whole(envelope(Failure(words, 405)), 405)
-    return whole(envelope(Failure(f"Invalid URL ({asked.method} {asked.path})", 404)), 404)
+    return whole(envelope(Failure(f"Invalid URL ({request.method} {request.path})", 404)), 404)
 
 
-def _interrupted(persona: Persona, asked: Asked, failure: Failure) -> tuple[bytes, ...]:
+def _interrupted(persona: Persona, request: ServerRequest, failure: Failure) -> tuple[bytes, ...]:
     """An error in the middle of a stream is an event; the Responses API has one of its own."""
-    if asked.path == "/v1/responses":
+    if request.path == "/v1/responses":
         told = {"type": "error", "code": failure.code, "message": failure.message, "param": failure.param}
         return (event({**told, "sequence_number": 0}, "error"),)
     return (event(envelope(failure)),)
 
 
-def _key(persona: Persona, asked: Asked) -> Failure | None:
+def _key(persona: Persona, request: ServerRequest) -> Failure | None:
     # Its own type: the code of a wrong key does not go with a missing one.
-    return None if asked.authorized else Failure(_NO_KEY, 401, type="invalid_request_error")
+    return None if request.authorized else Failure(_NO_KEY, 401, type="invalid_request_error")
 
 
-def _unread(persona: Persona, asked: Asked) -> Failure | None:
-    return Failure(_NO_JSON, 400) if asked.text is not None else None
-
-
-def _missing(persona: Persona, asked: Asked) -> Failure | None:
-    return persona.missing(asked.model) if persona.model(asked.model) is None else None
+def _unread(persona: Persona, request: ServerRequest) -> Failure | None:
+    return Failure(_NO_JSON, 400) if request.text is not None else None
 
 
 def _no_model(name: str) -> Failure:
@@ -74,40 +77,38 @@ def _no_model(name: str) -> Failure:
     return Failure(words, 404, "model_not_found", "invalid_request_error")
 
 
-def _refused(persona: Persona, asked: Asked) -> Failure | None:
+def _refused(persona: Persona, request: ServerRequest) -> Failure | None:
     from llm_adapter.devtools.openai_rules import refusals  # loads the SDK, whose types are the rules
 
-    found = refusals(asked.path.removeprefix("/v1"), asked.fields)
+    found = refusals(request.path.removeprefix("/v1"), request.fields)
     if not found:
         return None
     error = found[0].error
     return Failure(str(error["message"]), 400, error.get("code"), "invalid_request_error", error.get("param"))
 
 
-def _overflow(persona: Persona, asked: Asked) -> Failure | None:
-    over = overflow(persona, asked)
-    if over is None:
-        return None
-    tokens, size = over
-    words = (
-        f"This model's maximum context length is {size} tokens. However, your messages resulted in {tokens} tokens. "
-        "Please reduce the length of the messages."
-    )
-    return Failure(words, 400, "context_length_exceeded", "invalid_request_error", "messages")
-
-
-def _headers(asked: Asked) -> Headers:
+def _headers(request: ServerRequest) -> Headers:
     """What a support ticket needs, `reply._request_id` (openai-python README, "Request IDs")."""
-    return (("x-request-id", f"req_fake{asked.number:06d}"), ("openai-version", "2020-10-01"))
+    return (("x-request-id", f"req_fake{request.number:06d}"), ("openai-version", "2020-10-01"))
 
 
 KEY = Check("a key comes with the request", "open-chat-studio#4265, and OpenAI's own words", _key)
 _CALLED = (
     KEY,
     Check("a body is JSON", "NextChat#4064, OpenAI's own words", _unread),
-    Check("OpenAI takes every argument", "llm_adapter.devtools.openai_rules (P36)", _refused),
-    Check("the model is there", "crewAI#7205, and OpenAI's own words", _missing),
-    Check("the prompt fits", "langchaingo#1355, and OpenAI's own words", _overflow),
+    Check("OpenAI takes every argument", "llm_adapter.devtools.openai_rules", _refused),
+    missing_model("crewAI#7205, and OpenAI's own words"),
+    too_long(
+        "langchaingo#1355, and OpenAI's own words",
+        Failure(
+            "This model's maximum context length is {size} tokens. However, your messages resulted in {tokens} tokens. "
+            "Please reduce the length of the messages.",
+            400,
+            code="context_length_exceeded",
+            type="invalid_request_error",
+            param="messages",
+        ),
+    ),
 )
 _USAGE = {
     "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
@@ -128,8 +129,8 @@ OPENAI = Persona(
         "/v1/completions": {"POST": Route(completions, True, _CALLED)},
         "/v1/embeddings": {"POST": Route(embeddings, True, _CALLED, streams=False)},
         "/v1/responses": {"POST": Route(responses, True, _CALLED)},
-        "/v1/models": {"GET": Route(listed, checks=(KEY,))},
-        "/v1/models/{model}": {"GET": Route(retrieved, checks=(KEY,))},
+        "/v1/models": {"GET": Route(list_models, checks=(KEY,))},
+        "/v1/models/{model}": {"GET": Route(get_model, checks=(KEY,))},
     },
     envelope=envelope,
     unknown=_unknown,

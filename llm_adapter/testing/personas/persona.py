@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
-from llm_adapter.testing.personas.wire import GIN_JSON, JSON, Answer, Asked, Json, whole
+from llm_adapter.testing.personas.speech import prompt_tokens
+from llm_adapter.testing.personas.wire import Answer, Json, ServerRequest, whole
 from llm_adapter.testing.turns import Failure, Turn
 
 COMPLETION = frozenset({"completion", "tools", "thinking", "vision", "insert"})
@@ -40,19 +41,19 @@ class Model:
         return _NAME.fullmatch(self.name) is not None
 
 
-def guessed(name: str) -> Model:
+def model_by_name(name: str) -> Model:
     """A model by its name alone: it can do everything, or it embeds."""
     embeds = any(part in name.lower() for part in _EMBEDDERS)
     return Model(name, EMBEDDING if embeds else COMPLETION)
 
 
-def models(given: Iterable[str | Model] | Mapping[str, Iterable[str]]) -> tuple[Model, ...]:
+def as_models(given: Iterable[str | Model] | Mapping[str, Iterable[str]]) -> tuple[Model, ...]:
     """The models of a list of names, of models, or of names with their capabilities."""
     if isinstance(given, str):  # a name alone, and not its letters
         given = [given]
     if isinstance(given, Mapping):
         return tuple(Model(name, frozenset(able)) for name, able in given.items())
-    return tuple(one if isinstance(one, Model) else guessed(one) for one in given)
+    return tuple(one if isinstance(one, Model) else model_by_name(one) for one in given)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Shape:
     counts: bool = False  # it knows `n`
     ids: str = "chatcmpl-fake{number:06d}"
     call_ids: str = "call_fake{number:04d}{place:04d}"
-    last: Callable[[Persona, Asked], Json] | None = None  # what the last chunk has besides
+    last: Callable[[Persona, ServerRequest], Json] | None = None  # what the last chunk has besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,6 @@ class ResponseShape:
     text_beside_calls: bool = True  # else a text is lost when there are calls
 
 
-# How far a request came before it was refused: Ollama writes another content type for each.
-Stage: TypeAlias = Literal["parsed", "handled", "run", "begun"]
 _NAME = re.compile(r"((\w[\w\-.:]{0,349}/)?\w[\w\-]{0,79}/)?\w[\w\-.]{0,79}(:\w[\w\-.]{0,79})?", re.ASCII)
 
 
@@ -123,16 +122,15 @@ class Check:
 
     name: str
     source: str
-    refuse: Callable[[Persona, Asked], Failure | None]
-    stage: Stage = "handled"
+    refuse: Callable[[Persona, ServerRequest], Failure | None]
 
 
-def _nothing(persona: Persona, asked: Asked) -> Answer | None:
+def _nothing(persona: Persona, request: ServerRequest) -> Answer | None:
     return None
 
 
 Headers: TypeAlias = "tuple[tuple[str, str], ...]"
-Handler: TypeAlias = Callable[["Persona", Asked, Turn], Answer]
+Handler: TypeAlias = Callable[["Persona", ServerRequest, Turn], Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,15 +140,15 @@ class Route:
     handler: Handler
     spoken: bool = False  # a turn is used up by it
     checks: tuple[Check, ...] = ()
-    instead: Callable[[Persona, Asked], Answer | None] = _nothing
+    instead: Callable[[Persona, ServerRequest], Answer | None] = _nothing
     streams: bool = True
 
 
-def _listed(asked: Asked, model: Model) -> Json:
-    return {"id": model.name, "object": "model", "created": int(asked.time), "owned_by": "system"}
+def _model_entry(request: ServerRequest, model: Model) -> Json:
+    return {"id": model.name, "object": "model", "created": int(request.time), "owned_by": "system"}
 
 
-def _no_headers(asked: Asked) -> Headers:
+def _no_headers(request: ServerRequest) -> Headers:
     return ()
 
 
@@ -170,21 +168,21 @@ class Persona:
     dialect: str  # of /v1, as `Settings.dialect` names it
     routes: Mapping[str, Mapping[str, Route]]  # path -> method; `{model}` stands for the rest of the path
     envelope: Callable[[Failure], Json]  # of an error on /v1
-    unknown: Callable[[Asked, bool], Answer]  # an unknown path, or (True) another method of a known one
-    interrupted: Callable[[Persona, Asked, Failure], tuple[bytes, ...]]  # a failure in the middle of a stream on /v1
-    redirected: Callable[[Persona, Asked], Answer | None] = _nothing  # an unknown path that is nearly a known one
+    unknown: Callable[[ServerRequest, bool], Answer]  # an unknown path, or (True) another method of a known one
+    interrupted: Callable[
+        [Persona, ServerRequest, Failure], tuple[bytes, ...]
+    ]  # a failure in the middle of a stream on /v1
     shape: Shape = Shape()
-    kind: str = JSON  # the content type of a whole reply on /v1
     reads: frozenset[str] | None = None  # of a chat's parameters, the others are dropped; None: none is
     limits: tuple[str, ...] = ("max_tokens", "max_completion_tokens")  # what cuts a reply on /v1, the first one given
     own_name: bool = False  # replies name the server's model, whatever was asked for
     text_shape: TextShape = TextShape()
     vectors: Json = field(default_factory=dict)  # what a list of vectors has besides
-    listed: Callable[[Asked, Model], Json] = _listed  # a model in /v1/models
+    model_entry: Callable[[ServerRequest, Model], Json] = _model_entry  # a model in /v1/models
     response: ResponseShape = ResponseShape()
     no_models: Any = field(default_factory=list)  # what /v1/models lists without any
     models_extra: Callable[[Persona], Json] = _no_extra
-    headers: Callable[[Asked], Headers] = _no_headers  # that every answer has besides
+    headers: Callable[[ServerRequest], Headers] = _no_headers  # that every answer has besides
     missing: Callable[[str], Failure] = _no_model  # the words for a model that is not there
     version: str = "0"
     tells_capabilities: bool = False  # /api/tags knows capabilities and lengths
@@ -197,38 +195,64 @@ class Persona:
     def model(self, name: str) -> Model | None:
         """The model of a name; None, if the server does not have it."""
         if self.models is None:
-            return guessed(name)
+            return model_by_name(name)
         if self.dialect == "ollama":
             return next((model for model in self.models if model.manifest == Model(name).manifest), None)
         tagged = Model(name).tagged
         return next((model for model in self.models if model.name == name or model.tagged == tagged), None)
 
     @property
-    def known(self) -> tuple[Model, ...]:
+    def listed_models(self) -> tuple[Model, ...]:
         """What a list of models shows: each with the context that it has here."""
         have = (Model("fake-model"), Model("fake-embed", EMBEDDING)) if self.models is None else self.models
         return tuple(replace(model, context=model.context or self.context) for model in have)
 
-    def named(self, asked: Asked) -> str:
+    def reply_model(self, request: ServerRequest) -> str:
         """The model's name in a reply."""
-        return self.models[0].name if self.own_name and self.models else asked.model
+        return self.models[0].name if self.own_name and self.models else request.model
 
-    def size(self, asked: Asked) -> int | None:
+    def context_size(self, request: ServerRequest) -> int | None:
         """The context that a request has, in tokens."""
-        wanted = asked.part("options").get("num_ctx") if asked.native else None
+        wanted = request.part("options").get("num_ctx") if request.native else None
         if isinstance(wanted, int) and wanted > 0:
             return wanted
-        model = self.model(asked.model)
+        model = self.model(request.model)
         return (model and model.context) or self.context
 
     def having(self, **fields: Any) -> Persona:
         return replace(self, **fields)
 
 
-def refused(persona: Persona, asked: Asked, failure: Failure, stage: Stage = "handled") -> Answer:
+def refused(persona: Persona, request: ServerRequest, failure: Failure) -> Answer:
     """An error, as this server writes it on this API."""
-    if persona.dialect != "ollama":
-        return whole(persona.envelope(failure), failure.status, persona.kind, failure.headers)
-    content = {"error": failure.message} if asked.native else persona.envelope(failure)
-    late = not asked.native or stage == "begun" or (stage == "run" and asked.streamed)
-    return whole(content, failure.status, JSON if late and stage != "parsed" else GIN_JSON, failure.headers)
+    native = persona.dialect == "ollama" and request.native
+    content = {"error": failure.message} if native else persona.envelope(failure)
+    return whole(content, failure.status, failure.headers)
+
+
+# --- checks that several servers have, each in words of its own
+
+
+def missing_model(source: str) -> Check:
+    """The model is there."""
+
+    def refuse(persona: Persona, request: ServerRequest) -> Failure | None:
+        return persona.missing(request.model) if persona.model(request.model) is None else None
+
+    return Check("the model is there", source, refuse)
+
+
+def overflow(persona: Persona, request: ServerRequest) -> tuple[int, int] | None:
+    """The prompt's tokens and the context, when they are too many for it."""
+    size, tokens = persona.context_size(request), prompt_tokens(request.body)
+    return (tokens, size) if size is not None and tokens > size else None
+
+
+def too_long(source: str, failure: Failure) -> Check:
+    """A prompt fits into the context. The failure's words name {tokens} and {size}."""
+
+    def refuse(persona: Persona, request: ServerRequest) -> Failure | None:
+        over = overflow(persona, request)
+        return replace(failure, message=failure.message.format(tokens=over[0], size=over[1])) if over else None
+
+    return Check("the prompt fits", source, refuse)

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from llm_adapter.testing.personas.chat import counted
-from llm_adapter.testing.personas.chat_parts import arguments, call_id
+from llm_adapter.testing.personas.chat import arguments, call_id, prompt_count
 from llm_adapter.testing.personas.persona import Persona
-from llm_adapter.testing.personas.saying import Frames, Said, complete, said, streamed
-from llm_adapter.testing.personas.wire import Answer, Asked, Json, event
+from llm_adapter.testing.personas.speech import Frames, Utterance, complete, streamed, utterance
+from llm_adapter.testing.personas.wire import Answer, Json, ServerRequest, event
 from llm_adapter.testing.turns import Turn, Usage, pieces
 
 # What the events and objects of a bare server are without (llama.cpp).
@@ -21,46 +20,46 @@ _PLACES = ("output_index", "content_index", "summary_index", "logprobs")
 _STATE = ("id", "object", "status")
 
 
-def responses(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+def responses(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """The reply to a call of the Responses API. Nothing is kept: the fake has no memory of responses."""
-    spoken = said(turn, counted(persona, asked), asked.fields.get("max_output_tokens"))
+    spoken = utterance(turn, prompt_count(persona, request), request.fields.get("max_output_tokens"))
     if spoken.calls and not persona.response.text_beside_calls:
         spoken = replace(spoken, content=())
-    if asked.streamed:
-        return streamed(turn, _frames(persona, asked, turn, spoken))
-    return complete(turn, _response(persona, asked, spoken), persona.kind)
+    if request.streamed:
+        return streamed(turn, _frames(persona, request, turn, spoken))
+    return complete(turn, _response(persona, request, spoken))
 
 
-def _response(persona: Persona, asked: Asked, spoken: Said) -> Json:
-    return _object(persona, asked, [item for item, _ in _items(persona, asked, spoken)], spoken)
+def _response(persona: Persona, request: ServerRequest, spoken: Utterance) -> Json:
+    return _object(persona, request, [item for item, _ in _items(persona, request, spoken)], spoken)
 
 
-def _object(persona: Persona, asked: Asked, output: list[Json], spoken: Said | None = None) -> Json:
+def _object(persona: Persona, request: ServerRequest, output: list[Json], spoken: Utterance | None = None) -> Json:
     """The response object; without `spoken`, as it is when it begins."""
     cut = spoken is not None and spoken.finish == "length" and persona.dialect == "openai"
     details = {} if persona.response.bare else {"incomplete_details": {"reason": "max_output_tokens"} if cut else None}
     return {
-        "id": f"resp_fake{asked.number:06d}",
+        "id": f"resp_fake{request.number:06d}",
         "object": "response",
-        "created_at": int(asked.time),
-        "completed_at": int(asked.time) if spoken else None,
+        "created_at": int(request.time),
+        "completed_at": int(request.time) if spoken else None,
         "status": "in_progress" if spoken is None else "incomplete" if cut else "completed",
         **details,
-        "model": persona.named(asked),
+        "model": persona.reply_model(request),
         "output": output,
-        **_echoed(persona, asked),
+        **_echoed(persona, request),
         "usage": _usage(persona, spoken.usage) if spoken else None,
     }
 
 
-def _echoed(persona: Persona, asked: Asked) -> Json:
+def _echoed(persona: Persona, request: ServerRequest) -> Json:
     """What the object repeats of the request."""
     if persona.response.bare:
         return {}
-    body, base = asked.fields, persona.response.base
+    body, base = request.fields, persona.response.base
     shown = base.keys() if persona.response.echoes is None else persona.response.echoes
     given = {name: body[name] for name in base if name in shown and body.get(name) is not None}
-    tools = [{**persona.response.tool, **tool} for tool in asked.items("tools") if isinstance(tool, dict)]
+    tools = [{**persona.response.tool, **tool} for tool in request.items("tools") if isinstance(tool, dict)]
     return {**base, **given, "tools": tools}
 
 
@@ -70,41 +69,41 @@ def _usage(persona: Persona, usage: Usage) -> Json:
     return {**counts, "input_tokens_details": persona.response.cached, **thought}
 
 
-def _items(persona: Persona, asked: Asked, spoken: Said) -> Iterator[tuple[Json, tuple[str, ...]]]:
+def _items(persona: Persona, request: ServerRequest, spoken: Utterance) -> Iterator[tuple[Json, tuple[str, ...]]]:
     """The items of a reply, with the pieces in which a stream gives them."""
-    number = asked.number
+    number = request.number
     if spoken.thinking:
         hidden = {"encrypted_content": spoken.thought} if persona.response.encrypted else {}
         summary = [{"type": "summary_text", "text": spoken.thought}]
         yield {"id": f"rs_fake{number:06d}", "type": "reasoning", "summary": summary, **hidden}, spoken.thinking
-    thought = asked.streamed and persona.response.silent_thoughts and bool(spoken.thinking)
+    thought = request.streamed and persona.response.silent_thoughts and bool(spoken.thinking)
     if spoken.content or not (spoken.calls or thought):
         part = {"type": "output_text", "text": spoken.text, "annotations": [], "logprobs": []}
         role = {"status": "completed", "role": "assistant"}
         yield {"id": f"msg_fake{number:06d}", "type": "message", **role, "content": [part]}, spoken.content
     for place, call in enumerate(spoken.calls):
         written = arguments(persona.shape, call)
-        called = {"call_id": call_id(persona.shape, asked, call, place), "name": call.name, "arguments": written}
+        called = {"call_id": call_id(persona.shape, request, call, place), "name": call.name, "arguments": written}
         item = {"id": f"fc_fake{number:06d}_{place}", "type": "function_call", "status": "completed", **called}
         yield item, pieces(written) if persona.shape.fragments else (written,)
 
 
-def _frames(persona: Persona, asked: Asked, turn: Turn, spoken: Said) -> Frames:
-    begun = _object(persona, asked, [])
+def _frames(persona: Persona, request: ServerRequest, turn: Turn, spoken: Utterance) -> Frames:
+    begun = _object(persona, request, [])
     events: list[Json] = [{"type": f"response.{kind}", "response": begun} for kind in ("created", "in_progress")]
-    for place, (item, parts) in enumerate(_items(persona, asked, spoken)):
+    for place, (item, parts) in enumerate(_items(persona, request, spoken)):
         events += [{**one, "output_index": place} for one in _KINDS[item["type"]](item, parts)]
-    whole = _response(persona, asked, spoken)
+    whole = _response(persona, request, spoken)
     events.append({"type": f"response.{whole['status']}", "response": whole})
-    sent = [_event(persona, asked, number, one) for number, one in enumerate(events)]
+    sent = [_event(persona, request, number, one) for number, one in enumerate(events)]
     # The pieces that a script counts are the deltas: what is before the first one opens, what follows the last closes.
     deltas = [number for number, one in enumerate(events) if one["type"].endswith(".delta")] or [len(sent) - 1]
     first, last = deltas[0], deltas[-1] + 1
-    broken = persona.interrupted(persona, asked, turn.failure) if turn.failure else ()
+    broken = persona.interrupted(persona, request, turn.failure) if turn.failure else ()
     return Frames(tuple(sent[first:last]), tuple(sent[last:]), broken, tuple(sent[:first]))
 
 
-def _event(persona: Persona, asked: Asked, number: int, content: Json) -> bytes:
+def _event(persona: Persona, request: ServerRequest, number: int, content: Json) -> bytes:
     kind = content["type"]
     if not persona.response.bare:
         return event({**content, "sequence_number": number}, kind)
@@ -115,7 +114,7 @@ def _event(persona: Persona, asked: Asked, number: int, content: Json) -> bytes:
         told["part"] = {name: told["part"][name] for name in ("type", "text")}
     elif kind == "response.completed":
         told["response"] = {name: value for name, value in told["response"].items() if name != "completed_at"}
-        told |= persona.shape.last(persona, asked) if persona.shape.last else {}
+        told |= persona.shape.last(persona, request) if persona.shape.last else {}
     return event(told, kind)
 
 

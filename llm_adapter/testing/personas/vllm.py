@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from llm_adapter.testing.personas.chat import chat
-from llm_adapter.testing.personas.completions import completions
-from llm_adapter.testing.personas.library import listed, retrieved, version
-from llm_adapter.testing.personas.ollama_checks import overflow
+from llm_adapter.testing.personas.chat import chat, completions
+from llm_adapter.testing.personas.embeddings import embeddings
+from llm_adapter.testing.personas.models import get_model, list_models, version
 from llm_adapter.testing.personas.openai import OPENAI
-from llm_adapter.testing.personas.persona import Check, Model, Persona, Route, Shape, TextShape
+from llm_adapter.testing.personas.persona import Model, Persona, Route, Shape, TextShape, missing_model, too_long
 from llm_adapter.testing.personas.responses import responses
-from llm_adapter.testing.personas.vectors import embeddings
-from llm_adapter.testing.personas.wire import DONE, Answer, Asked, Json, event, whole
+from llm_adapter.testing.personas.wire import DONE, Answer, Json, ServerRequest, event, whole
 from llm_adapter.testing.turns import Failure
 
 _KINDS = {400: "BadRequestError", 404: "NotFoundError", 422: "UnprocessableEntityError", 501: "NotImplementedError"}
@@ -28,12 +26,12 @@ def _envelope(failure: Failure) -> Json:
     return {"error": error}
 
 
-def _unknown(asked: Asked, known_path: bool) -> Answer:
+def _unknown(request: ServerRequest, known_path: bool) -> Answer:
     status = HTTPStatus.METHOD_NOT_ALLOWED if known_path else HTTPStatus.NOT_FOUND
     return whole(_envelope(Failure(status.phrase, status.value, type=status.phrase)), status.value)
 
 
-def _interrupted(persona: Persona, asked: Asked, failure: Failure) -> tuple[bytes, ...]:
+def _interrupted(persona: Persona, request: ServerRequest, failure: Failure) -> tuple[bytes, ...]:
     """The error as an event, and [DONE] all the same: serving.py create_streaming_error_response."""
     return (event(_envelope(failure)), DONE)
 
@@ -42,26 +40,22 @@ def _no_model(name: str) -> Failure:
     return Failure(f"The model `{name}` does not exist.", 404, param="model")
 
 
-def _missing(persona: Persona, asked: Asked) -> Failure | None:
-    return persona.missing(asked.model) if persona.model(asked.model) is None else None
-
-
-def _overflow(persona: Persona, asked: Asked) -> Failure | None:
-    over = overflow(persona, asked)
-    if over is None:
-        return None
-    tokens, size = over
-    words = f"This model's maximum context length is {size} tokens. However, your request has {tokens} input tokens."
-    return Failure(f"{words} Please reduce the length of the input messages.", 400)
-
-
-def _listed(asked: Asked, model: Model) -> Json:
-    head = {"id": model.name, "object": "model", "created": int(asked.time), "owned_by": "vllm"}
+def _model_entry(request: ServerRequest, model: Model) -> Json:
+    head = {"id": model.name, "object": "model", "created": int(request.time), "owned_by": "vllm"}
     return {**head, "root": model.name, "parent": None, "max_model_len": model.context or 4096, "permission": []}
 
 
-MISSING = Check("the model is there", "vllm serving_engine.py _check_model", _missing)
-_CALLED = (MISSING, Check("the prompt fits", "vllm serving_engine.py _validate_input", _overflow))
+_CALLED = (
+    missing_model("vllm serving_engine.py _check_model"),
+    too_long(
+        "vllm serving_engine.py _validate_input",
+        Failure(
+            "This model's maximum context length is {size} tokens. However, your request has {tokens} input tokens. "
+            "Please reduce the length of the input messages.",
+            400,
+        ),
+    ),
+)
 _LISTED = {"prompt_logprobs": None, "prompt_token_ids": None, "kv_transfer_params": None}
 _USAGE = {"prompt_tokens_details": None}
 _FINGERPRINT = {"service_tier": None, "system_fingerprint": None}
@@ -74,8 +68,8 @@ VLLM = Persona(
         "/v1/completions": {"POST": Route(completions, True, _CALLED)},
         "/v1/embeddings": {"POST": Route(embeddings, True, _CALLED, streams=False)},
         "/v1/responses": {"POST": Route(responses, True, _CALLED)},
-        "/v1/models": {"GET": Route(listed)},
-        "/v1/models/{model}": {"GET": Route(retrieved)},
+        "/v1/models": {"GET": Route(list_models)},
+        "/v1/models/{model}": {"GET": Route(get_model)},
         "/version": {"GET": Route(version)},
     },
     envelope=_envelope,
@@ -107,7 +101,7 @@ VLLM = Persona(
         counts=True,
     ),
     vectors={"id": "embd-fake", "created": 1_700_000_000, "usage": {"completion_tokens": 0, **_USAGE}},
-    listed=_listed,
+    model_entry=_model_entry,
     missing=_no_model,
     response=OPENAI.response,
     version="0.11.0",

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any, TypeAlias
 
 Json: TypeAlias = dict[str, Any]
 
 JSON = "application/json"
-GIN_JSON = "application/json; charset=utf-8"  # what gin's c.JSON writes, and Ollama's own /v1 writers do not
 LINES = "application/x-ndjson"
 EVENTS = "text/event-stream"
 TEXT = "text/plain"
@@ -22,7 +22,7 @@ _MANAGED = ("/api/show", "/api/pull", "/api/push", "/api/create", "/api/delete")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ServerRequest:
     """One request. `path` is what follows the host, with /v1 or /api; `body` is the decoded JSON, None without any.
 
     text: what came in place of JSON, empty where nothing came at all; None, where the body is JSON.
@@ -103,13 +103,13 @@ class Answer:
         return next((value for name, value in self.headers if name == "content-type"), None)
 
 
-def whole(content: Any, status: int = 200, kind: str = JSON, headers: Iterable[tuple[str, str]] = ()) -> Answer:
+def whole(content: Any, status: int = 200, headers: Iterable[tuple[str, str]] = ()) -> Answer:
     """An answer in one piece of JSON."""
-    return Answer(status, (("content-type", kind), *headers), (Piece(encoded(content)),))
+    return Answer(status, (("content-type", JSON), *headers), (Piece(encoded(content)),))
 
 
-def plain(content: str, status: int, kind: str = TEXT) -> Answer:
-    return Answer(status, (("content-type", kind),), (Piece(content.encode()),))
+def plain(content: str, status: int = 200) -> Answer:
+    return Answer(status, (("content-type", TEXT),), (Piece(content.encode()),))
 
 
 def empty(status: int = 200) -> Answer:
@@ -137,3 +137,8 @@ def line(content: Any) -> bytes:
 def streamed_lines(contents: Iterable[Any]) -> Answer:
     """A stream of lines that no turn is about."""
     return Answer(200, (("content-type", LINES),), tuple(Piece(line(one)) for one in contents), streamed=True)
+
+
+def stamp(time: float) -> str:
+    """A moment as Go writes it."""
+    return datetime.fromtimestamp(time, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -19,7 +19,7 @@ CUT = Answer(0, (), (), aborted=True)  # the connection goes before anything is 
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Utterance:
     """A turn as the server lets it pass: cut by a limit or a stop sequence, and counted."""
 
     thinking: tuple[str, ...]
@@ -38,7 +38,7 @@ class Said:
         return "".join(self.thinking)
 
 
-def said(turn: Turn, prompt: int, limit: Any = None, stop: Any = None, *, thinks: bool = True) -> Said:
+def utterance(turn: Turn, prompt: int, limit: Any = None, stop: Any = None, *, thinks: bool = True) -> Utterance:
     """What the model says of a turn. limit: tokens, thinking among them; stop: a text, or several."""
     thoughts = pieces(turn.thinking) if thinks else ()
     content = _stopped(turn.spoken, [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else [])
@@ -50,10 +50,10 @@ def said(turn: Turn, prompt: int, limit: Any = None, stop: Any = None, *, thinks
     stated = turn.usage is not None and finish == turn.finish_reason
     if turn.usage is not None:
         prompt, count = turn.usage.prompt_tokens, turn.usage.completion_tokens if stated else count
-    return Said(thoughts, content, calls, finish, Usage(prompt, count), stated)
+    return Utterance(thoughts, content, calls, finish, Usage(prompt, count), stated)
 
 
-def total(spoken: Sequence[Said]) -> Usage:
+def total(spoken: Sequence[Utterance]) -> Usage:
     """The tokens of a reply with several choices: the prompt counts once."""
     if spoken[0].stated:
         return spoken[0].usage
@@ -75,9 +75,9 @@ def prompt_tokens(body: Any) -> int:
     """About how many tokens a request's prompt has, whatever API it is of."""
     fields = body if isinstance(body, dict) else {}
     messages = fields.get("messages")
-    asked = [fields.get(name) for name in ("messages", "prompt", "input", "instructions", "system", "tools")]
+    request = [fields.get(name) for name in ("messages", "prompt", "input", "instructions", "system", "tools")]
     frame = _PER_MESSAGE * len(messages) if isinstance(messages, list) else 0
-    return max(1, frame + sum(estimate(text) for text in _texts(asked)))
+    return max(1, frame + sum(estimate(text) for text in _texts(request)))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -123,12 +123,12 @@ def streamed(turn: Turn, frames: Frames, kind: str = EVENTS) -> Answer:
     return Answer(200, headers, out, streamed=True, aborted=turn.cut is not None, wait=pace.start)
 
 
-def complete(turn: Turn, content: Any, kind: str = JSON) -> Answer:
+def complete(turn: Turn, content: Any) -> Answer:
     """A reply in one piece, as the turn has it go. What is cut is cut in the middle of its body."""
     wait = turn.pace.start + turn.pace.first
     if turn.cut == 0:
         return replace(CUT, wait=wait)
     data = encoded(content)
-    headers = (("content-type", kind), ("content-length", str(len(data))))
+    headers = (("content-type", JSON), ("content-length", str(len(data))))
     sent = data if turn.cut is None else data[: len(data) // 2]
     return Answer(200, headers, (Piece(sent),), aborted=turn.cut is not None, wait=wait)

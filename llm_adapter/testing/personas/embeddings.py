@@ -11,53 +11,51 @@ from dataclasses import replace
 from typing import Any
 
 from llm_adapter.testing.personas.persona import Persona
-from llm_adapter.testing.personas.saying import complete, prompt_tokens
-from llm_adapter.testing.personas.wire import GIN_JSON, Answer, Asked, Json, whole
+from llm_adapter.testing.personas.speech import complete, prompt_tokens
+from llm_adapter.testing.personas.wire import Answer, Json, ServerRequest, whole
 from llm_adapter.testing.turns import Turn
 
 
-def embeddings(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+def embeddings(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """OpenAI's list of vectors; as base64, where it is asked for."""
-    packed = asked.fields.get("encoding_format") == "base64"
+    packed = request.fields.get("encoding_format") == "base64"
     data = [
         {"object": "embedding", "embedding": _packed(vector) if packed else list(vector), "index": index}
-        for index, vector in enumerate(vectors(persona, asked, turn))
+        for index, vector in enumerate(vectors(persona, request, turn))
     ]
-    tokens = turn.usage.prompt_tokens if turn.usage else _tokens(persona, asked)
+    tokens = turn.usage.prompt_tokens if turn.usage else _tokens(persona, request)
     usage: Json = {"prompt_tokens": tokens, "total_tokens": tokens}
-    head: Json = {"object": "list", "data": data, "model": persona.named(asked)}
-    return complete(
-        turn, {**head, **persona.vectors, "usage": {**usage, **persona.vectors.get("usage", {})}}, persona.kind
-    )
+    head: Json = {"object": "list", "data": data, "model": persona.reply_model(request)}
+    return complete(turn, {**head, **persona.vectors, "usage": {**usage, **persona.vectors.get("usage", {})}})
 
 
-def embed(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+def embed(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """Ollama's own: the vectors, and how long it took."""
     content = {
-        "model": asked.model,
-        "embeddings": [list(vector) for vector in vectors(persona, asked, turn)],
+        "model": request.model,
+        "embeddings": [list(vector) for vector in vectors(persona, request, turn)],
         "total_duration": 11_000_000,
         "load_duration": 1_000_000,
-        "prompt_eval_count": turn.usage.prompt_tokens if turn.usage else _tokens(persona, asked),
+        "prompt_eval_count": turn.usage.prompt_tokens if turn.usage else _tokens(persona, request),
     }
-    return complete(turn, content, GIN_JSON)
+    return complete(turn, content)
 
 
-def embed_one(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+def embed_one(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """Ollama's old way, POST /api/embeddings: the vector of one prompt, and nothing besides."""
-    [vector] = vectors(persona, replace(asked, body={**asked.fields, "input": asked.fields.get("prompt")}), turn)
-    return complete(turn, {"embedding": list(vector)}, GIN_JSON)
+    [vector] = vectors(persona, replace(request, body={**request.fields, "input": request.fields.get("prompt")}), turn)
+    return complete(turn, {"embedding": list(vector)})
 
 
-def nothing_old(persona: Persona, asked: Asked) -> Answer | None:
+def nothing_old(persona: Persona, request: ServerRequest) -> Answer | None:
     """Its reply without a prompt."""
-    return None if asked.fields.get("prompt") else whole({"embedding": []}, kind=GIN_JSON)
+    return None if request.fields.get("prompt") else whole({"embedding": []})
 
 
-def nothing(persona: Persona, asked: Asked) -> Answer | None:
+def nothing(persona: Persona, request: ServerRequest) -> Answer | None:
     """Ollama's reply to an input without a text: no vectors, and the model is loaded."""
-    empty = asked.fields.get("input") in ("", [], None)
-    return whole({"model": persona.named(asked), "embeddings": []}, kind=GIN_JSON) if empty else None
+    empty = request.fields.get("input") in ("", [], None)
+    return whole({"model": persona.reply_model(request), "embeddings": []}) if empty else None
 
 
 def inputs(given: Any) -> list[Any]:
@@ -67,11 +65,11 @@ def inputs(given: Any) -> list[Any]:
     return given
 
 
-def vectors(persona: Persona, asked: Asked, turn: Turn) -> Iterator[Sequence[float]]:
+def vectors(persona: Persona, request: ServerRequest, turn: Turn) -> Iterator[Sequence[float]]:
     """A vector for each input: of the script, in turns, or made from the input."""
-    model = persona.model(asked.model)
-    wanted = asked.fields.get("dimensions")
-    for place, one in enumerate(inputs(asked.fields.get("input"))):
+    model = persona.model(request.model)
+    wanted = request.fields.get("dimensions")
+    for place, one in enumerate(inputs(request.fields.get("input"))):
         if turn.vectors:
             yield _shortened(turn.vectors[place % len(turn.vectors)], wanted)
         else:
@@ -100,6 +98,6 @@ def _packed(vector: Sequence[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
-def _tokens(persona: Persona, asked: Asked) -> int:
-    tokens, size = prompt_tokens({"input": asked.fields.get("input")}), persona.size(asked)
+def _tokens(persona: Persona, request: ServerRequest) -> int:
+    tokens, size = prompt_tokens({"input": request.fields.get("input")}), persona.context_size(request)
     return tokens if size is None else min(tokens, size)

@@ -11,9 +11,8 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
-from llm_adapter.testing.personas.native import stamp
-from llm_adapter.testing.personas.persona import EMBEDDING, Model, Persona, guessed, refused
-from llm_adapter.testing.personas.wire import GIN_JSON, Answer, Asked, Json, empty, plain, streamed_lines, whole
+from llm_adapter.testing.personas.persona import EMBEDDING, Model, Persona, model_by_name, refused
+from llm_adapter.testing.personas.wire import Answer, Json, ServerRequest, empty, plain, stamp, streamed_lines, whole
 from llm_adapter.testing.turns import Failure, Turn
 
 _CONTEXT = 4096  # tokens; what Ollama gives a model by default on a small machine
@@ -21,32 +20,30 @@ _FOREVER = "2318-04-11T23:47:16.854775807Z"
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 
-def listed(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+def list_models(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """GET /v1/models."""
-    data = [persona.listed(asked, model) for model in persona.known]
-    return whole(
-        {"object": "list", "data": data or persona.no_models, **persona.models_extra(persona)}, kind=persona.kind
-    )
+    data = [persona.model_entry(request, model) for model in persona.listed_models]
+    return whole({"object": "list", "data": data or persona.no_models, **persona.models_extra(persona)})
 
 
-def retrieved(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+def get_model(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """GET /v1/models/{model}."""
-    name = unquote(asked.path.removeprefix("/v1/models/"))
+    name = unquote(request.path.removeprefix("/v1/models/"))
     model = persona.model(name)
     if persona.dialect == "ollama" and not Model(name).nameable:
-        return refused(persona, asked, Failure("invalid model name", 400))
+        return refused(persona, request, Failure("invalid model name", 400))
     if model is None:
         shown = Model(name).tagged if persona.tells_capabilities else name  # recording models
-        return refused(persona, asked, persona.missing(shown))
-    return whole({**persona.listed(asked, model), "id": name}, kind=persona.kind)
+        return refused(persona, request, persona.missing(shown))
+    return whole({**persona.model_entry(request, model), "id": name})
 
 
-def tags(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+def tags(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """GET /api/tags."""
-    return whole({"models": [_tag(persona, asked, model) for model in persona.known]}, kind=GIN_JSON)
+    return whole({"models": [_tag(persona, request, model) for model in persona.listed_models]})
 
 
-def _tag(persona: Persona, asked: Asked, model: Model) -> Json:
+def _tag(persona: Persona, request: ServerRequest, model: Model) -> Json:
     details = _details(model)
     known: Json = {}
     if persona.tells_capabilities:
@@ -54,7 +51,7 @@ def _tag(persona: Persona, asked: Asked, model: Model) -> Json:
         known = {"capabilities": sorted(model.capabilities)}
     return {
         **_named(model),
-        "modified_at": stamp(asked.time),
+        "modified_at": stamp(request.time),
         "size": 1_000_000,
         **_digest(model),
         "details": details,
@@ -75,9 +72,9 @@ def _details(model: Model) -> Json:
     return {"parent_model": "", "format": "gguf", "family": family, "families": [family], **sizes}
 
 
-def show(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+def show(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """POST /api/show."""
-    model = persona.model(asked.model) or guessed(asked.model)
+    model = persona.model(request.model) or model_by_name(request.model)
     details = _details(model)
     family = details["family"]
     info = {
@@ -94,12 +91,12 @@ def show(persona: Persona, asked: Asked, turn: Turn) -> Answer:
         "model_info": info,
         "tensors": [{"name": "token_embd.weight", "type": "F16", "shape": [model.dimensions, 8]}],
         "capabilities": sorted(model.capabilities),
-        "modified_at": stamp(asked.time),
+        "modified_at": stamp(request.time),
     }
-    return whole(content, kind=GIN_JSON)
+    return whole(content)
 
 
-def ps(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+def ps(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """GET /api/ps: what is loaded, until when, and with which context."""
     running = []
     for name, (keep_alive, since, context) in persona.loaded.items():
@@ -110,7 +107,7 @@ def ps(persona: Persona, asked: Asked, turn: Turn) -> Answer:
             running.append(
                 {**_named(model), "size": 1_000_000, **_digest(model), "details": _details(model)} | held | sizes
             )
-    return whole({"models": running}, kind=GIN_JSON)
+    return whole({"models": running})
 
 
 def _expiry(keep_alive: Any, since: float) -> str:
@@ -126,85 +123,87 @@ def duration(keep_alive: Any) -> float:
     return (-1.0 if keep_alive.startswith("-") else 1.0) * sum(float(count) * _UNITS[unit] for count, unit in parts)
 
 
-def version(persona: Persona, asked: Asked, turn: Turn) -> Answer:
-    return whole({"version": persona.version}, kind=GIN_JSON)
+def version(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
+    return whole({"version": persona.version})
 
 
-def running(persona: Persona, asked: Asked, turn: Turn) -> Answer:
-    return plain("Ollama is running", 200, "text/plain; charset=utf-8")
+def running(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
+    return plain("Ollama is running")
 
 
-def pull(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+def pull(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """POST /api/pull: progress, line by line. A model that the library does not have is an error at status 200."""
     steps: list[Json] = [{"status": "pulling manifest"}]
-    if persona.model(asked.model) is None and asked.model not in persona.library:
+    if persona.model(request.model) is None and request.model not in persona.library:
         steps.append({"error": "pull model manifest: file does not exist"})
     else:
-        digest = "sha256:" + hashlib.sha256(asked.model.encode()).hexdigest()
+        digest = "sha256:" + hashlib.sha256(request.model.encode()).hexdigest()
         layer = {"status": f"pulling {digest[7:19]}", "digest": digest, "total": 1_000_000}
         steps += [{**layer, **done} for done in ({}, {"completed": 500_000}, {"completed": 1_000_000})]
         steps += [{"status": status} for status in ("verifying sha256 digest", "writing manifest", "success")]
-    return _told(asked, steps)
+    return _progress(request, steps)
 
 
-def create(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+def create(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """POST /api/create, from a model that is there."""
-    source = asked.fields.get("from")
+    source = request.fields.get("from")
     if isinstance(source, str) and persona.model(source) is None:
-        return _told(asked, [{"status": "pulling manifest"}, {"error": "pull model manifest: file does not exist"}])
+        return _progress(
+            request, [{"status": "pulling manifest"}, {"error": "pull model manifest: file does not exist"}]
+        )
     layer = "using existing layer sha256:" + hashlib.sha256(str(source).encode()).hexdigest()
-    return _told(asked, [{"status": status} for status in (layer, "writing manifest", "success")])
+    return _progress(request, [{"status": status} for status in (layer, "writing manifest", "success")])
 
 
-def _told(asked: Asked, steps: list[Json]) -> Answer:
-    if asked.streamed:
+def _progress(request: ServerRequest, steps: list[Json]) -> Answer:
+    if request.streamed:
         return streamed_lines(steps)
     last = steps[-1]
     return whole(last, 500 if "error" in last else 200)
 
 
-def copy(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+def copy(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """POST /api/copy."""
-    source = asked.fields.get("source")
+    source = request.fields.get("source")
     if persona.model(str(source)) is None:
-        return whole({"error": f'model "{source}" not found'}, 404, GIN_JSON)
+        return whole({"error": f'model "{source}" not found'}, 404)
     return empty()
 
 
-def delete(persona: Persona, asked: Asked, turn: Turn) -> Answer:
+def delete(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """DELETE /api/delete."""
-    if persona.model(asked.model) is None:
-        return whole({"error": f"model '{asked.model}' not found"}, 404, GIN_JSON)
+    if persona.model(request.model) is None:
+        return whole({"error": f"model '{request.model}' not found"}, 404)
     return empty()
 
 
-def after(persona: Persona, asked: Asked, answer: Answer) -> Persona:
+def after(persona: Persona, request: ServerRequest, answer: Answer) -> Persona:
     """The server after a request: other models in memory, or on its disk. Anything but Ollama stays as it is."""
     if persona.dialect != "ollama" or answer.status != 200 or b'"error":"pull' in answer.body:
         return persona
-    body, have = asked.fields, persona.models
-    match asked.path.rpartition("/")[2]:
+    body, have = request.fields, persona.models
+    match request.path.rpartition("/")[2]:
         case "chat" | "generate" | "embed" | "completions" | "embeddings" | "responses":
-            return replace(persona, loaded=_loaded(persona, asked))
-        case "pull" | "create" if have is not None and persona.model(asked.model) is None:
-            return replace(persona, models=(*have, guessed(asked.model)))
+            return replace(persona, loaded=_loaded(persona, request))
+        case "pull" | "create" if have is not None and persona.model(request.model) is None:
+            return replace(persona, models=(*have, model_by_name(request.model)))
         case "copy" if have is not None and (source := persona.model(str(body.get("source")))):
             return replace(persona, models=(*have, replace(source, name=str(body.get("destination")))))
         case "delete" if have is not None:
-            gone = persona.model(asked.model)
+            gone = persona.model(request.model)
             return replace(persona, models=tuple(model for model in have if model is not gone))
     return persona
 
 
-def _loaded(persona: Persona, asked: Asked) -> dict[str, tuple[Any, float, int | None]]:
+def _loaded(persona: Persona, request: ServerRequest) -> dict[str, tuple[Any, float, int | None]]:
     """The models in memory: this one now too, unless keep_alive 0 has sent it out."""
-    name = (persona.model(asked.model) or Model(asked.model)).tagged
+    name = (persona.model(request.model) or Model(request.model)).tagged
     before = persona.loaded.get(name)
     # A call without keep_alive leaves that of the loaded model: so do all of /v1 (ollama-wire: sched.go).
-    keep_alive = asked.fields.get("keep_alive") if asked.native else None
+    keep_alive = request.fields.get("keep_alive") if request.native else None
     kept = keep_alive if keep_alive is not None else before[0] if before else None
     others = {other: held for other, held in persona.loaded.items() if other != name}
-    return others if duration(kept) == 0 else {**others, name: (kept, asked.time, persona.size(asked))}
+    return others if duration(kept) == 0 else {**others, name: (kept, request.time, persona.context_size(request))}
 
 
 def missing(name: str) -> Failure:
