@@ -23,7 +23,7 @@ DOCUMENTS = (ROOT / "README.md", ROOT / "migration_guide.md", *sorted((ROOT / "d
 _MARK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-_WORDS = {"honoured": "yes", "emulated": "emulated", "ignored": "ignored", "refused": "refused"}
+_WORDS = {"honoured": "yes", "emulated": "emulated", "ignored": "ignored", "refused": "**refused**"}
 _OPENAI, _OLLAMA = "OpenAI", "Ollama"
 SERVERS = {"ollama": "Ollama `/v1`", "llamacpp": "llama.cpp", "vllm": "vLLM", "lmstudio": "LM Studio"}
 _ENDPOINTS: dict[str, Rows] = {"chat": CHAT, "completions": COMPLETIONS, "embeddings": EMBEDDINGS}

@@ -183,6 +183,8 @@ def _command(words: list[str]) -> None:
             _parsed(arguments)
         case ["python", path, *_]:
             assert (ROOT / path).is_file(), path
+        case ["mkdocs", "serve"]:
+            assert (ROOT / "mkdocs.yml").is_file()
         case ["run"] | ["run", "--installed"]:
             assert os.access(ROOT / ".ci" / "run", os.X_OK)
         case _:

@@ -136,7 +136,7 @@ NATIVE: dict[str, Row] = {
 }
 
 CHAT: Rows = {
-    "messages": honoured("translated; see Messages"),
+    "messages": honoured("translated: texts, images, tool calls and their results"),
     "model": honoured("aliases from `models` are resolved"),
     "stream": honoured("Ollama's lines become server-sent events"),
     "stream_options": honoured("`include_usage`; `include_obfuscation` has nothing to hide here"),
