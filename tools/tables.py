@@ -13,10 +13,10 @@ from llm_adapter.devtools.migrate.findings import RULES
 from llm_adapter.devtools.parity.thresholds import LIMITS
 from llm_adapter.providers.ollama.parameters import CHAT, COMPLETIONS, EMBEDDINGS, NATIVE
 from llm_adapter.providers.v1.dialects import DIALECTS, OLLAMA_ONLY, SAMPLERS
-from llm_adapter.providers.v1.parameters import PASSED, ROWS
+from llm_adapter.providers.v1.parameters import ROWS
 from llm_adapter.responses.parameters import RESPONSES
 from llm_adapter.settings.settings import Settings
-from llm_adapter.translation.parameters import Row, Rows
+from llm_adapter.translation.parameters import PASSED, Row, Rows
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = (ROOT / "README.md", ROOT / "migration_guide.md", *sorted((ROOT / "docs").glob("*.md")))

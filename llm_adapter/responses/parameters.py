@@ -13,6 +13,8 @@ from typing import Any
 from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.responses.tools import tool_choice, tools
 from llm_adapter.translation.parameters import (
+    LABEL,
+    PREFIX_CACHE,
     Row,
     Rows,
     among,
@@ -21,12 +23,11 @@ from llm_adapter.translation.parameters import (
     honoured,
     ignored,
     refused,
+    rows_of,
     translate,
     unsupported,
 )
 
-_LABEL = "only labels the request at OpenAI; the reply is the same"
-_CACHE = "backends cache by prefix on their own"
 LOGPROBS = "message.output_text.logprobs"
 # What `include` may name. Hosted tools have no results here, and nothing is encrypted: the text is in the summary.
 INCLUDABLE = (
@@ -149,12 +150,8 @@ RESPONSES: Rows = {
     ),
     "max_tool_calls": ignored("counts calls of hosted tools, and there are none"),
     "metadata": ignored("kept with the response"),
-    "user": ignored(_LABEL),
-    "safety_identifier": ignored(_LABEL),
-    "service_tier": ignored(_LABEL),
-    "access_programs": ignored(_LABEL),
-    "prompt_cache_key": ignored(_CACHE),
-    "prompt_cache_retention": ignored(_CACHE),
+    **rows_of("user safety_identifier service_tier access_programs", LABEL),
+    **rows_of("prompt_cache_key prompt_cache_retention", PREFIX_CACHE),
 }
 # Chat's names for what this API calls otherwise: a call site in the midst of moving from one to the other.
 RESPONSES_NAMES = {

@@ -15,9 +15,9 @@ class SettingsError(OpenAIError, ValueError):
         self.fields = fields  # the settings that it is about
 
 
-def near(name: str, known: Iterable[str]) -> str:
-    """A hint with the nearest known name, or nothing."""
+def near(name: str, known: Iterable[str], quote: str = "'") -> str:
+    """What may be meant by an unknown name, as the end of a message; or nothing."""
     from difflib import get_close_matches  # only a mistake pays for it
 
     matches = get_close_matches(name, list(known), n=1)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+    return f"; did you mean {quote}{matches[0]}{quote}?" if matches else ""

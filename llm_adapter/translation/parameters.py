@@ -1,7 +1,8 @@
-"""Parameters as rows: what becomes of each argument of an OpenAI call, why, and how we know.
+"""What becomes of each OpenAI parameter on one backend: honoured, emulated, ignored or refused, and why.
 
-A row is read, counted, tested and printed (the table of the migration guide is made of them); a branch hides.
-Rule: every parameter is honoured, emulated, ignored with a reason, or refused by name. Nothing falls through.
+A table has one row a parameter. Requests are made by it (`translate`), the tables of the documents are made of it, and
+a test holds it against the SDK's own types: no parameter is dropped because nobody thought of it. What all backends
+but OpenAI have in common stands here, at the end; the rest in the `parameters` modules of `providers` and `responses`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.settings.errors import near
 from llm_adapter.translation.process_cache import register_cache
 
 Verdict: TypeAlias = Literal["honoured", "emulated", "ignored", "refused"]
@@ -37,8 +39,8 @@ class Row:
     harmless: Callable[[Any], bool] = _never  # values that are what happens anyway: nothing is refused, or emulated
 
 
-Rows: TypeAlias = Mapping[str, Row]
-_TOOLING = ("tools", "functions", "tool_choice", "function_call", "parallel_tool_calls")
+Rows: TypeAlias = Mapping[str, Row]  # by parameter
+_ABOUT_TOOLS = ("tools", "functions", "tool_choice", "function_call", "parallel_tool_calls")
 
 
 def honoured(note: str, apply: Apply | None = None, *, source: str = "") -> Row:
@@ -49,6 +51,7 @@ def honoured(note: str, apply: Apply | None = None, *, source: str = "") -> Row:
 def emulated(
     note: str, apply: Apply | None = None, *, source: str = "", harmless: Callable[[Any], bool] = _never
 ) -> Row:
+    """A parameter that the backend lacks, and that is made of other requests, or of the reply."""
     return Row("emulated", note, source, apply, harmless)
 
 
@@ -58,11 +61,12 @@ def ignored(reason: str, *, source: str = "") -> Row:
 
 
 def refused(reason: str, *, source: str = "", harmless: Callable[[Any], bool] = _never) -> Row:
+    """A parameter that changes the reply and cannot be done: a 400 that names it, unless the settings say otherwise."""
     return Row("refused", reason, source, None, harmless)
 
 
 def among(*accepted: Any) -> Callable[[Any], bool]:
-    """A row's `harmless`: these values."""
+    """For a row's `harmless`: whether the value is one of these."""
     return lambda value: value in accepted
 
 
@@ -89,9 +93,24 @@ def option(name: str, note: str = "", *, source: str = "") -> Row:
     return honoured(note or f"`options.{name}`", apply, source=source)
 
 
-def note_emulated(rows: Rows, body: Json, call: Call) -> None:
-    """Remember which of a call's parameters about tools are emulated; the endpoint's code does it."""
-    for name in _TOOLING:
+def effort_as(name: str, efforts: Mapping[str, bool | str]) -> Apply:
+    """For `reasoning_effort`: writes it into the field of this name. efforts: OpenAI's words to the server's."""
+
+    def apply(value: Any, native: Json, call: Call) -> None:
+        if value not in efforts:
+            raise Rejected(
+                f"`reasoning_effort` must be one of {', '.join(efforts)}, not {value!r}",
+                param="reasoning_effort",
+                code="invalid_value",
+            )
+        native[name] = efforts[value]
+
+    return apply
+
+
+def note_emulated_tools(rows: Rows, body: Json, call: Call) -> None:
+    """Note in the report which of a call's parameters about tools are emulated; the endpoint's code does it."""
+    for name in _ABOUT_TOOLS:
         row = rows[name]
         if body.get(name) is not None and row.verdict == "emulated" and not row.harmless(body[name]):
             call.report.note("emulated", name)
@@ -108,7 +127,9 @@ def translate(rows: Rows, call: Call, native: Json, *, provider: str) -> None:
         row = rows.get(name)
         if row is None:
             unsupported(
-                call, name, f"`{name}` is not a parameter of {call.path} on provider {provider!r}{near(name, rows)}"
+                call,
+                name,
+                f"`{name}` is not a parameter of {call.path} on provider {provider!r}{near(name, rows, '`')}",
             )
         elif row.apply is not None:
             row.apply(value, native, call)
@@ -118,21 +139,21 @@ def translate(rows: Rows, call: Call, native: Json, *, provider: str) -> None:
             unsupported(call, name, f"`{name}` is not available on provider {provider!r}: {row.note}")
 
 
-def count(value: Any, native: Json, call: Call) -> None:
-    """A row's `apply` for `n` and `best_of`: what is made of them, the endpoint's code does. Raises `Rejected`."""
-    countable(value, native, call)
+def several_requests(value: Any, native: Json, call: Call) -> None:
+    """For the rows of `n` and `best_of`: the endpoint's code sends that many requests. Raises `Rejected`."""
+    checked_count(value, native, call)
     if value > 1:
         call.report.note("emulated", "n" if call.body.get("n") == value else "best_of")
 
 
-def countable(value: Any, native: Json, call: Call) -> None:
-    """The same for a server that counts itself. Raises `Rejected`."""
+def checked_count(value: Any, native: Json, call: Call) -> None:
+    """For the rows of `n` and `best_of` of a server that has them. Raises `Rejected` for what is no such number."""
     least = 0 if call.body.get("n") != value else 1  # OpenAI takes 0 for `best_of`, as "not given"
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 128:
         raise Rejected("`n` and `best_of` must be whole numbers up to 128", param="n", code="invalid_value")
 
 
-def agreed_length(call: Call) -> None:
+def check_token_limits(call: Call) -> None:
     """Raises `Rejected` where the two names of one limit are given with two values."""
     both = (call.body.get("max_tokens"), call.body.get("max_completion_tokens"))
     if None not in both and both[0] != both[1]:
@@ -154,27 +175,81 @@ def unsupported(call: Call, name: str, message: str) -> None:
             pass
 
 
-_told: set[tuple[str, str]] = register_cache(set())
+_warned: set[tuple[str, str]] = register_cache(set())
 
 
-def passed_on(call: Call, name: str, server: str, known: Iterable[str]) -> None:
-    """Tell, once, of a name that a server reads over in silence. It goes out: a newer server may know it."""
+def warn_of_unknown(call: Call, name: str, server: str, known: Iterable[str]) -> None:
+    """Warn, once, of a name that a server reads over in silence. It is sent all the same: a newer one may know it."""
     call.report.note("unknown", name)
-    if (server, name) not in _told:
-        _told.add((server, name))
-        message = f"`{name}` is passed on to {server}, which is not known to read it{near(name, known)}"
+    if (server, name) not in _warned:
+        _warned.add((server, name))
+        message = f"`{name}` is passed on to {server}, which is not known to read it{near(name, known, '`')}"
         warnings.warn(message, AdapterWarning, stacklevel=2)
 
 
-def near(name: str, known: Iterable[str]) -> str:
-    """What may be meant by an unknown name, as the end of a message."""
-    from difflib import get_close_matches  # only a mistake pays for it
-
-    matches = get_close_matches(name, known, n=1)
-    return f"; did you mean `{matches[0]}`?" if matches else ""
+def prompt_list(note: str) -> Row:
+    """For the `prompt` of completions: a list of them is emulated, one is only passed on."""
+    return emulated(note, harmless=lambda prompt: isinstance(prompt, str))
 
 
-# Rows of what one server after another lacks.
-MANY = emulated("as many requests, side by side; a seed is counted up", count, harmless=among(1))
-ECHO = emulated("the prompt is put before the text; without logprobs of it", harmless=among(False))
-BEST = emulated("as many requests, ranked by their mean log probability; not streamed", count, harmless=among(0, 1))
+def rows_of(names: str, row: Row) -> dict[str, Row]:
+    """The same row for several parameters. names: separated by spaces."""
+    return dict.fromkeys(names.split(), row)
+
+
+PASSED = honoured("passed on")
+LABEL = ignored("only labels the request at OpenAI; the reply is the same")
+PREFIX_CACHE = ignored("the server caches by prefix on its own")
+N = emulated("as many requests, side by side; a seed is counted up", several_requests, harmless=among(1))
+NO_LOGIT_BIAS = refused("Ollama's sampler has no per-token bias", harmless=lambda bias: not bias)
+
+# What servers but OpenAI's have in common. Each has a table of its own with what it does otherwise.
+CHAT: Rows = {
+    "messages": honoured("passed on; leading system and developer messages become one"),
+    **rows_of("model stream stream_options", PASSED),
+    **rows_of("temperature top_p seed frequency_penalty presence_penalty stop logit_bias", PASSED),
+    **rows_of("max_tokens max_completion_tokens logprobs top_logprobs reasoning_effort", PASSED),
+    "response_format": honoured("passed on; the reply is checked, and sent back once if it is wrong"),
+    "tools": honoured("passed on; calls of `strict` ones are checked, and calls that come as text are taken for calls"),
+    "tool_choice": honoured("passed on; none withholds the tools, a demanded call is checked"),
+    "parallel_tool_calls": emulated("false keeps the first call", harmless=among(True)),
+    "n": N,
+    "audio": refused("the server gives no audio"),
+    "modalities": only(["text"], "the server gives text only"),
+    "function_call": emulated("the form before `tools`, as `tool_choice`", harmless=among("auto")),
+    "functions": emulated("the form before `tools`, as `tools`; the reply is in the old form"),
+    "web_search_options": refused("the server does not search"),
+    "verbosity": refused("no local model knows it"),
+    "prediction": ignored("only makes OpenAI faster; the reply is the same"),
+    "moderation": refused("the server does not moderate"),
+    **rows_of("metadata store user safety_identifier service_tier", LABEL),
+    **rows_of("prompt_cache_key prompt_cache_options prompt_cache_retention", PREFIX_CACHE),
+}
+COMPLETIONS: Rows = {
+    "prompt": prompt_list("a list as requests side by side"),
+    **rows_of("model stream stream_options", PASSED),
+    **rows_of("temperature top_p seed frequency_penalty presence_penalty stop logit_bias", PASSED),
+    **rows_of("max_tokens suffix logprobs", PASSED),
+    "best_of": emulated(
+        "as many requests, ranked by their mean log probability; not streamed", several_requests, harmless=among(0, 1)
+    ),
+    "echo": emulated("the prompt is put before the text; without logprobs of it", harmless=among(False)),
+    "n": N,
+    "user": LABEL,
+}
+EMBEDDINGS: Rows = {
+    "input": honoured("passed on; with `token_encoding` in the profile, token ids as the text that they mean"),
+    **rows_of("model encoding_format", PASSED),
+    "dimensions": honoured("passed on; vectors of another length are an error"),
+    "user": LABEL,
+}
+# What Ollama does otherwise, over its native API and over its /v1 alike.
+OLLAMA_CHAT: Rows = {
+    "logit_bias": NO_LOGIT_BIAS,
+    "tools": honoured("what Ollama would drop of a schema is inlined, or told in descriptions"),
+    "tool_choice": emulated(
+        "none withholds the tools; required and a named function constrain the reply to a call, with thinking off",
+        source="ollama/api/types.go ChatRequest, openai/openai.go ChatCompletionRequest, v0.24.0: no such field",
+        harmless=among("auto"),
+    ),
+}

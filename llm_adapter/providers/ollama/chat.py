@@ -30,7 +30,7 @@ from llm_adapter.providers.ollama.stream import LineDecoder
 from llm_adapter.translation.chat_stream import ChoiceDeltas, chunk_choice, replayed, wants_usage
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parallel import SequentialStreams, Steps, together
-from llm_adapter.translation.parameters import note_emulated
+from llm_adapter.translation.parameters import note_emulated_tools
 from llm_adapter.translation.reasoning import without_thinking
 from llm_adapter.translation.reply_checks import Ask, ReplyRequirements, answered, combined, steadied, summed
 from llm_adapter.translation.wire import Interrupted
@@ -73,7 +73,7 @@ def request(call: Call, requirements: ReplyRequirements | None = None) -> Json:
     """The native request. Raises `Rejected`."""
     requirements = requirements or _requirements(call)
     native = generating_request(CHAT, call, {"messages": messages(call)})
-    note_emulated(CHAT, call.body, call)
+    note_emulated_tools(CHAT, call.body, call)
     if requirements.plan.functions:
         native["tools"] = requirements.plan.folded
     if requirements.plan.forced:

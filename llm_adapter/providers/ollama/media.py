@@ -11,9 +11,10 @@ from functools import partial
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.unavailable import ELSEWHERE, unsupported_endpoint
 from llm_adapter.translation.errors import checked
-from llm_adapter.translation.parameters import Rows, among, field, ignored, refused, translate
+from llm_adapter.translation.parameters import LABEL, Rows, among, field, refused, rows_of, translate
 
 _SILENT = "Ollama leaves it out"
+_LISTS = "timestamp_granularities include keywords languages known_speaker_names known_speaker_references"
 
 TRANSCRIPTIONS: Rows = {
     "file": field("file", "sent as it is; wav or mp3, 25 MiB at most"),
@@ -24,12 +25,7 @@ TRANSCRIPTIONS: Rows = {
     "temperature": refused("Ollama fixes it at 0", harmless=among(0)),
     "stream": refused(_SILENT, harmless=among(False)),
     "chunking_strategy": refused(_SILENT, harmless=among("auto")),
-    "timestamp_granularities": refused(_SILENT, harmless=among([])),
-    "include": refused(_SILENT, harmless=among([])),
-    "keywords": refused(_SILENT, harmless=among([])),
-    "languages": refused(_SILENT, harmless=among([])),
-    "known_speaker_names": refused(_SILENT, harmless=among([])),
-    "known_speaker_references": refused(_SILENT, harmless=among([])),
+    **rows_of(_LISTS, refused(_SILENT, harmless=among([]))),
 }
 
 IMAGES: Rows = {
@@ -46,13 +42,9 @@ IMAGES: Rows = {
     "style": refused(_SILENT),
     "stream": refused(_SILENT, harmless=among(False)),
     "partial_images": refused(_SILENT, harmless=among(0)),
-    "complexity": refused(_SILENT),
-    "frame_count": refused(_SILENT),
-    "frame_duration_ms": refused(_SILENT),
-    "svg": refused(_SILENT),
+    **rows_of("complexity frame_count frame_duration_ms svg", refused(_SILENT)),
     "moderation": refused("Ollama does not moderate", harmless=among("auto", "low")),
-    "safety_identifier": ignored("only labels the request at OpenAI"),
-    "user": ignored("only labels the request at OpenAI"),
+    **rows_of("safety_identifier user", LABEL),
 }
 
 

@@ -9,29 +9,25 @@ from __future__ import annotations
 from typing import Any
 
 from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.translation import parameters
 from llm_adapter.translation.parallel import seeded
 from llm_adapter.translation.parameters import (
-    BEST,
-    ECHO,
-    MANY,
+    NO_LOGIT_BIAS,
+    OLLAMA_CHAT,
     Row,
     Rows,
-    agreed_length,
-    among,
+    check_token_limits,
+    effort_as,
     emulated,
     field,
     honoured,
-    ignored,
-    only,
     option,
-    passed_on,
-    refused,
     translate,
+    warn_of_unknown,
 )
 
-_NO_FIELD = "ollama/api/types.go ChatRequest has no such field"
 _OPTIONS = "ollama/api/types.go Options, v0.24.0"
-_LABEL = "only labels the request at OpenAI; the reply is the same"
+_LOGPROBS = "ollama/api/types.go ChatRequest, since v0.12.11"
 # OpenAI's seven efforts on Ollama's scale (openai/openai.go thinkFromReasoningEffort, v0.33.0-rc2).
 EFFORTS: dict[str, bool | str] = {
     "none": False,
@@ -53,31 +49,21 @@ def _stop(value: Any, native: Json, call: Call) -> None:
 
 
 def _max_tokens(value: Any, native: Json, call: Call) -> None:
-    agreed_length(call)
+    check_token_limits(call)
     native.setdefault("options", {})["num_predict"] = value
-
-
-def _think(value: Any, native: Json, call: Call) -> None:
-    if value not in EFFORTS:
-        raise Rejected(
-            f"`reasoning_effort` must be one of {', '.join(EFFORTS)}, not {value!r}",
-            param="reasoning_effort",
-            code="invalid_value",
-        )
-    native["think"] = EFFORTS[value]
 
 
 def _options(value: Any, native: Json, call: Call) -> None:
     if not isinstance(value, dict):
         raise Rejected("`options` must be an object", param="options", code="invalid_type")
-    look_over(call, value)
+    warn_of_unknown_options(call, value)
     native["options"] = {**native.get("options", {}), **value}
 
 
-def look_over(call: Call, options: Json) -> None:
-    """Tell of options that Ollama passes over (api/types.go Options.FromMap logs them, on the server alone)."""
+def warn_of_unknown_options(call: Call, options: Json) -> None:
+    """Warn of options that Ollama reads over: it logs them on the server alone (api/types.go Options.FromMap)."""
     for name in sorted(options.keys() - OPTIONS):
-        passed_on(call, f"options.{name}", "Ollama", [f"options.{one}" for one in OPTIONS])
+        warn_of_unknown(call, f"options.{name}", "Ollama", [f"options.{one}" for one in OPTIONS])
 
 
 def _keep_alive(value: Any, native: Json, call: Call) -> None:
@@ -98,31 +84,18 @@ def _suffix(value: Any, native: Json, call: Call) -> None:
 
 
 SAMPLING: dict[str, Row] = {
-    "temperature": option("temperature", source=_OPTIONS),
-    "top_p": option("top_p", source=_OPTIONS),
-    "seed": option("seed", source=_OPTIONS),
-    "frequency_penalty": option("frequency_penalty", source=_OPTIONS),
-    "presence_penalty": option("presence_penalty", source=_OPTIONS),
+    **{
+        name: option(name, source=_OPTIONS)
+        for name in ("temperature", "top_p", "seed", "frequency_penalty", "presence_penalty")
+    },
     "stop": honoured("`options.stop`", _stop, source=_OPTIONS),
-    "logit_bias": refused("Ollama's sampler has no per-token bias", source=_OPTIONS, harmless=lambda bias: bias == {}),
+    "logit_bias": NO_LOGIT_BIAS,
 }
 
 # What a model is loaded and run with, beyond OpenAI's own.
 _RUNNER = (
-    "num_ctx",
-    "num_predict",
-    "num_keep",
-    "top_k",
-    "min_p",
-    "typical_p",
-    "repeat_last_n",
-    "repeat_penalty",
-    "num_batch",
-    "num_gpu",
-    "main_gpu",
-    "use_mmap",
-    "num_thread",
-    "draft_num_predict",
+    *("num_ctx", "num_predict", "num_keep", "top_k", "min_p", "typical_p", "repeat_last_n", "repeat_penalty"),
+    *("num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread", "draft_num_predict"),
 )
 OPTIONS = frozenset(_RUNNER) | (SAMPLING.keys() - {"logit_bias"})
 
@@ -135,80 +108,55 @@ NATIVE: dict[str, Row] = {
     **{name: option(name) for name in _RUNNER},
 }
 
+_MODEL = honoured("aliases from `models` are resolved")
+_STREAM = honoured("Ollama's lines become server-sent events")
+
+# Each has the rows that servers but OpenAI's have in common, Ollama's own over them, and its provider-only parameters.
 CHAT: Rows = {
+    **parameters.CHAT,
+    **OLLAMA_CHAT,
     "messages": honoured("translated: texts, images, tool calls and their results"),
-    "model": honoured("aliases from `models` are resolved"),
-    "stream": honoured("Ollama's lines become server-sent events"),
+    "model": _MODEL,
+    "stream": _STREAM,
     "stream_options": honoured("`include_usage`; `include_obfuscation` has nothing to hide here"),
     **SAMPLING,
     "max_tokens": honoured("`options.num_predict`", _max_tokens, source=_OPTIONS),
     "max_completion_tokens": honoured("`options.num_predict`", _max_tokens, source=_OPTIONS),
-    "logprobs": field("logprobs", source="ollama/api/types.go ChatRequest, since v0.12.11"),
-    "top_logprobs": field("top_logprobs", source="ollama/api/types.go ChatRequest, since v0.12.11"),
+    "logprobs": field("logprobs", source=_LOGPROBS),
+    "top_logprobs": field("top_logprobs", source=_LOGPROBS),
     "reasoning_effort": honoured(
-        "`think`; minimal is sent as low, xhigh as max", _think, source="openai/openai.go thinkFromReasoningEffort"
+        "`think`; minimal is sent as low, xhigh as max",
+        effort_as("think", EFFORTS),
+        source="openai/openai.go thinkFromReasoningEffort",
     ),
     "response_format": honoured(
         "`format`: json, or the schema; the reply is checked, and sent back once if it is wrong"
     ),
-    "tools": honoured("`tools`; what Ollama would drop of a schema is inlined, or told in descriptions"),
-    "tool_choice": emulated(
-        "none withholds the tools; required and a named function constrain the reply by `format`, with thinking off",
-        source=_NO_FIELD,
-        harmless=among("auto"),
-    ),
-    "parallel_tool_calls": emulated("false keeps the first call", source=_NO_FIELD, harmless=among(True)),
-    "n": MANY,
-    "audio": refused("Ollama gives no audio"),
-    "modalities": only(["text"], "Ollama gives text only"),
-    "function_call": emulated("the form before `tools`, as `tool_choice`", harmless=among("auto")),
-    "functions": emulated("the form before `tools`, as `tools`; the reply is in the old form"),
-    "web_search_options": refused("Ollama's chat does not search"),
-    "verbosity": refused("no local model knows it"),
-    "prediction": ignored("only makes OpenAI faster; the reply is the same"),
-    "moderation": refused("Ollama does not moderate"),
-    "metadata": ignored(_LABEL),
-    "store": ignored(_LABEL),
-    "user": ignored(_LABEL),
-    "safety_identifier": ignored(_LABEL),
-    "service_tier": ignored(_LABEL),
-    "prompt_cache_key": ignored("Ollama caches by prefix on its own"),
-    "prompt_cache_options": ignored("Ollama caches by prefix on its own"),
-    "prompt_cache_retention": ignored("Ollama caches by prefix on its own"),
     **NATIVE,
     "think": field("think"),
     "format": field("format"),
 }
 
 COMPLETIONS: Rows = {
+    **parameters.COMPLETIONS,
     "prompt": honoured("sent raw, without the model's chat template; a list as requests side by side"),
-    "model": honoured("aliases from `models` are resolved"),
-    "stream": honoured("Ollama's lines become server-sent events"),
+    "model": _MODEL,
+    "stream": _STREAM,
     "stream_options": honoured("`include_usage`"),
     **SAMPLING,
     "max_tokens": option("num_predict", source=_OPTIONS),
     "suffix": honoured("`suffix`; the model's infill template is applied", _suffix),
     "logprobs": honoured("`logprobs` and `top_logprobs`, in the completions form", _completion_logprobs),
-    "best_of": BEST,
-    "echo": ECHO,
-    "n": MANY,
-    "user": ignored(_LABEL),
     **NATIVE,
-    "think": field("think"),
-    "format": field("format"),
-    "raw": field("raw"),
-    "system": field("system"),
-    "template": field("template"),
-    "images": field("images"),
-    "context": field("context"),
+    **{name: field(name) for name in ("think", "format", "raw", "system", "template", "images", "context")},
 }
 
 EMBEDDINGS: Rows = {
+    **parameters.EMBEDDINGS,
     "input": honoured("a string or a list of strings; token ids need `token_encoding` in the profile"),
-    "model": honoured("aliases from `models` are resolved"),
+    "model": _MODEL,
     "dimensions": field("dimensions", "`dimensions`: cut and normalised again"),
     "encoding_format": emulated("float and base64; Ollama sends numbers, the base64 is made here"),
-    "user": ignored(_LABEL),
     **NATIVE,
 }
 
@@ -218,7 +166,7 @@ def native_request(rows: Rows, call: Call, native: Json) -> Json:
     settings = call.settings
     options = dict(settings.options)
     if options:
-        look_over(call, options)
+        warn_of_unknown_options(call, options)
     if isinstance(settings.num_ctx, int):  # "auto" has become a number before (sizing.sized)
         options["num_ctx"] = settings.num_ctx
     if settings.sampling_defaults == "openai":

@@ -18,7 +18,7 @@ from llm_adapter.translation.chat_stream import replayed
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.images import with_inline_images
 from llm_adapter.translation.parallel import Steps, seeded, together
-from llm_adapter.translation.parameters import note_emulated
+from llm_adapter.translation.parameters import note_emulated_tools
 from llm_adapter.translation.reasoning import without_thinking
 from llm_adapter.translation.reply_checks import Ask, ReplyRequirements, answered, combined, examined, older, steadied
 from llm_adapter.translation.structured_output import ANY_OBJECT
@@ -73,7 +73,7 @@ def _exchange(call: Call, dialect: Dialect) -> Flow:
 def request(requirements: ReplyRequirements, dialect: Dialect) -> Json:
     """The body of one choice's request, or of all where the server counts itself. Raises `Rejected`."""
     body = dialect.body(requirements.call)
-    note_emulated(dialect.rows["/chat/completions"], body, requirements.call)
+    note_emulated_tools(dialect.rows["/chat/completions"], body, requirements.call)
     body = _formed(requirements, _tooled(requirements, adapted(body, dialect), dialect), dialect)
     if "n" in body and (requirements.count == 1 or not dialect.supports_n or requirements.judged):
         if requirements.count > 1:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from llm_adapter.provider import Call, Json
 from llm_adapter.providers.v1.parameters import FIELDS, ROWS
 from llm_adapter.settings.hosts import is_loopback, is_openai
-from llm_adapter.translation.parameters import AdapterWarning, Rows, passed_on, unsupported
+from llm_adapter.translation.parameters import AdapterWarning, Rows, unsupported, warn_of_unknown
 from llm_adapter.translation.process_cache import register_cache
 
 # What only Ollama's native API understands; `extra_body` is where a call site puts them.
@@ -79,21 +79,21 @@ class Dialect:
         rows = self.rows.get(call.path)
         if rows is None:
             return body
-        self._look_over(rows, call, body)
+        self._warn_of_unknown_fields(rows, call, body)
         body = _by_rows(rows, call, body, self.where)
         messages = body.get("messages")
         if isinstance(messages, list) and any(_role(message) == "developer" for message in messages):
             body = {**body, "messages": [_system(message) for message in messages]}
         return body
 
-    def _look_over(self, rows: Rows, call: Call, body: Json) -> None:
+    def _warn_of_unknown_fields(self, rows: Rows, call: Call, body: Json) -> None:
         """Tell of what the server reads over in silence, a misspelt name. It goes out: a newer server may know it."""
         known = FIELDS.get(self.name, {}).get(call.path)
         if known is None or body.keys() <= rows.keys():
             return
         for name in sorted(body.keys() - rows.keys() - known - self.understands):
             if body[name] is not None:
-                passed_on(call, name, _server(self.name), [*rows, *known])
+                warn_of_unknown(call, name, _server(self.name), [*rows, *known])
 
 
 def _by_rows(rows: Rows, call: Call, body: Json, where: str) -> Json:

@@ -8,144 +8,73 @@ chat_completion/protocol.py and completion/protocol.py (002032ee); lmstudio-ai/d
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.provider import Call, Json
 from llm_adapter.translation.parameters import (
-    BEST,
-    ECHO,
-    MANY,
-    Row,
+    CHAT,
+    COMPLETIONS,
+    EMBEDDINGS,
+    NO_LOGIT_BIAS,
+    OLLAMA_CHAT,
+    PASSED,
     Rows,
-    agreed_length,
     among,
-    countable,
+    check_token_limits,
+    checked_count,
+    effort_as,
     emulated,
     honoured,
-    ignored,
     only,
     refused,
+    rows_of,
 )
 
-_OLLAMA = "ollama openai/openai.go ChatCompletionRequest, v0.24.0: the field is not there"
 _LLAMACPP = "llama.cpp tools/server/server-common.cpp, 2026-10: read by nothing"
 _VLLM = "vllm chat_completion/protocol.py, 002032ee: fields that it lacks are logged and dropped"
 _LMSTUDIO = "lmstudio-ai/docs 3_openai-compat/chat-completions.md, 51c92c69"
 
-PASSED = honoured("passed on")
 _UNLISTED = honoured("passed on; not among the parameters that LM Studio documents", source=_LMSTUDIO)
-_MESSAGES = "passed on; leading system and developer messages become one"
-_LABEL = ignored("only labels the request at OpenAI; the reply is the same")
-_CACHE = ignored("the server caches by prefix on its own")
-_OLDER = emulated("the form before `tools`, as `tools`; the reply is in the old form")
+_MESSAGES = CHAT["messages"].note
 
 
 def _as_max_tokens(value: Any, body: Json, call: Call) -> None:
-    agreed_length(call)
+    check_token_limits(call)
     body.pop("max_completion_tokens", None)
     body["max_tokens"] = value
-
-
-def _effort(efforts: Mapping[str, str]) -> Any:
-    """Writes OpenAI's efforts in the words of a server that knows fewer."""
-
-    def apply(value: Any, body: Json, call: Call) -> None:
-        if value not in efforts:
-            raise Rejected(
-                f"`reasoning_effort` must be one of {', '.join(efforts)}, not {value!r}",
-                param="reasoning_effort",
-                code="invalid_value",
-            )
-        body["reasoning_effort"] = efforts[value]
-
-    return apply
 
 
 def _template(value: Any, body: Json, call: Call) -> None:
     # llama.cpp reads no `reasoning_effort`: its templates do, and all of them know the switch.
     body.pop("reasoning_effort")
-    told = {"enable_thinking": False} if value == "none" else {"reasoning_effort": value}
-    body["chat_template_kwargs"] = {**told, **(body.get("chat_template_kwargs") or {})}
+    effort = {"enable_thinking": False} if value == "none" else {"reasoning_effort": value}
+    body["chat_template_kwargs"] = {**effort, **(body.get("chat_template_kwargs") or {})}
     call.report.note("emulated", "reasoning_effort")
-
-
-def _one(prompt: Any) -> bool:
-    return isinstance(prompt, str)
 
 
 _SAME = {effort: effort for effort in ("none", "low", "medium", "high")}
 _LENGTH = honoured("`max_tokens`", _as_max_tokens)
 
 
-def _rows(names: Iterable[str], row: Row = PASSED) -> dict[str, Row]:
-    return dict.fromkeys(names, row)
-
-
-_SAMPLING = _rows(("temperature", "top_p", "seed", "frequency_penalty", "presence_penalty", "stop", "logit_bias"))
-
-_CHAT: dict[str, Row] = {
-    "messages": honoured(_MESSAGES),
-    **_rows(("model", "stream", "stream_options")),
-    **_SAMPLING,
-    **_rows(("max_tokens", "max_completion_tokens", "logprobs", "top_logprobs", "reasoning_effort")),
-    "response_format": honoured("passed on; the reply is checked, and sent back once if it is wrong"),
-    "tools": honoured("passed on; calls of `strict` ones are checked, and calls that come as text are taken for calls"),
-    "tool_choice": honoured("passed on; none withholds the tools, a demanded call is checked"),
-    "parallel_tool_calls": emulated("false keeps the first call", harmless=among(True)),
-    "n": MANY,
-    "audio": refused("the server gives no audio"),
-    "modalities": only(["text"], "the server gives text only"),
-    "function_call": emulated("the form before `tools`, as `tool_choice`", harmless=among("auto")),
-    "functions": _OLDER,
-    "web_search_options": refused("the server does not search"),
-    "verbosity": refused("no local model knows it"),
-    "prediction": ignored("only makes OpenAI faster; the reply is the same"),
-    "moderation": refused("the server does not moderate"),
-    **_rows(("metadata", "store", "user", "safety_identifier", "service_tier"), _LABEL),
-    **_rows(("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"), _CACHE),
-}
-_COMPLETIONS: dict[str, Row] = {
-    "prompt": emulated("a list as requests side by side", harmless=_one),
-    **_rows(("model", "stream", "stream_options")),
-    **_SAMPLING,
-    **_rows(("max_tokens", "suffix", "logprobs")),
-    "best_of": BEST,
-    "echo": ECHO,
-    "n": MANY,
-    "user": _LABEL,
-}
-_EMBEDDINGS: dict[str, Row] = {
-    "input": honoured("passed on; with `token_encoding` in the profile, token ids as the text that they mean"),
-    **_rows(("model", "encoding_format")),
-    "dimensions": honoured("passed on; vectors of another length are an error"),
-    "user": _LABEL,
-}
-
-_CHOSEN = "none withholds the tools; "
 _OLLAMA_ROWS: dict[str, Rows] = {
     "/chat/completions": {
+        **OLLAMA_CHAT,
         "messages": honoured(f"{_MESSAGES}; texts in parts are joined, images fetched: Ollama takes parts apart"),
         "max_completion_tokens": _LENGTH,
         "temperature": honoured("passed on; without it, Ollama's /v1 puts 1.0 in the place of the model's own"),
         "top_p": honoured("passed on; without it, Ollama's /v1 puts 1.0 in the place of the model's own"),
-        "logit_bias": refused("Ollama's sampler has no per-token bias", source=_OLLAMA, harmless=lambda bias: not bias),
         "reasoning_effort": honoured(
             "passed on; minimal is sent as low, xhigh as max",
-            _effort({**_SAME, "minimal": "low", "xhigh": "max", "max": "max"}),
-        ),
-        "tools": honoured("passed on; what Ollama would drop of a schema is inlined, or told in descriptions"),
-        "tool_choice": emulated(
-            _CHOSEN + "required and a named function constrain the reply by `response_format`, with thinking off",
-            source=_OLLAMA,
-            harmless=among("auto"),
+            effort_as("reasoning_effort", {**_SAME, "minimal": "low", "xhigh": "max", "max": "max"}),
         ),
     },
     "/completions": {
         "prompt": emulated(
-            "a list as requests side by side; Ollama's /v1 wraps each in the model's chat template", harmless=_one
+            "a list as requests side by side; Ollama's /v1 wraps each in the model's chat template",
+            harmless=lambda prompt: isinstance(prompt, str),
         ),
-        "logit_bias": refused("Ollama's sampler has no per-token bias", source=_OLLAMA, harmless=lambda bias: not bias),
+        "logit_bias": NO_LOGIT_BIAS,
         "logprobs": refused("Ollama's /v1 leaves them out; its native API does not", source="openai.go ToCompletion"),
         "best_of": only(1, "Ollama's /v1 gives no logprobs to rank by; its native API does"),
     },
@@ -160,13 +89,16 @@ _LLAMACPP_ROWS: dict[str, Rows] = {
             source=_LLAMACPP,
         ),
         "tool_choice": emulated(
-            _CHOSEN + "a named function is offered alone, and required", source=_LLAMACPP, harmless=among("auto")
+            "none withholds the tools; a named function is offered alone, and required",
+            source=_LLAMACPP,
+            harmless=among("auto"),
         ),
         "logprobs": honoured("passed on; llama.cpp refuses it with tools and a stream together"),
     },
     "/completions": {
         "prompt": emulated(
-            "a list as requests side by side: llama.cpp counts the tokens of its first one alone", harmless=_one
+            "a list as requests side by side: llama.cpp counts the tokens of its first one alone",
+            harmless=lambda prompt: isinstance(prompt, str),
         ),
         "suffix": refused("llama.cpp leaves it out; its /infill is another endpoint", source=_LLAMACPP),
         "logprobs": emulated("brought into the completions form"),
@@ -181,16 +113,14 @@ _VLLM_ROWS: dict[str, Rows] = {
     "/chat/completions": {
         "tool_choice": honoured("passed on; of `allowed_tools`, those alone are offered; a demanded call is checked"),
         "parallel_tool_calls": PASSED,
-        "n": honoured("passed on; side by side where replies are checked", countable),
-        **_rows(
-            ("audio", "web_search_options", "verbosity", "moderation"), refused("vLLM leaves it out", source=_VLLM)
-        ),
+        "n": honoured("passed on; side by side where replies are checked", checked_count),
+        **rows_of("audio web_search_options verbosity moderation", refused("vLLM leaves it out", source=_VLLM)),
     },
     "/completions": {
         "prompt": PASSED,
         "suffix": refused("vLLM has no infill", source="vllm entrypoints/openai/completion/serving.py"),
         "echo": PASSED,
-        "n": honoured(PASSED.note, countable),
+        "n": honoured(PASSED.note, checked_count),
     },
     "/embeddings": {},
 }
@@ -198,24 +128,25 @@ _LMSTUDIO_ROWS: dict[str, Rows] = {
     "/chat/completions": {
         "messages": honoured(f"{_MESSAGES}; images fetched"),
         "max_completion_tokens": _LENGTH,
-        **_rows(("logprobs", "top_logprobs"), _UNLISTED),
+        **rows_of("logprobs top_logprobs", _UNLISTED),
         "reasoning_effort": honoured(
             "passed on; minimal is sent as low, xhigh and max as high",
-            _effort({**_SAME, "minimal": "low", "xhigh": "high", "max": "high"}),
+            effort_as("reasoning_effort", {**_SAME, "minimal": "low", "xhigh": "high", "max": "high"}),
         ),
         "response_format": honoured(
             "passed on; json_object, which LM Studio refuses, as the schema of any object; the reply is checked"
         ),
         "tool_choice": emulated(
-            _CHOSEN + "a named function is offered alone, and required; MLX models need not obey, so it is checked",
+            "none withholds the tools; a named function is offered alone, and required;"
+            " MLX models need not obey, so it is checked",
             harmless=among("auto"),
         ),
     },
-    "/completions": _rows(("suffix", "logprobs"), _UNLISTED) | {"best_of": only(1, "it is not documented")},
-    "/embeddings": {"dimensions": _EMBEDDINGS["dimensions"]},
+    "/completions": rows_of("suffix logprobs", _UNLISTED) | {"best_of": only(1, "it is not documented")},
+    "/embeddings": {"dimensions": EMBEDDINGS["dimensions"]},
 }
 
-_SHARED: dict[str, Rows] = {"/chat/completions": _CHAT, "/completions": _COMPLETIONS, "/embeddings": _EMBEDDINGS}
+_SHARED: dict[str, Rows] = {"/chat/completions": CHAT, "/completions": COMPLETIONS, "/embeddings": EMBEDDINGS}
 _DIFFERENT = {"ollama": _OLLAMA_ROWS, "llamacpp": _LLAMACPP_ROWS, "vllm": _VLLM_ROWS, "lmstudio": _LMSTUDIO_ROWS}
 
 # By dialect and path; the order of a table is the shared one's. OpenAI's own, and a server of which nothing is known,

@@ -14,10 +14,9 @@ from conftest import DONE, HI, HOST, Server
 from drivers import SYNC_AND_ASYNC, Play, mode
 
 from llm_adapter import AdapterWarning, OpenAI, Settings
-from llm_adapter.providers.v1 import dialects
 from llm_adapter.providers.v1.dialects import DIALECTS, OLLAMA_ONLY, SAMPLERS
 from llm_adapter.providers.v1.parameters import FIELDS, ROWS
-from llm_adapter.translation import parameters
+from llm_adapter.translation.process_cache import clear_caches
 
 ROOT = "http://box.test/v1"
 SAID = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
@@ -32,10 +31,9 @@ def play(request: pytest.FixtureRequest) -> Play:
 
 
 @pytest.fixture(autouse=True)
-def nothing_warned(monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing_warned() -> None:
     """As in a new process: no warning has been given yet."""
-    monkeypatch.setattr(dialects, "_warned", set())
-    monkeypatch.setattr(parameters, "_told", set())
+    clear_caches()
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from conftest import HI, Server
 from drivers import SYNC_AND_ASYNC, Play, every, mode
 
 from llm_adapter import AdapterWarning, Settings
-from llm_adapter.providers.v1 import dialects
 from llm_adapter.providers.v1.dialects import DIALECTS, OTHER, guessed, recognised
+from llm_adapter.translation.process_cache import clear_caches
 
 CHAT = "/chat/completions"
 ASK = {"model": "m", "messages": HI}
@@ -34,9 +34,9 @@ def play(request: pytest.FixtureRequest) -> Play:
 
 
 @pytest.fixture(autouse=True)
-def nothing_warned(monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing_warned() -> None:
     """As in a new process: no warning has been given yet."""
-    monkeypatch.setattr(dialects, "_warned", set())
+    clear_caches()
 
 
 @pytest.fixture
