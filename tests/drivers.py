@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import openai
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
-from llm_adapter.testing.contract.playing import entered, every, first, left
+from llm_adapter.testing.contract.player import entered, every, first, left
 
 __all__ = [
     "CUT",

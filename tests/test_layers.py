@@ -37,7 +37,6 @@ LAYERS = (
 MAY_ASK_THE_PACKAGE = ("cli", "testing", "devtools")
 # Each folder of `devtools` is a tool of its own; what they share are its single modules, and `reporting`.
 TOOLS = ("doctor", "migrate", "parity")
-MAY_KNOW = {"parity": ("doctor",)}  # a comparison of two profiles begins with what doctor knows of a server
 ROOT_MODULES = {"__init__", "__main__", "provider", "exchange", "comparison"}
 MAX_LINES = 600
 MAX_FUNCTION_LINES = 40
@@ -95,7 +94,7 @@ def test_only_the_top_asks_the_package(folder: str) -> None:
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_the_developers_tools_do_not_know_one_another(tool: str) -> None:
-    others = tuple(f"llm_adapter.devtools.{one}" for one in TOOLS if one not in (tool, *MAY_KNOW.get(tool, ())))
+    others = tuple(f"llm_adapter.devtools.{one}" for one in TOOLS if one != tool)
     ours = [module for module in MODULES if module.startswith(f"llm_adapter.devtools.{tool}")]
     wrong = {module: found for module in ours if (found := [one for one in GRAPH[module] if one.startswith(others)])}
     assert wrong == {}, "what two tools share belongs into `devtools.reporting`, or a module of `devtools` itself"

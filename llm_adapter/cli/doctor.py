@@ -1,4 +1,4 @@
-"""`llm-adapter doctor`: fourteen checks, each with one line that mends it."""
+"""`llm-adapter doctor`: thirteen checks, each with one line that mends it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from rich.text import Text
 from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import NARROW, console, print_json
 from llm_adapter.devtools import doctor as checks
-from llm_adapter.devtools.doctor.deep import SECONDS
 from llm_adapter.devtools.doctor.facts import Finding
 from llm_adapter.devtools.doctor.gather import Names
-from llm_adapter.devtools.doctor.probes import Row
 from llm_adapter.devtools.reporting.text import Tell, harmless, silent
 
 ChatModel = Annotated[
@@ -25,33 +23,26 @@ ChatModel = Annotated[
     typer.Option("--model", "-m", help="The chat model to look at, by the call sites' name or the server's."),
 ]
 EmbeddingModel = Annotated[str | None, typer.Option("--embedding-model", help="The same for embeddings.")]
-Context = Annotated[
-    int | None, typer.Option(min=1, help="The chat model's context in tokens, if its server is silent.")
-]
-Timeout = Annotated[float, typer.Option(min=1, help="Seconds for one live call; the first one loads the model.")]
 
-STYLES = {
-    **{"OK": "green", "WARN": "yellow", "FAIL": "bold red"},
-    **{"pass": "green", "ignored": "yellow", "fail": "bold red", "skipped": "dim"},
-}
+_STYLES = {"OK": "green", "WARN": "yellow", "FAIL": "bold red"}
 
 
 def doctor(
     profile: Profile = None,
     as_json: AsJson = False,
-    deep: Annotated[bool, typer.Option("--deep", help="Try eight live calls too, for a few hundred tokens.")] = False,
     model: ChatModel = None,
     embedding_model: EmbeddingModel = None,
-    context: Context = None,
     fingerprint: Annotated[
         str | None, typer.Option(help="The embedding fingerprint that your index was built with.")
     ] = None,
-    timeout: Timeout = SECONDS,
 ) -> None:
-    """Check a profile's address, server, key, models and libraries. Exits with 0, 1 for warnings, 2 for failures."""
-    names = Names(model, embedding_model, fingerprint, context)
+    """Check a profile's address, server, key, models and libraries, without tokens; `verify` tries calls.
+
+    Exits with 0, 1 for warnings, 2 for failures.
+    """
+    names = Names(model, embedding_model, fingerprint)
     with watched() as tell:
-        found = checks.diagnosed(profile, names, live=deep, timeout=timeout, tell=tell)
+        found = checks.diagnosed(profile, names, tell=tell)
     if as_json:
         print_json(found.json())
     else:
@@ -74,8 +65,6 @@ def _show(screen: Console, found: checks.Diagnosis) -> None:
     judged = {name: one for name, one in found.findings.items() if one.known}
     for name, finding in judged.items():
         _finding(screen, name, finding)
-    if len({row.line for row in found.rows or []}) > 1:
-        show_rows(screen, found.rows or [], indent=5)
     if unknown := [name for name in found.findings if name not in judged]:
         line(screen, "?", "dim", "not checked", ", ".join(unknown), 13)
     counts = {status: sum(one.status == status for one in judged.values()) for status in ("FAIL", "WARN")}
@@ -84,16 +73,9 @@ def _show(screen: Console, found: checks.Diagnosis) -> None:
 
 
 def _finding(screen: Console, name: str, finding: Finding) -> None:
-    line(screen, finding.status, STYLES[finding.status], name, finding.line, 13)
+    line(screen, finding.status, _STYLES[finding.status], name, finding.line, 13)
     if finding.fix:
         line(screen, "", "", "", f"fix: {finding.fix}", 13, "bold" if finding.status == "FAIL" else "")
-
-
-def show_rows(screen: Console, rows: list[Row], indent: int = 0) -> None:
-    """The probes' rows, below one another."""
-    for row in rows:
-        seconds = f" ({row.seconds:.1f} s)" if row.seconds >= 1 else ""
-        line(screen, row.outcome, STYLES[row.outcome], row.name, row.line + seconds, 17, indent=indent, width=7)
 
 
 def line(

@@ -19,6 +19,8 @@ def _profiles(incomplete: str) -> list[str]:
         return []
 
 
+SECONDS = 120.0  # for one call: the first one loads the model
+Timeout = Annotated[float, typer.Option(min=1, help="Seconds for one call; the first one loads the model.")]
 Profile = Annotated[str | None, typer.Option(help="A profile of your configuration.", autocompletion=_profiles)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AskedModel = Annotated[

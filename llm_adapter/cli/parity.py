@@ -14,10 +14,9 @@ import openai
 import typer
 from rich.console import Console
 
-from llm_adapter.cli.doctor import Timeout, watched
-from llm_adapter.cli.options import _profiles
+from llm_adapter.cli.doctor import watched
+from llm_adapter.cli.options import SECONDS, Timeout, _profiles
 from llm_adapter.cli.screen import console, print_table, say
-from llm_adapter.devtools.doctor.deep import SECONDS
 
 if TYPE_CHECKING:  # the command line starts without what only this command needs
     from llm_adapter.devtools.parity.report import Report

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from llm_adapter.cli.doctor import STYLES, ChatModel, Context, EmbeddingModel, Timeout, line, show_rows, watched
-from llm_adapter.cli.options import AsJson, Profile
+from llm_adapter.cli.doctor import ChatModel, EmbeddingModel, line, watched
+from llm_adapter.cli.options import SECONDS, AsJson, Profile, Timeout
 from llm_adapter.cli.screen import console, print_json
-from llm_adapter.devtools.doctor.deep import SECONDS
 from llm_adapter.devtools.doctor.gather import Names
-from llm_adapter.devtools.doctor.verify import Verified, regressions, verified
 from llm_adapter.devtools.reporting.text import Tell
+
+if TYPE_CHECKING:  # the command line starts without what only this command needs
+    from llm_adapter.testing.contract.profiles import Verified
+    from llm_adapter.testing.contract.runner import Result, Results
+
+Context = Annotated[
+    int | None, typer.Option(min=1, help="The chat model's context in tokens, if its server does not tell it.")
+]
+AllChecks = Annotated[bool, typer.Option("--all", help="Try the whole contract suite, not the everyday ten alone.")]
+_STYLES = {"passed": "green", "failed": "bold red", "inconclusive": "yellow", "skipped": "dim"}
 
 
 def verify(
@@ -23,52 +32,74 @@ def verify(
     to: Annotated[
         str | None, typer.Option(help="With --against: the profile to move to; --profile by default.")
     ] = None,
+    all_checks: AllChecks = False,
     as_json: AsJson = False,
     model: ChatModel = None,
     embedding_model: EmbeddingModel = None,
     context: Context = None,
     timeout: Timeout = SECONDS,
 ) -> None:
-    """Try the everyday calls on a profile, for a few hundred tokens. Exits with 1 if one does not work.
+    """Try the everyday calls on a profile, for a few hundred tokens. Exits with 1 if one fails.
 
     With --against, on two: exits with 1 if something works there and not here.
     """
     if to is not None and (against is None or profile is not None):
         raise typer.BadParameter("--to goes with --against, and in the place of --profile", param_hint="--to")
-    names = Names(model, embedding_model, None, context)
+    from llm_adapter.testing.contract.profiles import regressions, verified
+    from llm_adapter.testing.contract.runner import CHECKS, EVERYDAY
 
-    def tried(name: str | None, tell: Tell) -> Verified:
-        return verified(name, names, timeout=timeout, tell=lambda what: tell(f"{name or 'the profile'}: {what}"))
-
+    checks = CHECKS if all_checks else EVERYDAY
+    ask = partial(verified, names=Names(model, embedding_model), timeout=timeout, context=context, checks=checks)
     with watched() as tell:
-        there = None if against is None else tried(against, tell)
-        here = tried(to or profile, tell)
-    lost = [] if there is None else regressions(there.rows, here.rows)
+        there = None if against is None else ask(against, tell=_naming(against, tell))
+        here = ask(to or profile, tell=_naming(to or profile, tell))
+    lost = [] if there is None else regressions(there.results, here.results)
     if as_json:
         print_json(here.json() if there is None else _compared(there, here, lost))
+    elif there is None:
+        _show(console(), here)
     else:
-        _show(console(), there, here, lost)
-    raise typer.Exit(bool(lost) if there is not None else not here.works)
+        _show_compared(console(), there, here, lost)
+    raise typer.Exit(bool(here.results.failed if there is None else lost))
+
+
+def _naming(profile: str | None, tell: Tell) -> Tell:
+    """Tells the check that is under way, and the profile."""
+    return lambda check: tell(f"{profile or 'the profile'}: {check}")
 
 
 def _compared(there: Verified, here: Verified, lost: list[str]) -> dict[str, object]:
     return {"against": there.json(), "to": here.json(), "regressions": lost}
 
 
-def _show(screen: Console, there: Verified | None, here: Verified, lost: list[str]) -> None:
-    if there is None:
-        screen.print(_title(here), style="bold")
-        show_rows(screen, here.rows)
-        return
+def _show(screen: Console, found: Verified) -> None:
+    screen.print(_title(found), style="bold")
+    for one in found.results:
+        _row(screen, one, one.outcome, _seconds(one), found.results)
+    failed = found.results.failed
+    screen.print(Text(f"\n{found.results.summary}", "bold red" if failed else "bold green"))
+
+
+def _show_compared(screen: Console, there: Verified, here: Verified, lost: list[str]) -> None:
     screen.print(f"against {_title(there)}\nto      {_title(here)}\n", style="bold")
-    for one, other in zip(there.rows, here.rows, strict=True):
+    for one, other in zip(there.results, here.results, strict=True):
         same = one.outcome == other.outcome
         mark = other.outcome if same else f"{one.outcome} -> {other.outcome}"
-        text = "" if same and other.outcome == "pass" else other.line if other.outcome != "pass" else one.line
-        style = STYLES[other.outcome]
-        line(screen, mark, style, other.name, text, 17, width=18)
+        shown = one if other.outcome == "passed" else other
+        _row(screen, shown, mark, f"{_seconds(one)} -> {_seconds(other)}", here.results, _STYLES[other.outcome])
     told = f"works there and not here: {', '.join(lost)}" if lost else "nothing that works there is lost"
     screen.print(Text(f"\n{told}", "bold red" if lost else "bold green"))
+
+
+def _row(screen: Console, one: Result, mark: str, seconds: str, all_of_them: Results, style: str | None = None) -> None:
+    """One check: what came of it, its name, its time, and what has to hold or what came in its place."""
+    column = max(len(result.name) for result in all_of_them)
+    text = f"{seconds}  {one.line or one.asks}"
+    line(screen, mark, style or _STYLES[one.outcome], one.name, text, column, width=max(12, len(mark)))
+
+
+def _seconds(one: Result) -> str:
+    return f"{one.seconds:5.1f} s"
 
 
 def _title(found: Verified) -> str:

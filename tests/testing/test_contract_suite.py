@@ -29,7 +29,7 @@ def run(of: Any, **options: Any) -> contract.Results:
 
 @pytest.mark.parametrize("kind", [OpenAI, AsyncOpenAI])
 def test_our_client_on_the_embedded_models(kind: Any) -> None:
-    """P1, P2, P3, P5, P8, P9, P11, P15, P19, P24, P30, P31: everything that the embedded models can do."""
+    """Everything that the embedded models can do."""
     results = run(kind(settings=Settings(provider="embedded")), without=EMBEDDED)
     outcomes = {result.name: result.outcome for result in results if result.outcome != "passed"}
     left_out = {check.name for check in contract.CHECKS if EMBEDDED.keys() & {check.name, *check.needs}}
@@ -190,11 +190,11 @@ BESIDE = {"embeddings", "completions", "responses", "models", "tools", "json"}
 FORMS = {"json_object", "json_schema", "json_schema_refs", "parse"}
 ENDS = {"stream_finish", "stream_helper", "stream_length", "stream_tool_call"}
 FAULTS: dict[str, tuple[Fault, set[str]]] = {
-    # P3
+    # limits and stops
     "max_tokens ignored": (ignoring("max_tokens"), {"max_tokens", "completion"}),
     "max_completion_tokens ignored": (ignoring("max_completion_tokens"), {"max_completion_tokens", "stream_length"}),
     "stop ignored": (ignoring("stop"), {"stop_text", "stop_list"}),
-    # P1, P8, P19
+    # messages
     "developer messages lost": (
         messages(lambda all_: [one for one in all_ if one["role"] != "developer"]),
         {"developer_role"},
@@ -223,24 +223,24 @@ FAULTS: dict[str, tuple[Fault, set[str]]] = {
         {"tool_result", "tool_result_parts"},
     ),
     "a long prompt is cut": (Fault(asked=cut), {"overlong_prompt"}),
-    # P2, P36
+    # parameters of tools and choices
     "n ignored": (ignoring("n"), {"n"}),
     "tool_choice ignored": (ignoring("tool_choice"), TOOL_CHOICES),
     "parallel_tool_calls ignored": (ignoring("parallel_tool_calls"), {"tool_calls_one"}),
     "logprobs ignored": (ignoring("logprobs", "top_logprobs"), {"logprobs"}),
-    # P9
+    # structured output
     "response_format ignored": (ignoring("response_format"), {"json_schema_refs"}),
     "fences around JSON": (
         said(lambda text: f"```json\n{text}\n```" if text and text[0] == "{" else text),
         FORMS,
     ),
-    # P6
+    # thoughts
     "thoughts in the answer": (
         said(lambda text: f"<think>Hm.</think>{text}" if text else text),
         FORMS | {"reply_text", "reasoning_effort"},
     ),
     "no text": (said(lambda text: ""), FORMS | {"reply_text", "reasoning_effort", "tool_result", "tool_result_parts"}),
-    # P5
+    # the end of a stream
     "the stream breaks off": (
         chunked(lambda found: found[:2]),
         ENDS | {"stream_usage", "stream_end", "stream_parse", "stream_tool_calls"},
@@ -250,10 +250,10 @@ FAULTS: dict[str, tuple[Fault, set[str]]] = {
         each(lambda chunk: [one.update(finish_reason=None) for one in chunk["choices"]]),
         ENDS,
     ),
-    # P31
+    # token counts
     "no usage in streams": (each(of_usage), {"stream_usage"}),
     "usage unasked": (chunked(merged), {"stream_choices"}),
-    # P30
+    # OpenAI's fields
     "no object": (
         Fault(reply=lambda path, value: {**value, "object": ""}),
         {"reply", "completion", "response", "embedding"},
@@ -268,7 +268,7 @@ FAULTS: dict[str, tuple[Fault, set[str]]] = {
     "one id for all": (Fault(reply=lambda path, value: {**value, "id": "chatcmpl-1"}), {"reply_ids"}),
     "the role with each piece": (each(role_again), {"stream_helper"}),
     "always finish_reason stop": (choice(finish_reason="stop"), {"tool_call", "max_completion_tokens", "max_tokens"}),
-    # P10, P11
+    # tool calls
     "a tool call as text": (
         Fault(reply=as_text),
         {"tool_call", "tool_calls_parallel", "tool_calls_one", "tool_choice_required", "tool_choice_named"},
@@ -277,7 +277,7 @@ FAULTS: dict[str, tuple[Fault, set[str]]] = {
     "no index": (calls(lambda call: call.pop("index", None)), {"stream_tool_call", "stream_tool_calls"}),
     "no ids of calls": (calls(lambda call: call.update(id="")), CALLS),
     "one id of calls": (calls(lambda call: call.update(id="call_1")), {"tool_calls_parallel", "stream_tool_calls"}),
-    # P12, P13
+    # errors
     "errors without a code": (
         erring(lambda status, body: (status, {"error": {**body["error"], "code": None}})),
         {"unknown_model", "overlong_prompt", "embedding_unknown_model"},
@@ -291,7 +291,7 @@ FAULTS: dict[str, tuple[Fault, set[str]]] = {
         erring(lambda status, body: (200 if "Unrecognized" in str(body) else status, body)),
         {"unknown_parameter"},
     ),
-    # P15
+    # embeddings
     "vectors out of order": (
         vectors(
             lambda value: {**value, "data": [{**one, "index": place} for place, one in enumerate(value["data"][::-1])]}
@@ -304,9 +304,15 @@ FAULTS: dict[str, tuple[Fault, set[str]]] = {
         vectors(lambda value: {**value, "data": value["data"][:1]}),
         {"embedding_order"},
     ),
+    "the same vector for every text": (
+        vectors(
+            lambda value: {**value, "data": [{**value["data"][0], "index": one["index"]} for one in value["data"]]}
+        ),
+        {"embedding_order"},
+    ),
     "vectors without a model": (vectors(lambda value: {**value, "model": ""}), {"embedding"}),
     "vectors without counts": (vectors(lambda value: {**value, "usage": None}), {"embedding_usage"}),
-    # P18, P25, P32
+    # refusals that name nothing
     "seed refused, and not said": (namelessly("seed"), {"seed"}),
     "penalties refused, and not said": (namelessly("presence_penalty"), {"penalties"}),
     "user refused, and not said": (namelessly("user"), {"user_label"}),
@@ -315,7 +321,7 @@ FAULTS: dict[str, tuple[Fault, set[str]]] = {
         messages(lambda all_: "no list" if any(one["content"] == "" for one in all_) else all_),
         {"empty_turn"},
     ),
-    # P24, P37
+    # other endpoints
     "one prompt of a list": (
         Fault(
             asked=lambda path, body: (
@@ -364,6 +370,6 @@ def test_every_check_can_fail() -> None:
 def test_a_reply_that_is_not_openais() -> None:
     fault = Fault(reply=lambda path, value: {"text": "Hello"})
     results = {result.name: result for result in run(client(fault))}
-    assert results["reply"].line.startswith("expected an id; came None. What to do: answer with OpenAI's fields")
+    assert results["reply"].advice.startswith("expected an id; came None. What to do: answer with OpenAI's fields")
     assert results["seed"].line.startswith("expected a reply; came ChatCompletion(")
-    assert results["n"].line.startswith("the reply is not OpenAI's: TypeError: 'NoneType' object is not iterable.")
+    assert results["n"].line.startswith("the reply is not OpenAI's: TypeError: 'NoneType' object is not iterable")

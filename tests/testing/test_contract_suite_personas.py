@@ -54,10 +54,10 @@ def failed(client: Any, **options: Any) -> set[str]:
 
 
 LOST = {
-    *("max_completion_tokens", "stream_length"),  # P3
-    *("tool_choice_none", "tool_choice_required", "tool_choice_named", "tool_calls_one"),  # P2
-    *("n", "unknown_parameter", "overlong_prompt", "stream_helper", "response_previous"),  # P36, P1, P30, P24
-    *("unknown_model", "embedding_unknown_model", "embedding_dimensions_above"),  # P12, P15
+    *("max_completion_tokens", "stream_length"),
+    *("tool_choice_none", "tool_choice_required", "tool_choice_named", "tool_calls_one"),
+    *("n", "unknown_parameter", "overlong_prompt", "stream_helper", "response_previous"),
+    *("unknown_model", "embedding_unknown_model", "embedding_dimensions_above"),
 }
 
 
@@ -73,7 +73,7 @@ def test_our_client_on_the_same_server(fake: Fake) -> None:
 BROKEN = {
     "an error": (
         error(500, "llama runner process has terminated", mid_stream=True),
-        "expected one finish_reason: without it half a reply looks whole; came none.",
+        "expected one finish_reason: without it half a reply looks whole; came none",
     ),
     "the connection": (disconnect(after=1), "expected a reply; came "),
 }
@@ -81,7 +81,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_stream_that_breaks(what: str) -> None:
-    """P5: on Ollama's /v1 an error in a stream is its end: the SDK alone takes half a reply for the whole."""
+    """On Ollama's /v1 an error in a stream is its end: the SDK alone takes half a reply for the whole."""
     turn, came = BROKEN[what]
     names = ("stream_shape", "stream_finish", "stream_end", "reply")
     checks = [check for check in contract.CHECKS if check.name in names]

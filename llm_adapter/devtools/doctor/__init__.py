@@ -1,4 +1,4 @@
-"""`llm-adapter doctor`: fourteen checks of one destination. Facts are gathered, then judged one by one."""
+"""`llm-adapter doctor`: thirteen checks of a profile. Facts are gathered, without spending tokens, and then judged."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from llm_adapter.devtools.doctor import address, deep, keys, memory, models, process
+from llm_adapter.devtools.doctor import address, keys, memory, models, process
 from llm_adapter.devtools.doctor.facts import Facts, Finding, fail
 from llm_adapter.devtools.doctor.gather import NONE, Names, gathered
-from llm_adapter.devtools.doctor.probes import Row
+from llm_adapter.devtools.reporting.secrets import masked
 from llm_adapter.devtools.reporting.text import Tell, silent
 from llm_adapter.settings.settings import Settings, SettingsError
 
-# In the order in which they are shown; the fourteenth are the live probes.
+# In the order in which they are shown.
 CHECKS: dict[str, Callable[[Facts], Finding]] = {
     "configuration": address.configuration,
     "address": address.address,
@@ -31,7 +31,6 @@ CHECKS: dict[str, Callable[[Facts], Finding]] = {
     "libraries": process.libraries,
     "telemetry": process.telemetry,
 }
-PROBES = "probes"
 _PROFILE = re.compile(r"\[profiles\.(.+)\]$")
 _CODES = {"OK": 0, "WARN": 1, "FAIL": 2}
 
@@ -43,7 +42,6 @@ class Diagnosis:
     findings: Mapping[str, Finding]
     profile: str | None = None
     address: str | None = None
-    rows: list[Row] | None = None  # of the live probes
     settings: Mapping[str, Any] = field(default_factory=dict)  # what was set, to its value and origin
 
     @property
@@ -58,20 +56,17 @@ class Diagnosis:
             for number, (name, finding) in enumerate(self.findings.items(), 1)
         ]
         shown = {"profile": self.profile, "address": self.address, "settings": dict(self.settings), "checks": checks}
-        rows = None if self.rows is None else [row._asdict() for row in self.rows]
-        return {**shown, "probes": rows, "exit_code": self.exit_code}
+        return {**shown, "exit_code": self.exit_code}
 
 
 def diagnosed(
     profile: str | None = None,
     names: Names = NONE,
     *,
-    live: bool = False,
-    timeout: float = deep.SECONDS,
     environ: Mapping[str, str] | None = None,
     tell: Tell = silent,
 ) -> Diagnosis:
-    """The diagnosis of a profile. live: run the probes, which spend tokens. tell: is told what is under way."""
+    """The diagnosis of a profile. tell: is told what is under way."""
     environ = os.environ if environ is None else environ
     try:
         settings = Settings.load(environ, profile=profile)
@@ -81,13 +76,12 @@ def diagnosed(
         return Diagnosis(
             {
                 "configuration": fail(
-                    keys.masked(str(error), None, environ), "mend that setting; `llm-adapter config init` writes a file"
+                    masked(str(error), environ=environ), "mend that setting; `llm-adapter config init` writes a file"
                 )
             },
             profile,
         )
-    rows = deep.probe(facts, names, timeout=timeout, tell=tell) if live else None
-    return judged(facts, rows)
+    return judged(facts)
 
 
 def _profile(settings: Settings) -> str | None:
@@ -96,13 +90,13 @@ def _profile(settings: Settings) -> str | None:
     return next((found[1] for origin in origins if (found := _PROFILE.search(origin))), None)
 
 
-def judged(facts: Facts, rows: list[Row] | None = None) -> Diagnosis:
+def judged(facts: Facts) -> Diagnosis:
     """The diagnosis of what is known."""
 
     def clean(text: str) -> str:
         return keys.masked(text, facts, facts.environ)
 
-    findings = {name: check(facts) for name, check in CHECKS.items()} | {PROBES: deep.judged(rows)}
+    findings = {name: check(facts) for name, check in CHECKS.items()}
     settings = facts.settings
     return Diagnosis(
         {
@@ -111,7 +105,6 @@ def judged(facts: Facts, rows: list[Row] | None = None) -> Diagnosis:
         },
         facts.profile,
         clean(facts.address),
-        None if rows is None else [row._replace(line=clean(row.line)) for row in rows],
         {
             name: {"value": clean(str(getattr(settings, name))), "from": settings.origin(name)}
             for name in type(settings).model_fields

@@ -9,6 +9,7 @@ from typing import Any
 import openai
 
 from llm_adapter.devtools.doctor.facts import Answer
+from llm_adapter.devtools.reporting.failures import first_cause
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.proxies import http_client
 
@@ -40,7 +41,7 @@ class Asker:
                 follow_redirects=False,
             )
         except Exception as error:  # of either HTTP library, or of the URL
-            return Answer(url, error=f"{type(error).__name__}: {_cause(error)}")
+            return Answer(url, error=f"{type(error).__name__}: {first_cause(error)}")
         return Answer(
             url, response.status_code, _json(response.content), response.text[:_TEXT], dict(response.headers.items())
         )
@@ -54,10 +55,3 @@ def _json(content: bytes) -> Any:
         return json.loads(content)
     except ValueError:
         return None
-
-
-def _cause(error: BaseException) -> str:
-    """The first cause: the HTTP library wraps the system's error several times."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

@@ -1,4 +1,4 @@
-"""From settings to `Facts`: the only IO of the checks but for the live probes. No tokens are spent."""
+"""From settings to `Facts`: the only IO of the checks. No tokens are spent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ class Names:
     chat: str | None = None
     embedding: str | None = None
     fingerprint: str | None = None
-    context: int | None = None  # the chat model's, in tokens
 
 
 NONE = Names()

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from llm_adapter.devtools.doctor.facts import Facts, Finding, Key, fail, ok, unknown, warn
+from llm_adapter.devtools.reporting import secrets
 from llm_adapter.provider import Started
 from llm_adapter.routing.connection import NO_KEY, Connection
 from llm_adapter.settings.hosts import hostname, is_local, is_loopback, is_ollama_cloud, is_openai
@@ -13,8 +14,6 @@ from llm_adapter.settings.hosts import hostname, is_local, is_loopback, is_ollam
 # OpenAI's own: every one has its name in base64 in the middle. Other vendors' begin with sk- too.
 _OPENAIS = re.compile(r"sk-(proj|svcacct|admin|None)-|T3BlbkFJ")
 _OTHERS = ("sk-or-", "sk-ant-", "sk-lf-", "sk-litellm")
-_LIKE_A_KEY = re.compile(r"\b(sk|hf|gsk|xai)[-_][A-Za-z0-9_-]{8,}")
-_SECRET_NAMES = re.compile("(KEY|TOKEN|SECRET|PASSWORD)$")
 
 
 def chosen(connection: Connection, environ: Mapping[str, str]) -> Key:
@@ -100,15 +99,7 @@ def _said(facts: Facts) -> str:
     return f"{facts.key.source} goes to {hostname(facts.address)}"
 
 
-def masked(text: str, facts: Facts | None, environ: Mapping[str, str] = {}) -> str:
-    """The text without any key in it: those of the configuration and the environment, and what looks like one.
-
-    Servers repeat keys in their errors.
-    """
-    values = {facts.key.value} if facts is not None else set()
-    if facts is not None and facts.settings.api_key is not None:
-        values.add(facts.settings.api_key.get_secret_value())
-    values |= {value for name, value in environ.items() if _SECRET_NAMES.search(name)}
-    for value in sorted((one for one in values if one and len(one) > 5), key=len, reverse=True):
-        text = text.replace(value, "***")
-    return _LIKE_A_KEY.sub("***", text)
+def masked(text: str, facts: Facts, environ: Mapping[str, str] = {}) -> str:
+    """The text without any key: those of the configuration and the environment, and what looks like one."""
+    given = facts.settings.api_key
+    return secrets.masked(text, [facts.key.value, given.get_secret_value() if given else None], environ)

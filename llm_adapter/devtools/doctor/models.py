@@ -8,7 +8,7 @@ from llm_adapter.devtools.doctor.facts import Facts, Finding, Model, Server, Wan
 
 _CLOUD = ("-cloud", ":cloud")
 # The names that call sites written for OpenAI hold.
-_CHAT_NAME, _EMBEDDING_NAME = "gpt-4o-mini", "text-embedding-3-small"
+CHAT_NAME, EMBEDDING_NAME = "gpt-4o-mini", "text-embedding-3-small"
 
 
 def models(facts: Facts) -> Finding:
@@ -68,10 +68,10 @@ def _unmapped(facts: Facts, server: Server) -> Finding:
     chats = [one for one in server.models or () if one.can("completion") and not one.embeds]
     embeds = [one for one in server.models or () if one.embeds]
     pairs = [("*", chats[0].name)] if chats else []
-    pairs += [(_EMBEDDING_NAME, embeds[0].name)] if embeds else []
+    pairs += [(EMBEDDING_NAME, embeds[0].name)] if embeds else []
     written = ", ".join(f'"{alias}" = "{name}"' for alias, name in pairs)
     return warn(
-        f"no `models` map: a call site's {_CHAT_NAME!r} is not among the {len(server.models or ())} installed",
+        f"no `models` map: a call site's {CHAT_NAME!r} is not among the {len(server.models or ())} installed",
         f"models = {{ {written} }}",
     )
 
@@ -96,7 +96,7 @@ def capabilities(facts: Facts) -> Finding:
     pairs = facts.asked() or [(Wanted("", one.name, one.embeds), one) for one in facts.server.models]
     judged = [(one, model) for one, model in pairs if model.capabilities is not None]
     if not judged:
-        return ok("the server does not tell what its models can do; --deep tries it")
+        return ok("the server does not tell what its models can do; `llm-adapter verify` tries it")
     for one, model in judged:
         need = "embedding" if one.embedding else "completion"
         if facts.server.kind != "llamacpp" and not model.can(need):

@@ -32,7 +32,7 @@ RULES: dict[str, Rule] = {
     "ignored": Rule("warning", "This has no effect on the target", "Nothing, unless you rely on it."),
     "emulated": Rule("note", "The adapter does this itself", "Nothing; it may take longer than on OpenAI."),
     "passed-on": Rule(
-        "note", "This goes to the server as it is", "See whether the server knows it: `llm-adapter doctor --deep`."
+        "note", "This goes to the server as it is", "See whether the server knows it: `llm-adapter verify`."
     ),
     "client": Rule(
         "note",

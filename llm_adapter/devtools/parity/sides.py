@@ -12,12 +12,12 @@ import openai
 
 from llm_adapter.client.clients import OpenAI
 from llm_adapter.comparison import failure, outcome, text
-from llm_adapter.devtools.doctor.keys import masked
 from llm_adapter.devtools.explain import explanation
 from llm_adapter.devtools.parity.fields import Price
 from llm_adapter.devtools.parity.figures import NOT_STREAMED, Run, StreamTiming
 from llm_adapter.devtools.parity.suite import Prompt
 from llm_adapter.devtools.reporting.failures import explained
+from llm_adapter.devtools.reporting.secrets import masked
 from llm_adapter.provider import Json
 from llm_adapter.routing.connection import connect
 from llm_adapter.settings.hosts import hostname, is_local
@@ -107,9 +107,8 @@ class Side:
     def error_line(self, error: Exception) -> str:
         """An error's line, without any key."""
         secret = self.settings.api_key
-        keys = {"PROFILES_API_KEY": secret.get_secret_value()} if secret else {}
         line = explained(error) if isinstance(error, openai.OpenAIError) else f"{type(error).__name__}: {error}"
-        return masked(line, None, {**self.environ, **keys})
+        return masked(line, [secret.get_secret_value() if secret else None], self.environ)
 
     def sent(self, prompt: Prompt) -> Json:
         """How the texts are made, of what would be sent: sampling, limits. Found out without sending."""

@@ -20,15 +20,17 @@ def _text(error: openai.OpenAIError) -> str:
         case openai.APITimeoutError():
             return f"no answer in time from {_address(error)}: is the server loading a model? {_WHERE}"
         case openai.APIConnectionError() if _broken(error):
-            return f"the connection to {_address(error)} broke before the reply was complete ({_cause(error)})"
+            return f"the connection to {_address(error)} broke before the reply was complete ({first_cause(error)})"
         case openai.APIConnectionError():
-            return f"no connection to {_address(error)} ({_cause(error)}): is the server running? {_WHERE}"
+            return f"no connection to {_address(error)} ({first_cause(error)}): is the server running? {_WHERE}"
         case openai.APIStatusError() if str(error.code).startswith(_HERE):
-            return f"refused: {_message(error)}"
+            return f"refused: {server_message(error)}"
         case openai.APIStatusError():
-            return f"{_address(error)} answered {error.status_code}: {_message(error).rstrip('.')}{_advice(error)}"
+            return (
+                f"{_address(error)} answered {error.status_code}: {server_message(error).rstrip('.')}{_advice(error)}"
+            )
         case openai.APIError():
-            return f"{_address(error)}: {_message(error)}"
+            return f"{_address(error)}: {server_message(error)}"
         case _ if str(error).startswith("Missing credentials"):  # the SDK's own, when nothing is configured
             return f"{error} --profile NAME goes elsewhere; `llm-adapter config init` writes a file of profiles"
         case _:
@@ -45,14 +47,14 @@ def _broken(error: BaseException) -> bool:
     return type(error.__cause__).__name__ in ("RemoteProtocolError", "ReadError", "WriteError")
 
 
-def _cause(error: BaseException) -> str:
+def first_cause(error: BaseException) -> str:
     """The first cause: the HTTP client wraps the system's error several times."""
     while error.__cause__ or error.__context__:
         error = error.__cause__ or error.__context__  # type: ignore[assignment]
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
-def _message(error: openai.APIError) -> str:
+def server_message(error: openai.APIError) -> str:
     """The server's own words; the SDK's message repeats the whole body."""
     message = error.body.get("message") if isinstance(error.body, dict) else None
     return str(message or error.message)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from rich.cells import cell_len
-
 # A model's text is a stranger's: its escape sequences would move the cursor and rewrite what is on the screen.
 _CONTROLS = dict.fromkeys(code for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t")
 
@@ -18,6 +16,8 @@ def harmless(text: str) -> str:
 
 def shortened(text: str, width: int) -> str:
     """One line of at most so many columns."""
+    from rich.cells import cell_len  # of the extra `cli`, which pytest's fixtures must not need
+
     line = harmless(" ".join(text.split()))
     if cell_len(line) <= width:
         return line

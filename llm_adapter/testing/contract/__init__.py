@@ -20,12 +20,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from llm_adapter.testing.contract.case import Case, Check, expect
-from llm_adapter.testing.contract.running import CHECKS, NEEDS, Result, Results, run
+from llm_adapter.testing.contract.runner import CHECKS, EVERYDAY, NEEDS, Result, Results, run
 
 if TYPE_CHECKING:
     from llm_adapter.testing.contract.suite import Suite
 
-__all__ = ["CHECKS", "NEEDS", "Case", "Check", "Result", "Results", "Suite", "expect", "run"]
+__all__ = ["CHECKS", "EVERYDAY", "NEEDS", "Case", "Check", "Result", "Results", "Suite", "expect", "run"]
 
 
 def __getattr__(name: str) -> Any:

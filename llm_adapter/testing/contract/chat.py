@@ -14,13 +14,12 @@ from llm_adapter.testing.contract.case import (
     Check,
     Inconclusive,
     Script,
-    counted,
     expect,
-    finished,
     names,
-    permitted,
-    said,
+    token_counts,
+    unless_refused,
     user,
+    whole_choice,
 )
 
 _STORY = "Tell a long story about a dog and a cat."
@@ -54,9 +53,9 @@ def reply_ids(case: Case) -> Script:
 
 def reply_text(case: Case) -> Script:
     """A question has an answer, and thoughts are not in it."""
-    choice = (yield case.ask()).choices[0]
-    _answered(choice)
-    expect(finished(choice).finish_reason == "stop", "the finish_reason 'stop'", choice.finish_reason)
+    got = yield case.ask()
+    _expect_answer(got.choices[0])
+    expect(whole_choice(got).finish_reason == "stop", "the finish_reason 'stop'", got.choices[0].finish_reason)
 
 
 def usage(case: Case) -> Script:
@@ -70,7 +69,7 @@ def usage(case: Case) -> Script:
 def _limited(name: str, case: Case) -> Script:
     """A limit of tokens is kept, and told."""
     limits = {"max_tokens": None, "max_completion_tokens": None, name: _LIMIT}
-    got = yield from permitted(name, lambda: case.ask(_STORY, **limits))
+    got = yield from unless_refused(lambda: case.ask(_STORY, **limits), name)
     choice, spent = got.choices[0], got.usage.completion_tokens if got.usage else None
     if spent is not None:
         expect(spent <= _LIMIT, f"at most {_LIMIT} tokens", f"{spent} (finish_reason {choice.finish_reason!r})")
@@ -84,7 +83,7 @@ def _limited(name: str, case: Case) -> Script:
 
 def _stopped(stop: Any, case: Case) -> Script:
     """A stop sequence stops, and is not in the text."""
-    choice = (yield from permitted("stop", lambda: case.ask(_STORY, stop=stop))).choices[0]
+    choice = (yield from unless_refused(lambda: case.ask(_STORY, stop=stop), "stop")).choices[0]
     text = choice.message.content or ""
     expect(not any(one in text for one in stop), f"a text without {stop!r}", repr(text))
     expect(choice.finish_reason == "stop", "the finish_reason 'stop'", choice.finish_reason)
@@ -92,8 +91,8 @@ def _stopped(stop: Any, case: Case) -> Script:
 
 def _read(messages: Any, case: Case, without: Any = QUESTION) -> Script:
     """What a message says is read: the prompt is longer than without it."""
-    plain = counted((yield case.ask(without)))
-    more = counted((yield case.ask(messages)))
+    plain = token_counts((yield case.ask(without)))
+    more = token_counts((yield case.ask(messages)))
     grown = more.prompt_tokens - plain.prompt_tokens
     expect(grown >= _READ, f"a prompt longer by at least {_READ} tokens, for 180 words more", f"one longer by {grown}")
 
@@ -109,25 +108,19 @@ _SECOND = partial(_read, _leading("system", "system"), without=_leading("system"
 
 def choices(case: Case) -> Script:
     """n=2 gives two choices."""
-    got = (yield from permitted("n", lambda: case.ask(n=2))).choices
+    got = (yield from unless_refused(lambda: case.ask(n=2), "n")).choices
     expect([one.index for one in got] == [0, 1], "choices of index 0 and 1", [one.index for one in got])
 
 
 def _accepted(options: dict[str, Any], case: Case) -> Script:
     """Everyday parameters are accepted."""
-    try:
-        got = yield case.ask(**options)
-    except openai.BadRequestError as error:
-        refused = [name for name in options if names(error, name)]
-        if not refused:
-            raise
-        raise Inconclusive(f"`{refused[0]}` is refused by name: {said(error)}") from None
+    got = yield from unless_refused(lambda: case.ask(**options), *options)
     expect(got.choices, "a reply", got)
 
 
 def logprobs(case: Case) -> Script:
     """logprobs gives the tokens of the reply and their likeliest others."""
-    choice = (yield from permitted("logprobs", lambda: case.ask(logprobs=True, top_logprobs=2))).choices[0]
+    choice = (yield from unless_refused(lambda: case.ask(logprobs=True, top_logprobs=2), "logprobs")).choices[0]
     expect(choice.logprobs is not None and choice.logprobs.content, "`logprobs.content`", choice.logprobs)
     token = choice.logprobs.content[0]
     expect(isinstance(token.token, str) and token.logprob <= 0, "a token and a log probability of at most 0", token)
@@ -136,11 +129,11 @@ def logprobs(case: Case) -> Script:
 
 def reasoning(case: Case) -> Script:
     """reasoning_effort is honoured or refused by name, and an answer comes."""
-    got = yield from permitted("reasoning_effort", lambda: case.ask(reasoning_effort="low"))
-    _answered(got.choices[0])
+    got = yield from unless_refused(lambda: case.ask(reasoning_effort="low"), "reasoning_effort")
+    _expect_answer(got.choices[0])
 
 
-def _answered(choice: Any) -> None:
+def _expect_answer(choice: Any) -> None:
     text = choice.message.content or ""
     expect("<think>" not in text, "an answer without the model's thoughts", text)
     if not text.strip() and choice.finish_reason == "length":
@@ -156,7 +149,7 @@ def unknown_parameter(case: Case) -> Script:
         expect(400 <= error.status_code < 500, "a refusal", f"{error.status_code}: {error.message}")
         expect(names(error, "no_such_parameter"), "an error that names the parameter", error.message)
         return
-    if not any("no_such_parameter" in str(one) for one in (*case.told, getattr(got, "adapter", None))):
+    if not any("no_such_parameter" in str(one) for one in (*case.warned, getattr(got, "adapter", None))):
         raise Broken("a refusal of `no_such_parameter`, or a warning", "a reply as if it were not there")
 
 
@@ -171,25 +164,25 @@ _ROLES = "hand it on as the system message, or as the server's template prints i
 _SILENCE = "answer 400 as OpenAI does: a misspelt option is found in tests and not in production"
 
 CHECKS = (
-    Check("reply", reply, "P30", "answer with OpenAI's fields: every framework reads them"),
-    Check("reply_ids", reply_ids, "P30", _IDS),
-    Check("reply_text", reply_text, "P6", "put thoughts in a field of their own, and answers in `content`"),
-    Check("usage", usage, "P31", "count tokens: budgets, bills and context guards read them"),
-    Check("max_tokens", partial(_limited, "max_tokens"), "P3", _LIMITS),
-    Check("max_completion_tokens", partial(_limited, "max_completion_tokens"), "P3", _LIMITS),
-    Check("stop_text", partial(_stopped, " "), "P3", "hand `stop` on; a text is a list of one"),
-    Check("stop_list", partial(_stopped, _STOPS), "P3", "hand `stop` on; cut the text where the server does not"),
-    Check("system_role", partial(_read, _leading("system")), "P8", _ROLES),
-    Check("system_twice", _SECOND, "P8", "join leading system messages into one"),
-    Check("developer_role", partial(_read, _leading("developer")), "P8", _ROLES),
-    Check("earlier_turns", partial(_read, _TURNS), "P1", "hand all messages on"),
-    Check("empty_turn", empty_turn, "P30", "take an assistant's empty text as it is"),
-    Check("text_parts", partial(_read, _PARTS), "P19", "join the text parts of a message"),
-    Check("n", choices, "P2", "ask n times, or refuse `n` by name", needs=("n",)),
-    Check("seed", partial(_accepted, {"seed": 7}), "P32", "accept `seed`"),
-    Check("penalties", partial(_accepted, {"presence_penalty": 0.1, "frequency_penalty": 0.1}), "P18", "accept them"),
-    Check("user_label", partial(_accepted, {"user": "contract"}), "P36", "accept `user`: it only names the caller"),
-    Check("logprobs", logprobs, "P36", "hand them on, or refuse `logprobs` by name", needs=("logprobs",)),
-    Check("reasoning_effort", reasoning, "P25", "map it to what the server knows", needs=("reasoning",)),
-    Check("unknown_parameter", unknown_parameter, "P36", _SILENCE),
+    Check("reply", reply, "answer with OpenAI's fields: every framework reads them"),
+    Check("reply_ids", reply_ids, _IDS),
+    Check("reply_text", reply_text, "put thoughts in a field of their own, and answers in `content`"),
+    Check("usage", usage, "count tokens: budgets, bills and context guards read them"),
+    Check("max_tokens", partial(_limited, "max_tokens"), _LIMITS),
+    Check("max_completion_tokens", partial(_limited, "max_completion_tokens"), _LIMITS),
+    Check("stop_text", partial(_stopped, " "), "hand `stop` on; a text is a list of one"),
+    Check("stop_list", partial(_stopped, _STOPS), "hand `stop` on; cut the text where the server does not"),
+    Check("system_role", partial(_read, _leading("system")), _ROLES),
+    Check("system_twice", _SECOND, "join leading system messages into one"),
+    Check("developer_role", partial(_read, _leading("developer")), _ROLES),
+    Check("earlier_turns", partial(_read, _TURNS), "hand all messages on"),
+    Check("empty_turn", empty_turn, "take an assistant's empty text as it is"),
+    Check("text_parts", partial(_read, _PARTS), "join the text parts of a message"),
+    Check("n", choices, "ask n times, or refuse `n` by name", needs=("n",)),
+    Check("seed", partial(_accepted, {"seed": 7}), "accept `seed`"),
+    Check("penalties", partial(_accepted, {"presence_penalty": 0.1, "frequency_penalty": 0.1}), "accept them"),
+    Check("user_label", partial(_accepted, {"user": "contract"}), "accept `user`: it only names the caller"),
+    Check("logprobs", logprobs, "hand them on, or refuse `logprobs` by name", needs=("logprobs",)),
+    Check("reasoning_effort", reasoning, "map it to what the server knows", needs=("reasoning",)),
+    Check("unknown_parameter", unknown_parameter, _SILENCE),
 )

@@ -8,8 +8,8 @@ from typing import Any
 import openai
 from openai.types.chat import ChatCompletion
 
-from llm_adapter.testing.contract.case import Case, Check, Inconclusive, Script, expect, fails, permitted
-from llm_adapter.testing.contract.playing import every
+from llm_adapter.testing.contract.case import Case, Check, Inconclusive, Script, error_of, expect, unless_refused
+from llm_adapter.testing.contract.player import every
 
 _SPEECH = "Ana lives in Paris and has a dog. " * 20  # 160 words
 _READ = 80  # tokens that it adds at least
@@ -33,7 +33,7 @@ def retrieved(case: Case) -> Script:
 def not_retrieved(case: Case) -> Script:
     """A model that is not there is NotFoundError."""
     call = partial(case.client.models.retrieve, "no-such-model-here")
-    yield from fails(call, openai.NotFoundError, "NotFoundError")
+    yield from error_of(call, openai.NotFoundError, "NotFoundError")
 
 
 def raw(case: Case) -> Script:
@@ -56,7 +56,7 @@ def completion(case: Case) -> Script:
 
 def completions(case: Case) -> Script:
     """A list of prompts has a completion each."""
-    got = yield from permitted("prompt", lambda: _complete(case, ["Once upon a time", "The capital of France is"]))
+    got = yield from unless_refused(lambda: _complete(case, ["Once upon a time", "The capital of France is"]), "prompt")
     indexes = [choice.index for choice in got.choices]
     expect(indexes == [0, 1], "choices of index 0 and 1", indexes)
 
@@ -93,7 +93,7 @@ def response_after(case: Case) -> Script:
     before = yield _respond(case, _SPEECH)
     short = yield _respond(case, "Where does she live?")
     wish = partial(_respond, case, "Where does she live?", previous_response_id=before.id)
-    after = yield from permitted("previous_response_id", wish)
+    after = yield from unless_refused(wish, "previous_response_id")
     grown = after.usage.input_tokens - short.usage.input_tokens
     expect(grown >= _READ, f"{_READ} tokens of input more, for the earlier turn", f"{grown} more")
 
@@ -110,14 +110,14 @@ def _respond(case: Case, given: str, **options: Any) -> Any:
 _MODELS, _COMPLETIONS, _RESPONSES = ("models",), ("completions",), ("responses",)
 _LIST = "list what can be asked for: clients choose from it"
 CHECKS = (
-    Check("models", listed, "P12", _LIST, _MODELS),
-    Check("models_retrieve", retrieved, "P12", "find a name that has a slash or a colon in it, too", _MODELS),
-    Check("models_unknown", not_retrieved, "P12", "answer 404", _MODELS),
-    Check("raw_response", raw, "P37", "send the type and the status: LangChain and litellm read raw responses"),
-    Check("completion", completion, "P30", "answer with OpenAI's fields", _COMPLETIONS),
-    Check("completions", completions, "P30", "ask for each prompt, or refuse the list by name", _COMPLETIONS),
-    Check("completion_stream", completion_stream, "P5", "send one finish_reason, in the last chunk", _COMPLETIONS),
-    Check("response", response, "P24", "answer with OpenAI's fields", _RESPONSES),
-    Check("response_stream", response_stream, "P5", "end with response.completed", _RESPONSES),
-    Check("response_previous", response_after, "P24", "keep responses, or refuse it by name", _RESPONSES),
+    Check("models", listed, _LIST, _MODELS),
+    Check("models_retrieve", retrieved, "find a name that has a slash or a colon in it, too", _MODELS),
+    Check("models_unknown", not_retrieved, "answer 404", _MODELS),
+    Check("raw_response", raw, "send the type and the status: LangChain and litellm read raw responses"),
+    Check("completion", completion, "answer with OpenAI's fields", _COMPLETIONS),
+    Check("completions", completions, "ask for each prompt, or refuse the list by name", _COMPLETIONS),
+    Check("completion_stream", completion_stream, "send one finish_reason, in the last chunk", _COMPLETIONS),
+    Check("response", response, "answer with OpenAI's fields", _RESPONSES),
+    Check("response_stream", response_stream, "end with response.completed", _RESPONSES),
+    Check("response_previous", response_after, "keep responses, or refuse it by name", _RESPONSES),
 )

@@ -8,7 +8,7 @@ from typing import Any
 import openai
 
 from llm_adapter.testing.contract.case import Broken, Case, Check, Inconclusive, Script, expect, user
-from llm_adapter.testing.contract.playing import every, first, within
+from llm_adapter.testing.contract.player import every, first, within
 
 _USAGE = {"include_usage": True}
 
@@ -61,18 +61,12 @@ def finish(case: Case) -> Script:
 
 def limit(case: Case) -> Script:
     """A stream that the limit of tokens cuts says so."""
-    wish = {"max_completion_tokens": None, "max_tokens": None, **_limit(case)}
-    got = _choices((yield from chunks(case, "Tell a long story about a dog and a cat.", **wish)))
+    got = _choices((yield from chunks(case, "Tell a long story about a dog and a cat.", **case.limit(4))))
     reasons = [choice.finish_reason for choice in got if choice.finish_reason]
     pieces = sum(bool(choice.delta.content) for choice in got)
     if reasons == ["stop"] and pieces <= 4:
         raise Inconclusive("the model had no more to say")
     expect(reasons == ["length"], "the finish_reason 'length'", reasons)
-
-
-def _limit(case: Case) -> dict[str, int]:
-    """Four tokens, by the name of the limit that the calls of this run use."""
-    return {"max_tokens": 4} if case.options.get("max_tokens") else {"max_completion_tokens": 4}
 
 
 def counts(case: Case) -> Script:
@@ -132,7 +126,7 @@ def left_early(case: Case) -> Script:
 
 
 def unknown_model(case: Case) -> Script:
-    """A stream of a model that is not there fails before its first chunk."""
+    """A stream of a model that is not there error_of before its first chunk."""
     asked = case.arguments([user("Hello")], stream=True)
     try:
         stream = yield case.client.chat.completions.create(**{**asked, "model": "no-such-model-here"})
@@ -149,20 +143,19 @@ def _choices(got: list[Any]) -> list[Any]:
 _END = "send it, and an error event where the reply broke off: a reply that is cut must not look whole"
 _ONE = "send it once, in the last chunk that has a choice"
 CHECKS = (
-    Check("stream_shape", shape, "P30", "one id, `created` and model in all chunks of a reply"),
-    Check("stream_role", role, "P30", "send the role with the first delta"),
-    Check("stream_text", text, "P6", "send the text in `delta.content`, thoughts in a field of their own"),
-    Check("stream_finish", finish, "P5", _ONE),
-    Check("stream_length", limit, "P3", "hand the limit on, and its finish_reason back"),
-    Check("stream_usage", counts, "P31", "send a last chunk with `usage` and `choices: []`"),
-    Check("stream_choices", always_choices, "P31", "send the chunk with `usage` only where include_usage asks for it"),
-    Check("stream_end", end, "P5", _END),
-    Check("stream_helper", helper, "P5", "send chunks that add up: no key, and no piece, twice"),
-    Check("stream_closed", left_early, "P21", "stop generating when the client has gone"),
+    Check("stream_shape", shape, "one id, `created` and model in all chunks of a reply"),
+    Check("stream_role", role, "send the role with the first delta"),
+    Check("stream_text", text, "send the text in `delta.content`, thoughts in a field of their own"),
+    Check("stream_finish", finish, _ONE),
+    Check("stream_length", limit, "hand the limit on, and its finish_reason back"),
+    Check("stream_usage", counts, "send a last chunk with `usage` and `choices: []`"),
+    Check("stream_choices", always_choices, "send the chunk with `usage` only where include_usage asks for it"),
+    Check("stream_end", end, _END),
+    Check("stream_helper", helper, "send chunks that add up: no key, and no piece, twice"),
+    Check("stream_closed", left_early, "stop generating when the client has gone"),
     Check(
         "stream_unknown_model",
         unknown_model,
-        "P5",
         "answer with the error's status before the stream begins",
         ("unknown_models",),
     ),

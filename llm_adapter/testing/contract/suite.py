@@ -1,4 +1,4 @@
-"""The suite for pytest: a class to derive from. It needs a fixture `client`, of the class or from elsewhere."""
+"""The checks as a class of tests to derive from. It needs a fixture `client`, of the class or from elsewhere."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import pytest
 
 from llm_adapter.testing.contract.case import Case, Check
-from llm_adapter.testing.contract.playing import Player
-from llm_adapter.testing.contract.running import CHECKS, Judge, Result, known
+from llm_adapter.testing.contract.player import Player
+from llm_adapter.testing.contract.runner import CHECKS, Judge, Result, checked_names
 
 _JUDGE: pytest.StashKey[Judge] = pytest.StashKey()
 
@@ -38,7 +38,7 @@ class Suite:
         if not hasattr(self, "model"):
             raise pytest.UsageError(f"{name} needs `model`, the chat model to try")
         try:
-            known(self.without)
+            checked_names(self.without)
         except ValueError as error:
             raise pytest.UsageError(f"{name}: {error}") from None
         metafunc.parametrize("contract_check", self.checks, ids=[check.name for check in self.checks])
@@ -46,7 +46,7 @@ class Suite:
     def test_contract(self, contract_check: Check, contract_judged: Callable[[Check], Result]) -> None:
         result = contract_judged(contract_check)
         if result.outcome == "failed":
-            pytest.fail(f"{contract_check.asks} {result.line}", pytrace=False)
+            pytest.fail(f"{contract_check.asks} {result.advice}", pytrace=False)
         if result.outcome != "passed":
             pytest.skip(f"{contract_check.name}, {result.outcome}: {result.line}")
 

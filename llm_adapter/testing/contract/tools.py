@@ -9,7 +9,6 @@ from typing import Any
 
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
-from llm_adapter.devtools.doctor.probes import WEATHER
 from llm_adapter.testing.contract.case import (
     QUESTION,
     Broken,
@@ -17,16 +16,24 @@ from llm_adapter.testing.contract.case import (
     Check,
     Inconclusive,
     Script,
-    counted,
     expect,
-    finished,
-    permitted,
+    token_counts,
+    unless_refused,
     user,
+    whole_choice,
 )
 from llm_adapter.testing.contract.streams import chunks
 
 _ASKED = "What is the weather in Paris?"
 _TWICE = "What is the weather in Paris, and what is the weather in Rome?"
+_WEATHER: Any = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The current weather in a city.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
 _POPULATION: Any = {
     "type": "function",
     "function": {
@@ -43,7 +50,7 @@ _MADE = ("tool_calls", "stop")  # OpenAI ends a call that was demanded with "sto
 
 def call(case: Case) -> Script:
     """A tool call comes as one, with the finish_reason tool_calls."""
-    choice = finished((yield case.ask(_ASKED, tools=[WEATHER])).choices[0])
+    choice = whole_choice((yield case.ask(_ASKED, tools=[_WEATHER])))
     calls = _calls(choice, "the model did not call the tool")
     _whole(calls, "get_weather")
     expect(choice.finish_reason == "tool_calls", "the finish_reason 'tool_calls'", choice.finish_reason)
@@ -59,7 +66,7 @@ def none(case: Case) -> Script:
 
 def required(case: Case) -> Script:
     """tool_choice="required" gives a call where the model would not make one."""
-    choice = finished((yield from _demanding(case, "required", QUESTION)).choices[0])
+    choice = whole_choice((yield from _demanding(case, "required", QUESTION)))
     expect(choice.message.tool_calls, "a tool call", f"the text {choice.message.content!r}")
     _whole(choice.message.tool_calls, "get_weather", "get_population")
     expect(choice.finish_reason in _MADE, "the finish_reason 'tool_calls'", choice.finish_reason)
@@ -67,7 +74,7 @@ def required(case: Case) -> Script:
 
 def named(case: Case) -> Script:
     """A named tool is called, though another one would fit."""
-    choice = finished((yield from _demanding(case, _NAMED, _ASKED)).choices[0])
+    choice = whole_choice((yield from _demanding(case, _NAMED, _ASKED)))
     expect(choice.message.tool_calls, "a call of get_population", f"the text {choice.message.content!r}")
     _whole(choice.message.tool_calls, "get_population")
     expect(choice.finish_reason in _MADE, "the finish_reason 'stop' or 'tool_calls'", choice.finish_reason)
@@ -75,15 +82,15 @@ def named(case: Case) -> Script:
 
 def one_at_most(case: Case) -> Script:
     """parallel_tool_calls=False gives one call at most."""
-    wish = partial(case.ask, _TWICE, tools=[WEATHER], parallel_tool_calls=False)
-    choice = finished((yield from permitted("parallel_tool_calls", wish)).choices[0])
+    wish = partial(case.ask, _TWICE, tools=[_WEATHER], parallel_tool_calls=False)
+    choice = whole_choice((yield from unless_refused(wish, "parallel_tool_calls")))
     calls = _calls(choice, "the model did not call the tool")
     expect(len(calls) == 1, "one call", f"{len(calls)}")
 
 
 def parallel(case: Case) -> Script:
     """Calls that are made at once have ids of their own."""
-    choice = finished((yield case.ask(_TWICE, tools=[WEATHER])).choices[0])
+    choice = whole_choice((yield case.ask(_TWICE, tools=[_WEATHER])))
     calls = _calls(choice, "the model did not call the tool")
     if len(calls) < 2:
         raise Inconclusive("the model made one call where two were asked for")
@@ -92,11 +99,11 @@ def parallel(case: Case) -> Script:
 
 def _answered(content: Any, case: Case) -> Script:
     """A tool's result is read."""
-    without = counted((yield case.ask(_turns("Sunny."), tools=[WEATHER])))
-    got = yield case.ask(_turns(content), tools=[WEATHER])
-    grown = counted(got).prompt_tokens - without.prompt_tokens
+    without = token_counts((yield case.ask(_turns("Sunny."), tools=[_WEATHER])))
+    got = yield case.ask(_turns(content), tools=[_WEATHER])
+    grown = token_counts(got).prompt_tokens - without.prompt_tokens
     expect(grown >= _READ, f"a prompt longer by at least {_READ} tokens, for 156 words", f"one longer by {grown}")
-    message = finished(got.choices[0]).message
+    message = whole_choice(got).message
     expect(message.content or message.tool_calls, "a text or a call", message)
 
 
@@ -120,18 +127,18 @@ def streamed_parallel(case: Case) -> Script:
 
 def _streamed(case: Case, asked: str) -> Generator[Any, Any, Any]:
     """The choice that the SDK makes of a stream's chunks."""
-    got = yield from chunks(case, asked, tools=[WEATHER])
+    got = yield from chunks(case, asked, tools=[_WEATHER])
     state: Any = ChatCompletionStreamState()
     for chunk in got:
         for delta in (part for choice in chunk.choices for part in choice.delta.tool_calls or ()):
             expect(isinstance(delta.index, int), "an `index` in each piece of a call", delta)
         state.handle_chunk(chunk)
-    return finished(state.current_completion_snapshot.choices[0])
+    return whole_choice(state.current_completion_snapshot)
 
 
 def _demanding(case: Case, choice: Any, asked: str) -> Generator[Any, Any, Any]:
-    wish = partial(case.ask, asked, tools=[WEATHER, _POPULATION], tool_choice=choice)
-    return (yield from permitted("tool_choice", wish))
+    wish = partial(case.ask, asked, tools=[_WEATHER, _POPULATION], tool_choice=choice)
+    return (yield from unless_refused(wish, "tool_choice"))
 
 
 def _calls(choice: Any, otherwise: str) -> list[Any]:
@@ -181,14 +188,14 @@ _INDEX = "number the calls of a reply 0, 1, 2 in a stream: with one index for al
 _READ_ALL = "hand a tool's result on with its id, be it a text or a list of parts"
 _TOOLS = ("tools",)
 CHECKS = (
-    Check("tool_call", call, "P10", _TEXT, _TOOLS),
-    Check("tool_choice_none", none, "P2", "hide the tools from the model for this call", _TOOLS),
-    Check("tool_choice_required", required, "P2", _FORCED, _TOOLS),
-    Check("tool_choice_named", named, "P2", _FORCED, _TOOLS),
-    Check("tool_calls_parallel", parallel, "P11", "give each call an id", _TOOLS),
-    Check("tool_calls_one", one_at_most, "P2", "keep the first call, or refuse `parallel_tool_calls` by name", _TOOLS),
-    Check("tool_result", partial(_answered, _RESULT), "P30", _READ_ALL, _TOOLS),
-    Check("tool_result_parts", partial(_answered, _PARTS), "P19", _READ_ALL, _TOOLS),
-    Check("stream_tool_call", streamed, "P11", _INDEX, _TOOLS),
-    Check("stream_tool_calls", streamed_parallel, "P11", _INDEX, _TOOLS),
+    Check("tool_call", call, _TEXT, _TOOLS),
+    Check("tool_choice_none", none, "hide the tools from the model for this call", _TOOLS),
+    Check("tool_choice_required", required, _FORCED, _TOOLS),
+    Check("tool_choice_named", named, _FORCED, _TOOLS),
+    Check("tool_calls_parallel", parallel, "give each call an id", _TOOLS),
+    Check("tool_calls_one", one_at_most, "keep the first call, or refuse `parallel_tool_calls` by name", _TOOLS),
+    Check("tool_result", partial(_answered, _RESULT), _READ_ALL, _TOOLS),
+    Check("tool_result_parts", partial(_answered, _PARTS), _READ_ALL, _TOOLS),
+    Check("stream_tool_call", streamed, _INDEX, _TOOLS),
+    Check("stream_tool_calls", streamed_parallel, _INDEX, _TOOLS),
 )

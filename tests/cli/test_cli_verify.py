@@ -12,13 +12,13 @@ import pytest
 from commands import Command, Ollama, command
 from rich.console import Console
 
-from llm_adapter.cli.verify import _show
-from llm_adapter.devtools.doctor.probes import Row
-from llm_adapter.devtools.doctor.verify import PROBES, Verified, regressions, verified
+from llm_adapter.cli.verify import _show_compared
+from llm_adapter.testing.contract import CHECKS, EVERYDAY, Result, Results
+from llm_adapter.testing.contract.profiles import Verified
 
 __all__ = ["command"]
 SECRET = "hunter2-token"
-NAMES = ["list", "chat", "stream", "usage", "tools", "tool_choice", "structured output", "embeddings", "overflow"]
+NAMES = [check.name for check in EVERYDAY]
 
 
 @pytest.fixture
@@ -28,7 +28,10 @@ def prose() -> Iterator[Ollama]:
     chat = {"choices": [{"index": 0, "finish_reason": "stop", "message": message}]}
     with Ollama() as server:
         server.answers = {
-            "/v1/models": {"object": "list", "data": [{"id": "m", "owned_by": "vllm", "max_model_len": 64}]},
+            "/v1/models": {
+                "object": "list",
+                "data": [{"id": "m", "object": "model", "owned_by": "vllm", "max_model_len": 64}],
+            },
             "/version": {"version": "0.11.0"},
             "/v1/chat/completions": chat,
         }
@@ -55,19 +58,27 @@ def outcomes(found: Any) -> dict[str, str]:
 def test_everything_works_embedded(command: Command, profiles: None) -> None:
     result = command("verify", "--profile", "small", "--json")
     assert result.json.keys() == {"profile", "address", "model", "embedding_model", "rows"}
-    assert outcomes(result.json) == dict.fromkeys(NAMES, "pass")
-    assert result.code == 0
-    assert list(PROBES) == NAMES
+    assert result.json["rows"][0].keys() == {"name", "outcome", "line", "seconds", "asks", "cure"}
+    assert outcomes(result.json) == dict.fromkeys(NAMES, "passed")
+    assert (result.code, len(NAMES)) == (0, 10)
+
+
+def test_each_check_has_its_time(command: Command, profiles: None) -> None:
+    first, *_, last = command("verify", "--profile", "prose").out.splitlines()
+    assert first.startswith("prose: http://127.0.0.1:")
+    assert last.endswith(" s")
 
 
 def test_what_is_lost(command: Command, profiles: None) -> None:
     result = command("verify", "--against", "small", "--to", "prose", "--json")
     assert result.json.keys() == {"against", "to", "regressions"}
     assert (result.json["against"]["profile"], result.json["to"]["profile"]) == ("small", "prose")
-    there = outcomes(result.json["to"])
-    assert [there[name] for name in ("list", "chat", "tools", "overflow")] == ["pass", "pass", "ignored", "ignored"]
-    assert (there["structured output"], there["embeddings"]) == ("fail", "skipped")
-    assert result.json["regressions"] == [name for name in NAMES if there[name] != "pass"]
+    assert outcomes(result.json["to"]) == {
+        **{"models": "passed", "reply_text": "passed", "tool_call": "inconclusive", "embedding_order": "skipped"},
+        **dict.fromkeys(("stream_finish", "usage", "stream_usage", "tool_choice_named"), "failed"),
+        **dict.fromkeys(("json_schema", "overlong_prompt"), "failed"),
+    }
+    assert result.json["regressions"] == NAMES[2:]
     assert result.code == 1
     assert SECRET not in result.out
 
@@ -75,12 +86,13 @@ def test_what_is_lost(command: Command, profiles: None) -> None:
 def test_the_way_back_loses_nothing(command: Command, profiles: None) -> None:
     result = command("verify", "--against", "prose", "--profile", "small")
     assert (result.code, "nothing that works there is lost" in result.out) == (0, True)
-    assert "ignored -> pass    tools" in result.out
+    assert "inconclusive -> passed tool_call" in result.out
 
 
-def test_a_server_that_is_not_there(command: Command, profiles: None) -> None:
-    result = command("verify", "--profile", "nobody")
-    assert (result.code, result.out.count("not tried: no connection to 127.0.0.1:9")) == (1, len(NAMES))
+@pytest.mark.parametrize(("options", "count"), [((), len(NAMES)), (("--all",), len(CHECKS))])
+def test_a_server_that_is_not_there(command: Command, profiles: None, options: tuple[str, ...], count: int) -> None:
+    result = command("verify", "--profile", "nobody", *options)
+    assert (result.code, result.out.count("not tried: no connection to 127.0.0.1:9")) == (1, count)
 
 
 def test_mistakes(command: Command, profiles: None) -> None:
@@ -88,42 +100,16 @@ def test_mistakes(command: Command, profiles: None) -> None:
     assert "--to goes with --against" in command.mistake("verify", "--to", "small", code=2)
 
 
-def test_models_are_chosen(profiles: None, prose: Ollama) -> None:
-    """The map's own; without one, what the server has."""
-    chosen = verified(environ={"LLM_ADAPTER_PROFILE": "prose"})
-    assert (chosen.profile, chosen.model, chosen.embedding_model) == ("prose", "m", None)
-    bare = verified(environ={"LLM_ADAPTER_BASE_URL": f"{prose.url}/v1"})
-    assert (bare.model, bare.embedding_model) == ("m", None)
-    assert {row.name: row.outcome for row in bare.rows}["embeddings"] == "skipped"
-
-
-@pytest.mark.parametrize(
-    ("there", "here", "lost"),
-    [
-        ("pass", "pass", False),
-        ("pass", "fail", True),
-        ("pass", "ignored", True),
-        ("pass", "skipped", True),
-        ("ignored", "fail", False),
-        ("fail", "pass", False),
-        ("skipped", "fail", False),
-    ],
-)
-def test_regressions(there: Any, here: Any, lost: bool) -> None:
-    assert regressions([Row("a", there, "")], [Row("a", here, "")]) == (["a"] if lost else [])
-    # A prompt that was not tried, for want of a number, is not lost.
-    assert regressions([Row("overflow", "pass", "")], [Row("overflow", "skipped", "")]) == []
-
-
 @pytest.mark.parametrize("columns", [40, 80])
 def test_a_terminal_of_any_width(columns: int) -> None:
-    there = Verified(
-        "cloud", "https://api.openai.com/v1", "gpt-4o", None, [Row("chat", "pass", "Hi"), Row("b", "pass", "")]
-    )
-    here = Verified("local", "http://h/v1", "m", "e", [Row("chat", "pass", "Hi"), Row("b", "fail", "no " * 60)])
+    def found(profile: str, *results: Result) -> Verified:
+        return Verified(profile, "http://h/v1", "m", None, Results(results))
+
+    there = found("cloud", Result("reply", "passed", asks="A reply has fields."), Result("n", "passed"))
+    here = found("local", Result("reply", "passed", asks="A reply has fields."), Result("n", "failed", "no " * 60))
     screen = Console(width=columns, force_terminal=True, color_system=None, file=io.StringIO(), record=True)
-    _show(screen, there, here, ["b"])
+    _show_compared(screen, there, here, ["n"])
     lines = screen.export_text().splitlines()
-    assert any(line.startswith("pass -> fail       b") for line in lines)
-    assert lines[-1] == "works there and not here: b"
+    assert any(line.startswith("passed -> failed n") for line in lines)
+    assert lines[-1] == "works there and not here: n"
     assert max(map(len, lines[3:])) <= columns

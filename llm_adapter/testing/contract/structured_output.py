@@ -11,11 +11,25 @@ import jsonschema
 import openai
 from pydantic import BaseModel
 
-from llm_adapter.devtools.doctor.probes import PERSON
-from llm_adapter.testing.contract.case import Broken, Case, Check, Inconclusive, Script, expect, finished, permitted
-from llm_adapter.testing.contract.playing import every, within
+from llm_adapter.testing.contract.case import (
+    Broken,
+    Case,
+    Check,
+    Inconclusive,
+    Script,
+    expect,
+    unless_refused,
+    whole_choice,
+)
+from llm_adapter.testing.contract.player import every, within
 
 _ASKED = "Return JSON for a person named Ana aged 30."
+_PERSON: Any = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+    "required": ["name", "age"],
+    "additionalProperties": False,
+}
 _TEAM: Any = {
     "type": "object",
     "properties": {
@@ -24,7 +38,7 @@ _TEAM: Any = {
     },
     "required": ["lead", "size"],
     "additionalProperties": False,
-    "$defs": {"person": PERSON},
+    "$defs": {"person": _PERSON},
 }
 
 
@@ -38,7 +52,7 @@ class Person(BaseModel):
 def json_object(case: Case) -> Script:
     """response_format json_object gives a JSON object."""
     asked = partial(case.ask, _ASKED, response_format={"type": "json_object"})
-    text = _text((yield from permitted("response_format", asked)))
+    text = _text((yield from unless_refused(asked, "response_format")))
     expect(isinstance(_json(text), dict), "a JSON object", repr(text))
 
 
@@ -46,7 +60,7 @@ def _fitting(schema: Any, case: Case) -> Script:
     """response_format json_schema gives what the schema says."""
     form = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
     asked = partial(case.ask, _ASKED, response_format=form)
-    text = _text((yield from permitted("response_format", asked)))
+    text = _text((yield from unless_refused(asked, "response_format")))
     try:
         jsonschema.validate(_json(text), schema)
     except jsonschema.ValidationError as error:
@@ -92,7 +106,7 @@ def _text(completion: Any) -> str:
 
 def _answer(completion: Any) -> Any:
     """The message, if the model neither refused nor was cut off."""
-    message = finished(completion.choices[0]).message
+    message = whole_choice(completion).message
     if getattr(message, "refusal", None):
         raise Inconclusive(f"the model refused: {message.refusal}")
     return message
@@ -108,9 +122,9 @@ def _json(text: str) -> Any:
 _ENFORCE = "decode by the schema's grammar, or check the reply and ask again: a wrong one surfaces far away otherwise"
 _JSON = ("json",)
 CHECKS = (
-    Check("json_object", json_object, "P9", "hand it on, or as a schema of any object", _JSON),
-    Check("json_schema", partial(_fitting, PERSON), "P9", _ENFORCE, _JSON),
-    Check("json_schema_refs", partial(_fitting, _TEAM), "P9", f"resolve `$ref`; {_ENFORCE}", _JSON),
-    Check("parse", parse, "P9", _ENFORCE, _JSON),
-    Check("stream_parse", streamed, "P9", _ENFORCE, _JSON),
+    Check("json_object", json_object, "hand it on, or as a schema of any object", _JSON),
+    Check("json_schema", partial(_fitting, _PERSON), _ENFORCE, _JSON),
+    Check("json_schema_refs", partial(_fitting, _TEAM), f"resolve `$ref`; {_ENFORCE}", _JSON),
+    Check("parse", parse, _ENFORCE, _JSON),
+    Check("stream_parse", streamed, _ENFORCE, _JSON),
 )

@@ -1,8 +1,9 @@
-"""The suite without pytest: every check on one client, and what came of each."""
+"""Every check on one client, and what came of each. This needs no pytest."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 import warnings
 from collections import Counter
@@ -11,10 +12,11 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import openai
 
+from llm_adapter.devtools.reporting.secrets import masked
 from llm_adapter.settings.errors import near
-from llm_adapter.testing.contract import chat, endpoints, refusals, streams, structured, tools, vectors
-from llm_adapter.testing.contract.case import Case, Check, Inconclusive, said, short
-from llm_adapter.testing.contract.playing import Player
+from llm_adapter.testing.contract import chat, embeddings, endpoints, errors, streams, structured_output, tools
+from llm_adapter.testing.contract.case import Case, Check, Inconclusive, another_error, excerpt
+from llm_adapter.testing.contract.player import Player
 
 Outcome: TypeAlias = Literal["passed", "failed", "inconclusive", "skipped"]
 
@@ -22,11 +24,18 @@ CHECKS: tuple[Check, ...] = (
     *chat.CHECKS,
     *streams.CHECKS,
     *tools.CHECKS,
-    *structured.CHECKS,
-    *refusals.CHECKS,
-    *vectors.CHECKS,
+    *structured_output.CHECKS,
+    *errors.CHECKS,
+    *embeddings.CHECKS,
     *endpoints.CHECKS,
 )
+# What nearly every program relies on, in the order in which `llm-adapter verify` tries it.
+_EVERYDAY = (
+    *("models", "reply_text", "stream_finish", "usage", "stream_usage", "tool_call", "tool_choice_named"),
+    *("json_schema", "embedding_order", "overlong_prompt"),
+)
+_BY_NAME = {check.name: check for check in CHECKS}
+EVERYDAY: tuple[Check, ...] = tuple(_BY_NAME[name] for name in _EVERYDAY)
 NEEDS = tuple(dict.fromkeys(need for check in CHECKS for need in check.needs))
 
 
@@ -35,12 +44,19 @@ class Result(NamedTuple):
 
     name: str
     outcome: Outcome
-    line: str = ""  # why it is not passed
+    line: str = ""  # why it is not passed: what was expected, and what came
     seconds: float = 0.0
+    asks: str = ""  # what has to hold
+    cure: str = ""  # of a failure: what the server has to do
+
+    @property
+    def advice(self) -> str:
+        """The line, and what to do."""
+        return f"{self.line}. What to do: {self.cure}" if self.cure else self.line
 
 
 class Results(list[Result]):
-    """What came of all: as a text it is a table."""
+    """What came of all. As a text it is a table, with what to do about the failures."""
 
     @property
     def failed(self) -> list[str]:
@@ -48,11 +64,15 @@ class Results(list[Result]):
 
     def __str__(self) -> str:
         width = max((len(result.name) for result in self), default=0)
-        rows = [f"{result.name:<{width}}  {result.outcome:<12}  {result.line}".rstrip() for result in self]
+        rows = [f"{one.name:<{width}}  {one.outcome:<12}  {one.advice}".rstrip() for one in self]
+        return "\n".join([*rows, "", self.summary])
+
+    @property
+    def summary(self) -> str:
+        """How many passed, failed and so on, and the seconds of all."""
         counts = Counter(result.outcome for result in self)
-        seconds = sum(result.seconds for result in self)
-        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-        return "\n".join([*rows, "", f"{told} in {seconds:.1f} s"])
+        shown = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        return f"{shown} in {sum(result.seconds for result in self):.1f} s"
 
 
 def run(
@@ -65,19 +85,19 @@ def run(
     without: Mapping[str, str] | None = None,
     checks: Iterable[Check] = CHECKS,
 ) -> Results:
-    """What came of each check on a client of either colour. An async client is closed at the end.
+    """What came of each check on a client, sync or async. An async client is closed at the end.
 
     context: the model's, in tokens. options: arguments of every chat call. without: checks or needs to leave out, and
     why. Raises ValueError for a name in `without` that is none.
     """
-    left_out = known(without or {})
+    left_out = checked_names(without or {})
     case = Case(client, model, embedding_model, context, options or {})
     with Player() as player:
         judge = Judge(player)
         return Results([judge(check, case, left_out) for check in checks])
 
 
-def known(without: Mapping[str, str]) -> Mapping[str, str]:
+def checked_names(without: Mapping[str, str]) -> Mapping[str, str]:
     """The same, if each name is a check or a need. Raises ValueError."""
     names = [*(check.name for check in CHECKS), *NEEDS]
     for name in without:
@@ -95,26 +115,27 @@ class Judge:
 
     def __call__(self, check: Check, case: Case, without: Mapping[str, str]) -> Result:
         if (why := _left_out(check, case, without)) is not None:
-            return Result(check.name, "skipped", why)
-        if self._gone is not None:
-            return Result(check.name, "failed", f"not tried: {self._gone}")
+            return Result(check.name, "skipped", why, asks=check.asks)
         since = time.monotonic()
-        outcome, line = self._judged(check, case)
-        return Result(check.name, outcome, _masked(line, case.client), time.monotonic() - since)
+        outcome, line, cure = self._outcome(check, case)
+        line = masked(line, [getattr(case.client, "api_key", None)], os.environ)
+        return Result(check.name, outcome, line, time.monotonic() - since, check.asks, cure)
 
-    def _judged(self, check: Check, case: Case) -> tuple[Outcome, str]:
-        with warnings.catch_warnings(record=True) as told:
+    def _outcome(self, check: Check, case: Case) -> tuple[Outcome, str, str]:
+        if self._gone is not None:
+            return "failed", f"not tried: {self._gone}", ""
+        with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
-            case = dataclasses.replace(case, told=told)
+            case = dataclasses.replace(case, warned=warned)
             try:
                 self._player(check.script(case), case.client)
             except Inconclusive as reason:
-                return "inconclusive", str(reason)
+                return "inconclusive", str(reason), ""
             except Exception as error:
                 line = _line(error)
                 self._gone = line if _is_gone(error) else None
-                return "failed", f"{line}. What to do: {_cure(check, error)}"
-        return "passed", ""
+                return "failed", line, _cure(check, error)
+        return "passed", "", ""
 
 
 def _left_out(check: Check, case: Case, without: Mapping[str, str]) -> str | None:
@@ -134,15 +155,15 @@ def _line(error: Exception) -> str:
         case AssertionError():
             return str(error)
         case openai.APIStatusError():
-            return f"expected a reply; came {type(error).__name__} ({error.status_code}): {short(said(error))}"
+            return f"expected a reply; came {excerpt(another_error(error))}"
         case openai.APIError():
             cause = f" ({error.__cause__})" if error.__cause__ else ""
-            return f"expected a reply; came {type(error).__name__}: {short(f'{error.message}{cause}')}"
+            return f"expected a reply; came {type(error).__name__}: {excerpt(f'{error.message}{cause}')}"
         case AttributeError() | IndexError() | KeyError() | TypeError():
             # The SDK takes any JSON for a reply: fields may be missing.
-            return f"the reply is not OpenAI's: {type(error).__name__}: {short(error)}"
+            return f"the reply is not OpenAI's: {type(error).__name__}: {excerpt(error)}"
         case _:
-            return f"expected a reply; came {type(error).__name__}: {short(error)}"
+            return f"expected a reply; came {type(error).__name__}: {excerpt(error)}"
 
 
 def _cure(check: Check, error: Exception) -> str:
@@ -158,8 +179,3 @@ def _is_gone(error: Exception) -> bool:
     if isinstance(error, openai.APITimeoutError):
         return True
     return isinstance(error, openai.APIConnectionError) and type(error.__cause__).__name__ == "ConnectError"
-
-
-def _masked(line: str, client: Any) -> str:
-    key = getattr(client, "api_key", None)
-    return line.replace(key, "***") if isinstance(key, str) and len(key) >= 8 else line

@@ -1,4 +1,4 @@
-"""One script for both colours: what an async client gives is awaited in one event loop, beside the caller's thread."""
+"""One script for sync and async clients: what an async client gives is awaited in an event loop of its own thread."""
 
 from __future__ import annotations
 

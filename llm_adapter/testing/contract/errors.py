@@ -6,7 +6,8 @@ from functools import partial
 
 import openai
 
-from llm_adapter.testing.contract.case import Broken, Case, Check, Inconclusive, Script, expect, fails, said
+from llm_adapter.devtools.reporting.failures import server_message
+from llm_adapter.testing.contract.case import Broken, Case, Check, Inconclusive, Script, another_error, error_of, expect
 
 _NO_MODEL = "no-such-model-here"
 _LONGEST = 300_000  # tokens: a prompt this long costs nothing where it is refused, and money where it is not
@@ -15,7 +16,7 @@ _LONGEST = 300_000  # tokens: a prompt this long costs nothing where it is refus
 def unknown_model(case: Case) -> Script:
     """A model that is not there is NotFoundError, with the code model_not_found."""
     asked = {**case.arguments(), "model": _NO_MODEL}
-    error = yield from fails(
+    error = yield from error_of(
         lambda: case.client.chat.completions.create(**asked), openai.NotFoundError, "NotFoundError"
     )
     expect(error.code == "model_not_found", "the code 'model_not_found'", repr(error.code))
@@ -24,7 +25,7 @@ def unknown_model(case: Case) -> Script:
 
 def envelope(case: Case) -> Script:
     """A value of the wrong type is BadRequestError, in OpenAI's envelope."""
-    error = yield from fails(lambda: case.ask(temperature="warm"), openai.BadRequestError, "BadRequestError")
+    error = yield from error_of(lambda: case.ask(temperature="warm"), openai.BadRequestError, "BadRequestError")
     body = error.body
     expect(isinstance(body, dict) and body.get("message"), "an error with a `message`", body)
     expect(isinstance(body, dict) and body.get("type"), "an error with a `type`", body)
@@ -32,7 +33,7 @@ def envelope(case: Case) -> Script:
 
 def no_messages(case: Case) -> Script:
     """A call without messages is BadRequestError."""
-    yield from fails(lambda: case.ask([]), openai.BadRequestError, "BadRequestError for `messages: []`")
+    yield from error_of(lambda: case.ask([]), openai.BadRequestError, "BadRequestError for `messages: []`")
 
 
 def overlong(case: Case) -> Script:
@@ -41,17 +42,18 @@ def overlong(case: Case) -> Script:
     if length > _LONGEST:
         raise Inconclusive(f"a context of {length} tokens is too long to try")
     words = length + length // 4 + 64  # at least a token each
+    prompt = " ".join(map(str, range(words)))
     try:
-        got = yield case.ask(" ".join(map(str, range(words))))
+        got = yield case.ask(prompt, **case.limit(1))
     except openai.BadRequestError as error:
         expect(
             error.code == "context_length_exceeded",
             "the code 'context_length_exceeded'",
-            f"{error.code!r}: {said(error)}",
+            f"{error.code!r}: {server_message(error)}",
         )
         return
     except openai.APIStatusError as error:
-        raise Broken("BadRequestError", f"{type(error).__name__} ({error.status_code}): {said(error)}") from None
+        raise Broken("BadRequestError", another_error(error)) from None
     read = (got.usage and got.usage.prompt_tokens) or 0
     if read >= words:
         raise Inconclusive(f"{words} words fit: the context is longer than `context` says")
@@ -61,16 +63,16 @@ def overlong(case: Case) -> Script:
 def no_endpoint(case: Case) -> Script:
     """A path that does not exist is NotFoundError."""
     call = partial(case.client.post, "/no-such-endpoint", cast_to=object, body={})
-    yield from fails(call, openai.NotFoundError, "NotFoundError")
+    yield from error_of(call, openai.NotFoundError, "NotFoundError")
 
 
 _CODES = "set OpenAI's `code`: call sites fall back to another model, or show what to install, by it"
 _CONTEXT = "refuse what does not fit, with OpenAI's `code`: a prompt that is cut loses its instructions in silence"
 _CHECKED = "answer 400 in OpenAI's envelope: call sites catch BadRequestError, and the SDK tries a 500 again"
 CHECKS = (
-    Check("unknown_model", unknown_model, "P12", _CODES, ("unknown_models",)),
-    Check("bad_request", envelope, "P30", _CHECKED),
-    Check("no_messages", no_messages, "P30", _CHECKED),
-    Check("overlong_prompt", overlong, "P1", _CONTEXT, ("context",)),
-    Check("no_endpoint", no_endpoint, "P13", "answer 404, and not with a page"),
+    Check("unknown_model", unknown_model, _CODES, ("unknown_models",)),
+    Check("bad_request", envelope, _CHECKED),
+    Check("no_messages", no_messages, _CHECKED),
+    Check("overlong_prompt", overlong, _CONTEXT, ("context",)),
+    Check("no_endpoint", no_endpoint, "answer 404, and not with a page"),
 )
