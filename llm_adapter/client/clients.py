@@ -10,11 +10,10 @@ Source: openai-python src/openai/_base_client.py and _client.py, v3.52.0; tests/
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import anyio.to_thread
 import openai
 from openai.types import Completion
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -26,8 +25,8 @@ from llm_adapter.client.signatures import shown
 from llm_adapter.routing.connection import NO_KEY, Connection, bound, connect, without_ambient
 from llm_adapter.routing.destination import resolve
 from llm_adapter.routing.proxies import http_client
-from llm_adapter.transport.round_trip import EXTENSION, RoundTrip
-from llm_adapter.transport.sending import asent, sent
+from llm_adapter.transport.native_requests import EXTENSION
+from llm_adapter.transport.round_trip import RoundTrip, arun, run
 
 if TYPE_CHECKING:
     import httpx2
@@ -197,32 +196,17 @@ class OpenAI(_Adapter, openai.OpenAI):
     def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
         sample = None if self._shadow is None else self._shadow.sample_of(request)
         if sample is None:
-            return self._answered(request, stream=stream, **kwargs)
+            return self._round_trip(request, stream=stream, **kwargs)
         with sample:
-            return cast("httpx2.Response", sample.seen(self._answered(request, stream=stream, **kwargs)))
+            return cast("httpx2.Response", sample.seen(self._round_trip(request, stream=stream, **kwargs)))
 
-    def _answered(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+    def _round_trip(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
         trip: RoundTrip | None = request.extensions.get(EXTENSION)
         if trip is None:
             return super()._send_request(request, stream=stream, **kwargs)
         with trip:
-            if trip.startup is not None:
-                trip.move(request, trip.startup())
-            responses: Sequence[Any] = ()
-            while (errand := trip.errand) or (requests := trip.requests(self._client, request)):
-                if errand:
-                    errand()
-                    continue
-                for earlier in responses:
-                    earlier.close()
-                untouched, streams = trip.passthrough, trip.streams(stream)
-                responses = sent(super()._send_request, requests, streams, trip.terms, **kwargs)
-                if untouched and not trip.explained(responses[0]):
-                    return cast("httpx2.Response", trip.settled(responses[0]))
-                for response in trip.unread(responses):
-                    response.read()
-                trip.resume(responses)
-            return cast("httpx2.Response", trip.response(request, responses, stream=stream))
+            steps = trip.steps(self._client, request, stream=stream)
+            return cast("httpx2.Response", run(steps, super()._send_request, trip.terms, **kwargs))
 
 
 class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
@@ -261,29 +245,14 @@ class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
     async def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
         sample = None if self._shadow is None else self._shadow.sample_of(request)
         if sample is None:
-            return await self._answered(request, stream=stream, **kwargs)
+            return await self._round_trip(request, stream=stream, **kwargs)
         with sample:
-            return cast("httpx2.Response", sample.seen(await self._answered(request, stream=stream, **kwargs)))
+            return cast("httpx2.Response", sample.seen(await self._round_trip(request, stream=stream, **kwargs)))
 
-    async def _answered(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+    async def _round_trip(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
         trip: RoundTrip | None = request.extensions.get(EXTENSION)
         if trip is None:
             return await super()._send_request(request, stream=stream, **kwargs)
         with trip:
-            if trip.startup is not None:
-                trip.move(request, await anyio.to_thread.run_sync(trip.startup))
-            responses: Sequence[Any] = ()
-            while (errand := trip.errand) or (requests := trip.requests(self._client, request)):
-                if errand:
-                    await anyio.to_thread.run_sync(errand, abandon_on_cancel=True)
-                    continue
-                for earlier in responses:
-                    await earlier.aclose()
-                untouched, streams = trip.passthrough, trip.streams(stream)
-                responses = await asent(super()._send_request, requests, streams, trip.terms, **kwargs)
-                if untouched and not trip.explained(responses[0]):
-                    return cast("httpx2.Response", trip.settled(responses[0]))
-                for response in trip.unread(responses):
-                    await response.aread()
-                trip.resume(responses)
-            return cast("httpx2.Response", trip.response(request, responses, stream=stream))
+            steps = trip.steps(self._client, request, stream=stream)
+            return cast("httpx2.Response", await arun(steps, super()._send_request, trip.terms, **kwargs))

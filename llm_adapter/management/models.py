@@ -18,7 +18,7 @@ from llm_adapter.providers.ollama.capabilities import forget
 from llm_adapter.providers.ollama.loading import load_body
 from llm_adapter.providers.ollama.management import BLOBS, unmanaged
 from llm_adapter.providers.ollama.missing import missing_model_message
-from llm_adapter.transport.sending import family
+from llm_adapter.transport.body import http_library
 
 if TYPE_CHECKING:
     from llm_adapter.routing.connection import Connection
@@ -109,7 +109,7 @@ class Managing:
             return openai.APIConnectionError(message=str(refusal.error["message"]), request=request)
         if refusal.status >= 500:
             return openai.APIError(str(refusal.error["message"]), request, body=refusal.error)
-        response = family(request).Response(refusal.status, json=refusal.envelope(), request=request)
+        response = http_library(request).Response(refusal.status, json=refusal.envelope(), request=request)
         error: openai.APIError = self._client._make_status_error_from_response(response)
         return error
 

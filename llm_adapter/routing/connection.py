@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_adapter.provider import Provider, Started
 from llm_adapter.providers import PROVIDERS
-from llm_adapter.routing.terms import Terms, terms
+from llm_adapter.routing.terms import Terms, terms_of
 from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.hosts import hostname, is_ollama_cloud, is_openai, is_private, ollama_root, same_origin
 
@@ -102,7 +102,7 @@ def connect(
     # Asked once, not for every call: isinstance() with a protocol is slow before Python 3.12.
     starter = provider if isinstance(provider, Started) else None
     shown = url if named else None
-    return Connection(provider, settings, effective, shown, key, foreign, starter=starter, terms=terms(settings))
+    return Connection(provider, settings, effective, shown, key, foreign, starter=starter, terms=terms_of(settings))
 
 
 def sibling(connection: Connection, name: str) -> Connection:

@@ -1,9 +1,9 @@
-"""How long to wait for a server, how many requests to send it at once, and what not to ask of it again. Pure.
+"""The terms of one server: how long to wait for it, how many requests at once, which errors are not repeated. Pure.
 
-The phases are those of the wire: connect, until the response begins, until a stream's first piece, between its pieces.
+The phases of a request are: connect, until the response begins, until a stream's first piece, between its pieces.
 Ollama holds a response back until the model is loaded and has said its first word (server/routes.go, v0.24.0), and one
-that is not streamed until it is complete. What is not set stays as the SDK has it: 5 seconds to connect and 600 for
-each read, which is already generous to a cold model; shorter defaults would fail where the plain SDK does not.
+that is not streamed until it is complete. What the settings leave open stays as the SDK has it: 5 seconds to connect
+and 600 for each read, which is generous to a cold model; shorter defaults would fail where the plain SDK does not.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ LOCAL = ("ollama", "embedded")
 # than it works on keep it busy; all others are better off here, where waiting counts against no timeout.
 LOCAL_CONCURRENCY = 4
 # The work was not begun, or another attempt finds the server up again. A 500 fails again, and behind a 504 the
-# work goes on: repeated, they only make a busy server busier (P21).
+# work goes on: repeated, they only make a busy server busier.
 _REPEATABLE = frozenset({408, 409, 425, 429, 502, 503})
-# Quick ones, and some that are long but no work for the model: they do not stand in line behind generations.
-_UNCOUNTED = re.compile(r"/api/(show|pull|push|create|copy|blobs/[^/]*)$")
+# Requests that are quick, or long without work for the model: they do not wait behind generations.
+_WITHOUT_SLOT = re.compile(r"/api/(show|pull|push|create|copy|blobs/[^/]*)$")
 
 
 class Terms(NamedTuple):
@@ -36,15 +36,15 @@ class Terms(NamedTuple):
     first_token: float | None = None
     idle: float | None = None
     limit: int | None = None  # requests at once
-    gentle: bool = False  # work that has begun is not begun again
+    no_repeats: bool = False  # the SDK is kept from sending a request again whose work the server has begun
 
     @property
-    def timed(self) -> bool:
+    def has_timeouts(self) -> bool:
         return (self.connect, self.load, self.first_token, self.idle) != (None, None, None, None)
 
-    def counts(self, method: str, path: str) -> bool:
-        """Whether a request needs one of the places at its server."""
-        return self.limit is not None and method == "POST" and not _UNCOUNTED.search(path)
+    def needs_slot(self, method: str, path: str) -> bool:
+        """Whether a request needs one of the slots at its server."""
+        return self.limit is not None and method == "POST" and not _WITHOUT_SLOT.search(path)
 
     def timeouts(self, sdk: Mapping[str, float | None], *, stream: bool) -> dict[str, float | None]:
         """httpx's timeouts until the response begins. sdk: the SDK's own."""
@@ -52,28 +52,28 @@ class Terms(NamedTuple):
         return {**sdk, "connect": self.connect or sdk["connect"], "read": read}
 
 
-def terms(settings: Settings) -> Terms | None:
+def terms_of(settings: Settings) -> Terms | None:
     """The terms that the settings name; None where everything is as the SDK has it."""
     local = settings.provider in LOCAL
-    asked = settings.max_concurrency
-    found = Terms(
+    limit = settings.max_concurrency
+    terms = Terms(
         connect=settings.connect_timeout,
         load=settings.load_timeout,
         first_token=settings.first_token_timeout,
         idle=settings.idle_timeout,
-        limit=(asked or None) if asked is not None else LOCAL_CONCURRENCY if local else None,
-        gentle=local,
+        limit=(limit or None) if limit is not None else LOCAL_CONCURRENCY if local else None,
+        no_repeats=local,
     )
-    return found if local or found != Terms() else None
+    return terms if local or terms != Terms() else None
 
 
-def explicit(timeouts: Any) -> bool:
+def is_explicit(timeouts: Any) -> bool:
     """Whether a request's timeouts are the caller's own: from a call, a client, or an HTTP client."""
     return bool(timeouts != _sdk_timeouts)
 
 
-def repeatable(status: int) -> bool:
-    """Whether the SDK may send again what was answered so. It never does below 400, nor most of what is below 500."""
+def is_repeatable(status: int) -> bool:
+    """Whether the SDK may send a request again that got this error status."""
     return status in _REPEATABLE
 
 

@@ -1,19 +1,17 @@
 """The copy of a reply, taken as the caller reads it: every piece is handed on at once, and kept.
 
-Works on either HTTP library and in both colours. Raises nothing of its own, and changes nothing that the caller sees.
+Works on either HTTP library, sync and async. Raises nothing of its own, and changes nothing that the caller sees.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
-from functools import lru_cache
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
 from llm_adapter.shadow import worker
 from llm_adapter.shadow.job import LARGEST, Job
 from llm_adapter.shadow.journal import trouble
-from llm_adapter.transport.sending import family
+from llm_adapter.transport.body import Observer, http_library, observe
 
 if TYPE_CHECKING:
     from llm_adapter.shadow.job import Destinations
@@ -31,7 +29,7 @@ class Sample:
         self._body = body
         self._streamed = streamed
         self._last = last
-        self._http = family(request)
+        self._http = http_library(request)
         self._since = 0.0
 
     def __enter__(self) -> None:
@@ -55,7 +53,7 @@ class Sample:
         if response.is_closed:
             self.submit(status=response.status_code, headers=_headers(response), content=response.content)
         else:
-            response.stream = copied(self._http)(response.stream, Copy(self, response))
+            observe(response, Copy(self, response))
 
     def submit(self, **reply: Any) -> None:
         """Hand over what came. Raises nothing, and waits for nobody."""
@@ -70,8 +68,8 @@ class Sample:
             trouble("a reply could not be kept", error)
 
 
-class Copy:
-    """The pieces of one reply that is still read. Every method is quick and raises nothing."""
+class Copy(Observer):
+    """The pieces of one reply that is still read."""
 
     def __init__(self, sample: Sample, response: Any) -> None:
         self._sample: Sample | None = sample  # until it is handed over
@@ -79,7 +77,7 @@ class Copy:
         self._pieces: list[bytes] = []
         self._size = 0
 
-    def add(self, data: bytes) -> None:
+    def received(self, data: bytes) -> None:
         self._size += len(data)
         if self._size <= LARGEST:
             self._pieces.append(data)
@@ -88,8 +86,15 @@ class Copy:
             self._pieces.clear()
             worker.leave_out()
 
-    def over(self, *, whole: bool, error: Exception | None = None) -> None:
-        """The end, by whatever comes first: the last piece, an error, or that it is closed before."""
+    def ended(self, error: BaseException | None) -> None:
+        if error is None or isinstance(error, Exception):  # what is no Exception only stops the reader, who closes then
+            self._submit(whole=error is None, error=error)
+
+    def closed(self) -> None:
+        self._submit(whole=False, error=None)
+
+    def _submit(self, *, whole: bool, error: Exception | None) -> None:
+        """Hand over what was read, once: at the body's end, at an error, or where the reader stopped."""
         sample, self._sample = self._sample, None
         if sample is not None:
             sample.submit(**self._reply, content=b"".join(self._pieces), whole=whole, error=error)
@@ -97,58 +102,3 @@ class Copy:
 
 def _headers(response: Any) -> tuple[tuple[str, str], ...]:
     return tuple(response.headers.multi_items())
-
-
-@lru_cache(maxsize=4)
-def copied(http: Any) -> Callable[[Any, Copy], Any]:
-    """The class of copied bodies of one HTTP library."""
-    return type("Copied", (_Copied, http.SyncByteStream, http.AsyncByteStream), {})
-
-
-class _Copied:
-    """A body that is copied while it is read."""
-
-    def __init__(self, stream: Any, copy: Copy) -> None:
-        self._stream = stream
-        self._copy = copy
-
-    @property
-    def elapsed(self) -> Any:
-        """Where httpx2 looks for a response's `elapsed`."""
-        return self._stream.elapsed
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            for data in self._stream:
-                self._copy.add(data)
-                yield data
-        except Exception as error:
-            self._copy.over(whole=False, error=error)
-            raise
-        self._copy.over(whole=True)
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        stream = self._stream.__aiter__()
-        try:
-            async for data in stream:
-                self._copy.add(data)
-                yield data
-        except Exception as error:
-            self._copy.over(whole=False, error=error)
-            raise
-        finally:
-            if isinstance(stream, AsyncGenerator):  # as httpx2 does with a body itself (_models.py aiter_raw, 2.16)
-                await stream.aclose()
-        self._copy.over(whole=True)
-
-    def close(self) -> None:
-        try:
-            self._stream.close()
-        finally:
-            self._copy.over(whole=False)
-
-    async def aclose(self) -> None:
-        try:
-            await self._stream.aclose()
-        finally:
-            self._copy.over(whole=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from importlib import import_module
 from threading import Lock
@@ -26,6 +26,7 @@ from llm_adapter.testing.personas.wire import Answer
 from llm_adapter.testing.scripted import Scripted
 from llm_adapter.testing.turns import Turn
 from llm_adapter.translation.process_cache import clear_caches
+from llm_adapter.transport.body import MadeBody, stream_class
 
 # OpenAI's API below whatever stands before it: a gateway's path, Azure's deployments, a base URL without /v1. A list of
 # models is only one below /v1: other services have models, too.
@@ -38,14 +39,15 @@ _OLLAMA = "ollama@0.32"
 _SERVERS = {"openai": "openai", "ollama": _OLLAMA, "llamacpp": "llamacpp", "vllm": "vllm", "lmstudio": "lmstudio"}
 # A client that tries again does so at once.
 _AT_ONCE = {"retry-after-ms": "1"}
-FAMILIES = ("httpx", "httpx2")
+HTTP_LIBRARIES = ("httpx", "httpx2")
 # What the two libraries say of a connection that ends too early (httpcore _async/http11.py and h11, 1.0.9).
 _NO_RESPONSE = "Server disconnected without sending a response."
 _INCOMPLETE = "peer closed connection without sending complete message body (incomplete chunked read)"
 _TIMEOUT = "timed out"
 
-# A request of either family and its content -> what to answer; None lets it pass.
+# A request of either library and its content -> what to answer; None lets it pass.
 _Reply = Callable[[Any, bytes], "Answer | None"]
+_Pause = Callable[[float], Iterator[float]]
 
 
 class Mock(Scripted):
@@ -175,88 +177,63 @@ def _is_ollama(url: str) -> bool:
 
 def _answer_requests(reply: _Reply, patches: pytest.MonkeyPatch) -> None:
     """Have every request of httpx and httpx2 answered by `reply`, until the patches are undone."""
-    for name in FAMILIES:
+    for name in HTTP_LIBRARIES:
         try:
-            family = import_module(name)
+            http = import_module(name)
         except ImportError:
             continue
-        _patch(family, reply, patches)
+        _patch(http, reply, patches)
 
 
-def _patch(family: Any, reply: _Reply, patches: pytest.MonkeyPatch) -> None:
-    body = _body(family)
-    send, asend = family.HTTPTransport.handle_request, family.AsyncHTTPTransport.handle_async_request
+def _patch(http: Any, reply: _Reply, patches: pytest.MonkeyPatch) -> None:
+    send, asend = http.HTTPTransport.handle_request, http.AsyncHTTPTransport.handle_async_request
 
     def handle_request(transport: Any, request: Any) -> Any:
         answer = reply(request, request.read())
         if answer is None:
             return send(transport, request)
-        pause = _Pause(family, request)
-        pause(answer.wait)
-        return _response(family, answer, request, body(answer, pause))
+        pause = _pauses(http, request)
+        for seconds in pause(answer.wait):
+            time.sleep(seconds)
+        return _response(http, answer, request, pause)
 
     async def handle_async_request(transport: Any, request: Any) -> Any:
         answer = reply(request, await request.aread())
         if answer is None:
             return await asend(transport, request)
-        pause = _Pause(family, request)
-        await pause.a(answer.wait)
-        return _response(family, answer, request, body(answer, pause))
+        pause = _pauses(http, request)
+        for seconds in pause(answer.wait):
+            await anyio.sleep(seconds)
+        return _response(http, answer, request, pause)
 
-    patches.setattr(family.HTTPTransport, "handle_request", handle_request)
-    patches.setattr(family.AsyncHTTPTransport, "handle_async_request", handle_async_request)
+    patches.setattr(http.HTTPTransport, "handle_request", handle_request)
+    patches.setattr(http.AsyncHTTPTransport, "handle_async_request", handle_async_request)
 
 
-def _response(family: Any, answer: Answer, request: Any, body: Any) -> Any:
+def _pauses(http: Any, request: Any) -> _Pause:
+    """The pauses of a server, in seconds, as a client with a read timeout sees them: one that is too long raises."""
+    limit = request.extensions.get("timeout", {}).get("read")
+
+    def pause(seconds: float) -> Iterator[float]:
+        if limit is not None and seconds > limit:
+            yield limit
+            raise http.ReadTimeout(_TIMEOUT, request=request)
+        if seconds:
+            yield seconds
+
+    return pause
+
+
+def _response(http: Any, answer: Answer, request: Any, pause: _Pause) -> Any:
     if not answer.status:  # cut before anything came
-        raise family.RemoteProtocolError(_NO_RESPONSE, request=request)
-    return family.Response(answer.status, headers=list(answer.headers), stream=body, request=request)
+        raise http.RemoteProtocolError(_NO_RESPONSE, request=request)
 
+    def pieces() -> Iterator[bytes | float]:
+        for piece in answer.pieces:
+            yield from pause(piece.wait)
+            yield piece.data
+        if answer.aborted:
+            raise http.RemoteProtocolError(_INCOMPLETE, request=request)
 
-class _Pause:
-    """A server's waiting, as a client with a time limit sees it."""
-
-    def __init__(self, family: Any, request: Any) -> None:
-        limit = request.extensions.get("timeout", {}).get("read")
-        self._limit = float("inf") if limit is None else limit
-        self.family, self.request = family, request
-
-    def __call__(self, seconds: float) -> None:
-        if seconds:
-            time.sleep(min(seconds, self._limit))
-        self._judge(seconds)
-
-    async def a(self, seconds: float) -> None:
-        if seconds:
-            await anyio.sleep(min(seconds, self._limit))
-        self._judge(seconds)
-
-    def _judge(self, seconds: float) -> None:
-        if seconds > self._limit:
-            raise self.family.ReadTimeout(_TIMEOUT, request=self.request)
-
-
-def _body(family: Any) -> Any:
-    """The class of a family's bodies: one that gives each piece of an answer when it is its time."""
-
-    class Body(family.SyncByteStream, family.AsyncByteStream):  # type: ignore[misc]
-        def __init__(self, answer: Answer, pause: _Pause) -> None:
-            self._answer, self._pause = answer, pause
-
-        def __iter__(self) -> Iterator[bytes]:
-            for piece in self._answer.pieces:
-                self._pause(piece.wait)
-                yield piece.data
-            self._end()
-
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            for piece in self._answer.pieces:
-                await self._pause.a(piece.wait)
-                yield piece.data
-            self._end()
-
-        def _end(self) -> None:
-            if self._answer.aborted:
-                raise self._pause.family.RemoteProtocolError(_INCOMPLETE, request=self._pause.request)
-
-    return Body
+    body = stream_class(MadeBody, http)(pieces())
+    return http.Response(answer.status, headers=list(answer.headers), stream=body, request=request)

@@ -1,15 +1,141 @@
-"""The body of a streamed reply, for both colours and either HTTP library: native bytes in, OpenAI's out."""
+"""Bodies of HTTP responses that are watched, or made, while they are read: sync and async, for either HTTP library.
+
+`observe` tells an observer of a response's body as it is read. `TranslatedBody` is the body of an OpenAI stream: native
+bytes go in, OpenAI's come out. `MadeBody` is what fake servers and cassettes answer with.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from functools import lru_cache
+from time import sleep
 from typing import Any
+
+import anyio
 
 from llm_adapter.provider import Events, SequentialEvents
 
 
-def timed(response: Any, natives: Sequence[Any]) -> None:
+def http_library(message: Any) -> Any:
+    """The HTTP library that a request or a response is of: httpx2, or a caller's legacy httpx."""
+    return sys.modules[type(message).__module__.partition(".")[0]]
+
+
+@lru_cache(maxsize=16)
+def stream_class(kind: type, http: Any) -> Any:
+    """The class `kind` as a stream of bytes of one HTTP library, for its sync and its async client."""
+    return type(kind.__name__, (kind, http.SyncByteStream, http.AsyncByteStream), {})
+
+
+class Observer:
+    """What is told of a body while it is read. Methods are quick, and none of them raises."""
+
+    def waiting(self) -> None:
+        """The reader asks for the next piece."""
+
+    def received(self, data: bytes) -> None:
+        """A piece has come, and goes to the reader next."""
+
+    def ended(self, error: BaseException | None) -> None:
+        """The reader stops: at the body's end, or for the error that it gets."""
+
+    def closing(self) -> None:
+        """The body is about to be closed."""
+
+    def closed(self) -> None:
+        """The body is closed, for good or with an error."""
+
+
+def observe(response: Any, observer: Observer) -> None:
+    """Have the observer told of a response's body."""
+    response.stream = stream_class(ObservedBody, http_library(response))(response.stream, observer)
+
+
+class ObservedBody:
+    """A body that is handed on as it is, and of which an observer is told; see `stream_class`."""
+
+    def __init__(self, source: Any, observer: Observer) -> None:
+        self._source = source
+        self._observer = observer
+
+    @property
+    def elapsed(self) -> Any:
+        """Where httpx2 looks for a response's `elapsed`."""
+        return self._source.elapsed
+
+    def __iter__(self) -> Iterator[bytes]:
+        observer = self._observer
+        try:
+            observer.waiting()
+            for data in self._source:
+                observer.received(data)
+                yield data
+                observer.waiting()
+        except BaseException as error:
+            observer.ended(error)
+            raise
+        observer.ended(None)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        observer, source = self._observer, self._source.__aiter__()
+        try:
+            observer.waiting()
+            async for data in source:
+                observer.received(data)
+                yield data
+                observer.waiting()
+        except BaseException as error:
+            observer.ended(error)
+            raise
+        finally:
+            if isinstance(source, AsyncGenerator):  # as httpx2 does with a body itself (_models.py aiter_raw, 2.16)
+                await source.aclose()
+        observer.ended(None)
+
+    def close(self) -> None:
+        self._observer.closing()
+        try:
+            self._source.close()
+        finally:
+            self._observer.closed()
+
+    async def aclose(self) -> None:
+        self._observer.closing()
+        try:
+            await self._source.aclose()
+        finally:
+            self._observer.closed()
+
+
+class MadeBody:
+    """A body of given pieces; a number among them is a pause in seconds. See `stream_class`."""
+
+    def __init__(self, pieces: Iterable[bytes | float]) -> None:
+        self._pieces = pieces
+
+    def __iter__(self) -> Iterator[bytes]:
+        for piece in self._pieces:
+            if isinstance(piece, bytes):
+                yield piece
+            else:
+                sleep(piece)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            if isinstance(piece, bytes):
+                yield piece
+            else:
+                await anyio.sleep(piece)
+
+    def close(self) -> None:
+        pass
+
+    async def aclose(self) -> None:
+        pass
+
+
+def set_elapsed(response: Any, natives: Sequence[Any]) -> None:
     """`.elapsed` is the native response's, which is known once that is closed; a mocked one has none."""
     try:
         response.elapsed = natives[-1].elapsed
@@ -17,16 +143,10 @@ def timed(response: Any, natives: Sequence[Any]) -> None:
         pass
 
 
-@lru_cache(maxsize=4)
-def streamed(http: Any) -> Any:
-    """The class of such bodies of one HTTP library."""
-    return type("Body", (_Body, http.SyncByteStream, http.AsyncByteStream), {})
+class TranslatedBody:
+    """The body of an OpenAI response, made of the native responses' as it is read; see `stream_class`."""
 
-
-class _Body:
-    """A streamed body for both colours, as httpx's own ByteStream is; made a stream of one HTTP family above."""
-
-    answer: Any = None  # the response that this is the body of
+    response: Any = None  # the response that this is the body of
     # Kept, for the SDK reads on after [DONE] with a second iterator: a body read to its end keeps the connection.
     _source: Any = None
 
@@ -35,32 +155,32 @@ class _Body:
         self._natives = natives
 
     def __iter__(self) -> Iterator[bytes]:
-        self._source = self._source or self._translated()
+        self._source = self._source or self._pieces()
         for data in self._source:  # noqa: UP028 - closing this iterator must leave the source open
             yield data
 
-    def _translated(self) -> Iterator[bytes]:
+    def _pieces(self) -> Iterator[bytes]:
         if isinstance(self._content, bytes):
             yield self._content
             return
         for native in self._streams:
-            yield self._turn(native)
+            yield self._end_of_stream_before(native)
             for data in native.iter_bytes():
                 if out := self._content.feed(data):
                     yield out
         yield self._content.finish()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._source = self._source or self._atranslated()
+        self._source = self._source or self._async_pieces()
         async for data in self._source:
             yield data
 
-    async def _atranslated(self) -> AsyncIterator[bytes]:
+    async def _async_pieces(self) -> AsyncIterator[bytes]:
         if isinstance(self._content, bytes):
             yield self._content
             return
         for native in self._streams:
-            yield self._turn(native)
+            yield self._end_of_stream_before(native)
             async for data in native.aiter_bytes():
                 if out := self._content.feed(data):
                     yield out
@@ -70,7 +190,7 @@ class _Body:
     def _streams(self) -> Sequence[Any]:
         return self._natives if isinstance(self._content, SequentialEvents) else self._natives[-1:]
 
-    def _turn(self, native: Any) -> bytes:
+    def _end_of_stream_before(self, native: Any) -> bytes:
         """What ends the stream before this one, where there is one."""
         if isinstance(self._content, SequentialEvents) and native is not self._natives[0]:
             return self._content.next_stream()
@@ -79,9 +199,9 @@ class _Body:
     def close(self) -> None:
         for native in self._natives:
             native.close()
-        timed(self.answer, self._natives)
+        set_elapsed(self.response, self._natives)
 
     async def aclose(self) -> None:
         for native in self._natives:
             await native.aclose()
-        timed(self.answer, self._natives)
+        set_elapsed(self.response, self._natives)

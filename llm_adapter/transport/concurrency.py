@@ -1,11 +1,11 @@
-"""How many requests are under way at one server: places, taken in turn by all clients of the process (P22).
+"""How many requests are under way at one server: slots, taken in turn by all clients of the process.
 
-One queue for threads and event loops alike. A place is taken before a request is sent and given back when its response
-is read or closed. Nobody may wait for ever for one who waits for them, so:
+There is one queue for threads and event loops. A slot is taken before a request is sent, and released when its response
+is read or closed. Two calls must not wait for each other for ever, so:
 
-- An open stream that nobody has read from for UNREAD seconds gives its place up as soon as another call waits.
-- Streams that one call opens side by side take their places together, and never more than there are.
-- A thread that runs an event loop does not wait: those that it would wait for may be in that loop.
+- An open stream that nobody has read from for UNREAD seconds loses its slot as soon as another call waits.
+- Streams that one call opens side by side share one slot, whose weight is their number, or the limit if that is less.
+- A thread that runs an event loop does not wait: the calls that it would wait for may be tasks of that loop.
 """
 
 from __future__ import annotations
@@ -28,160 +28,167 @@ UNREAD = 5.0  # seconds
 _log = logging.getLogger("llm_adapter")
 
 
-class Place:
-    """Room at a server for one request, or for several that one call opens together."""
+class Slot:
+    """A slot at one server; a call with several streams holds one slot of their weight."""
 
-    __slots__ = ("_limiter", "limit", "shares", "size", "state", "unread_since", "wake")
+    __slots__ = ("_limiter", "holders", "limit", "state", "unread_since", "wake", "weight")
 
-    def __init__(self, limiter: Limiter, limit: int, shares: int = 1) -> None:
-        """limit: how many may be under way, as the client that asks was told. shares: how many will let go of it."""
+    def __init__(self, limiter: Limiter, limit: int, holders: int = 1) -> None:
+        """limit: how many requests may be under way, as the settings of this client say.
+
+        holders: how many requests share the slot. It is free when each of them has released it.
+        """
         self._limiter = limiter
         self.limit = limit
-        self.shares = shares
-        self.size = min(shares, limit)
-        self.state: Literal["new", "queued", "seated", "left"] = "new"
-        self.unread_since: float | None = None  # of a stream: when somebody last stopped to read it
+        self.holders = holders
+        self.weight = min(holders, limit)
+        self.state: Literal["new", "queued", "held", "released"] = "new"
+        self.unread_since: float | None = None  # of a stream: when somebody last stopped reading it
         self.wake: Callable[[], Any] = bool
 
-    def take(self, seconds: float | None = None, *, wait: bool = True) -> bool:
-        """Wait in this thread until it is there. False: it was not within so many seconds."""
-        if self._limiter.seated(self, crowd=not wait):
+    def acquire(self, seconds: float | None = None, *, wait: bool = True) -> bool:
+        """Take the slot, waiting for it in this thread. False: it was not free within so many seconds.
+
+        wait: False takes it at once, though it be one too many.
+        """
+        if self._limiter.try_acquire(self, force=not wait):
             return True
         event = threading.Event()
-        self._limiter.queue(self, event.set)
+        self._limiter.enqueue(self, event.set)
         end = None if seconds is None else monotonic() + seconds
         try:
-            while not event.wait(_step(end)):
-                if not self._still(end):
+            while not event.wait(_next_check(end)):
+                if not self._keep_waiting(end):
                     return False
         except BaseException:
-            self.free()
+            self.release_all()
             raise
         return True
 
-    async def atake(self, seconds: float | None = None) -> bool:
+    async def aacquire(self, seconds: float | None = None) -> bool:
         """The same in an event loop, which goes on meanwhile."""
-        if self._limiter.seated(self):
+        if self._limiter.try_acquire(self):
             return True
         event = anyio.Event()
-        self._limiter.queue(self, partial(_soon(), event.set))
+        self._limiter.enqueue(self, partial(_call_in_this_loop(), event.set))
         end = None if seconds is None else monotonic() + seconds
         try:
             while not event.is_set():
-                with anyio.move_on_after(_step(end)):
+                with anyio.move_on_after(_next_check(end)):
                     await event.wait()
-                if not event.is_set() and not self._still(end):
+                if not event.is_set() and not self._keep_waiting(end):
                     return False
         except BaseException:
-            self.free()
+            self.release_all()
             raise
         return True
 
     def release(self) -> None:
-        """Let go of one share; with the last one the place is free."""
-        self._limiter.leave(self, shares=1)
+        """One holder is done; with the last one the slot is free."""
+        self._limiter.release(self, holders=1)
 
-    def free(self) -> None:
-        """Let go of all of it, wherever it is. Idempotent."""
-        self._limiter.leave(self, shares=self.shares)
+    def release_all(self) -> None:
+        """Free the slot for all its holders, or leave the queue. Idempotent."""
+        self._limiter.release(self, holders=self.holders)
 
-    def _still(self, end: float | None) -> bool:
+    def _keep_waiting(self, end: float | None) -> bool:
         """Whether to wait on, after a while without success."""
         if end is not None and monotonic() >= end:
-            self.free()
+            self.release_all()
             return False
-        self._limiter.reclaim()
+        self._limiter.reclaim_unread()
         return True
 
 
 class Limiter:
-    """The places at one server. First come, first served: a later call never passes one that waits."""
+    """The slots at one server. First come, first served: a later call never passes one that waits."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seated: set[Place] = set()
-        self._queue: deque[Place] = deque()
-        self._taken = 0
+        self._held: set[Slot] = set()
+        self._queue: deque[Slot] = deque()
+        self._in_use = 0
 
     @property
-    def taken(self) -> int:
-        return self._taken
+    def in_use(self) -> int:
+        return self._in_use
 
     @property
     def waiting(self) -> int:
         return len(self._queue)
 
-    def seated(self, place: Place, *, crowd: bool = False) -> bool:
-        """Whether the place is there at once. crowd: it has to be, though it be one too many."""
+    def try_acquire(self, slot: Slot, *, force: bool = False) -> bool:
+        """Take the slot if it is free now. force: take it in any case, though it be one too many."""
         with self._lock:
-            if crowd or (not self._queue and self._taken + place.size <= place.limit):
-                self._seat(place)
+            if force or (not self._queue and self._in_use + slot.weight <= slot.limit):
+                self._hold(slot)
                 return True
             return False
 
-    def queue(self, place: Place, wake: Callable[[], Any]) -> None:
-        """Get in line. wake: called from any thread when the place is there."""
+    def enqueue(self, slot: Slot, wake: Callable[[], Any]) -> None:
+        """Get in line. wake: called from any thread when the slot is held."""
         with self._lock:
-            place.wake, place.state = wake, "queued"
-            self._queue.append(place)
-            self._advance()
+            slot.wake, slot.state = wake, "queued"
+            self._queue.append(slot)
+            self._serve_queue()
 
-    def leave(self, place: Place, shares: int) -> None:
+    def release(self, slot: Slot, holders: int) -> None:
         with self._lock:
-            place.shares -= shares
-            if place.shares <= 0:
-                self._remove(place)
-                self._advance()
+            slot.holders -= holders
+            if slot.holders <= 0:
+                self._remove(slot)
+                self._serve_queue()
 
-    def reclaim(self) -> None:
-        """Take back what unread streams hold."""
+    def reclaim_unread(self) -> None:
+        """Take back the slots of streams that nobody reads."""
         with self._lock:
             since = monotonic() - UNREAD
-            for place in [one for one in self._seated if one.unread_since is not None and one.unread_since <= since]:
-                _log.info("an open stream was not read for %g seconds: its place goes to a call that waits", UNREAD)
-                self._remove(place)
-            self._advance()
+            for slot in [one for one in self._held if one.unread_since is not None and one.unread_since <= since]:
+                _log.info("an open stream was not read for %g seconds: its slot goes to a call that waits", UNREAD)
+                self._remove(slot)
+            self._serve_queue()
 
-    def _seat(self, place: Place) -> None:
-        place.state = "seated"
-        self._seated.add(place)
-        self._taken += place.size
+    def _hold(self, slot: Slot) -> None:
+        slot.state = "held"
+        self._held.add(slot)
+        self._in_use += slot.weight
 
-    def _remove(self, place: Place) -> None:
-        if place.state == "seated":
-            self._seated.remove(place)
-            self._taken -= place.size
-        elif place.state == "queued":
-            self._queue.remove(place)
-        place.state = "left"
+    def _remove(self, slot: Slot) -> None:
+        if slot.state == "held":
+            self._held.remove(slot)
+            self._in_use -= slot.weight
+        elif slot.state == "queued":
+            self._queue.remove(slot)
+        slot.state = "released"
 
-    def _advance(self) -> None:
-        while self._queue and self._taken + self._queue[0].size <= self._queue[0].limit:
-            place = self._queue.popleft()
+    def _serve_queue(self) -> None:
+        while self._queue and self._in_use + self._queue[0].weight <= self._queue[0].limit:
+            slot = self._queue.popleft()
             try:
-                place.wake()
+                slot.wake()
             except RuntimeError:  # its event loop is closed: nobody is there any more
-                place.state = "left"
+                slot.state = "released"
             else:
-                self._seat(place)
+                self._hold(slot)
 
 
 _limiters: dict[Hashable, Limiter] = {}
 if hasattr(os, "register_at_fork"):
-    # Those who hold places or the lock are in the parent.
+    # Those who hold slots or the lock are in the parent.
     os.register_at_fork(after_in_child=_limiters.clear)
 
 
-def limiter(origin: Hashable) -> Limiter:
+def limiter_of(origin: Hashable) -> Limiter:
     """The limiter of one server, the same for all clients of the process."""
     return _limiters.get(origin) or _limiters.setdefault(origin, Limiter())
 
 
-def _step(end: float | None) -> float:
+def _next_check(end: float | None) -> float:
+    """Seconds until a waiting call looks again: for streams that nobody reads, and at the end of its own time."""
     return UNREAD if end is None else max(0.0, min(UNREAD, end - monotonic()))
 
 
-def _soon() -> Callable[..., Any]:
+def _call_in_this_loop() -> Callable[..., Any]:
     """What calls a function in this event loop, from any thread."""
     try:
         return asyncio.get_running_loop().call_soon_threadsafe

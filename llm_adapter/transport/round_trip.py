@@ -1,224 +1,240 @@
-"""One round trip over the SDK's own HTTP client: native requests built from the first, the OpenAI response at the end.
+"""One attempt of one call over the SDK's own HTTP client: native requests out, the OpenAI response at the end.
 
-Family-agnostic: the SDK runs on httpx2 or on a caller's legacy httpx, so a response is made in the family of the
-request that it answers. Bodies are read with `iter_bytes`, for mocked responses have been read already.
+The SDK runs on httpx2 or on a caller's legacy httpx, so a response is made with the library of the request that it
+answers. Bodies are read with `iter_bytes`, for mocked responses have been read already.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
+import anyio.to_thread
 import openai
-from pydantic_core import to_json
 
 from llm_adapter.exchange import Exchange
-from llm_adapter.provider import Address, Fetch, NativeReply, NativeRequest, Rejected, Replay, WaitForPull
+from llm_adapter.provider import Fetch, NativeReply, NativeRequest, Rejected, Replay, WaitForPull
 from llm_adapter.routing.connection import Connection
-from llm_adapter.routing.terms import Terms, repeatable
-from llm_adapter.transport.body import streamed, timed
-from llm_adapter.transport.sending import family, in_event_loop
+from llm_adapter.routing.terms import Terms, is_repeatable
+from llm_adapter.transport.body import TranslatedBody, http_library, set_elapsed, stream_class
+from llm_adapter.transport.native_requests import NativeRequests, translated_headers
+from llm_adapter.transport.sending import asend_all, in_event_loop, send_all
 
-EXTENSION = "llm_adapter"  # the request's extension that carries its round trip: it survives redirects and event hooks
-NOT_AGAIN = "x-should-retry", "false"  # the SDK obeys it (openai-python _base_client.py _should_retry, v3.52.0)
-_OF_THE_BODY = ("content-length", "content-encoding", "transfer-encoding", "content-type")
+NO_RETRY = "x-should-retry", "false"  # the SDK obeys it (openai-python _base_client.py _should_retry, v3.52.0)
 
 _log = logging.getLogger("llm_adapter")
 
 
-class RoundTrip:
-    """One call under way. `exchange` is None for a call that is not translated.
+class Blocking(NamedTuple):
+    """Run something that blocks, outside the event loop."""
 
-    As a context it is what happens between the SDK's retries: see `__exit__`.
+    run: Callable[[], Any]
+    abandon: bool = True  # when the task is cancelled its thread may be left behind
+
+
+class Send(NamedTuple):
+    """Send requests side by side; the answer is their responses. streams: whose bodies are left to be read."""
+
+    requests: list[Any]
+    streams: list[bool]
+
+
+class Read(NamedTuple):
+    """Read responses to their ends."""
+
+    responses: Sequence[Any]
+
+
+class Close(NamedTuple):
+    """Close responses."""
+
+    responses: Sequence[Any]
+
+
+Step: TypeAlias = "Blocking | Send | Read | Close"
+Steps: TypeAlias = "Generator[Step, Any, Any]"
+
+
+def run(steps: Steps, send: Callable[..., Any], terms: Terms | None, **kwargs: Any) -> Any:
+    """Do the steps of a round trip; the response. send: the SDK's own way to send one request."""
+    result: Any = None
+    while True:
+        try:
+            step = steps.send(result)
+        except StopIteration as stop:
+            return stop.value
+        result = None
+        match step:
+            case Send():
+                result = send_all(send, step.requests, step.streams, terms, **kwargs)
+            case Read():
+                for response in step.responses:
+                    response.read()
+            case Close():
+                for response in step.responses:
+                    response.close()
+            case Blocking():
+                result = step.run()
+
+
+async def arun(steps: Steps, send: Callable[..., Awaitable[Any]], terms: Terms | None, **kwargs: Any) -> Any:
+    """The same in an event loop."""
+    result: Any = None
+    while True:
+        try:
+            step = steps.send(result)
+        except StopIteration as stop:
+            return stop.value
+        result = None
+        match step:
+            case Send():
+                result = await asend_all(send, step.requests, step.streams, terms, **kwargs)
+            case Read():
+                for response in step.responses:
+                    await response.aread()
+            case Close():
+                for response in step.responses:
+                    await response.aclose()
+            case Blocking():
+                result = await anyio.to_thread.run_sync(step.run, abandon_on_cancel=step.abandon)
+
+
+class RoundTrip:
+    """One attempt of one call. `exchange` is None for a call that is not translated.
+
+    `steps` are what is to be done, in order; `run` and `arun` do it. Leaving the `with` closes the exchange, and turns
+    errors that the SDK must not answer with another attempt into the SDK's own.
     """
 
     def __init__(self, connection: Connection, exchange: Exchange | None, path: str) -> None:
         self._connection = connection
         self._exchange = exchange
         self._path = path
-        # The first request of all is the one that the SDK built, unless something is fetched before.
-        self._begun = exchange is not None and exchange.fetch is not None
-        self._address: Address | None = None  # of the server that was started for it
-        self._timeouts: Any = None  # the SDK's, for every request
-        self._left = False
+        self._over = False
         self.attempts = 1  # this one counted
         self.last = False  # whether the SDK gives up after this attempt
         self._since = monotonic()
+
+    @property
+    def terms(self) -> Terms | None:
+        return self._connection.terms
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        """The SDK would repeat a read timeout, while the server still works on the first attempt (P21)."""
-        self._left = True
+        self._over = True
         if self._exchange is not None:
             self._exchange.close()
         if error is None:
             return
-        self._tell(type(error).__name__)
+        self._log_outcome(type(error).__name__)
+        # By name, for the error is of either HTTP library.
         if self.last and type(error).__name__ == "ConnectError":
-            self._explain(error)
-        # By name: it is of either HTTP library.
-        if self.terms is not None and self.terms.gentle and type(error).__name__ == "ReadTimeout":
+            self._raise_unreachable(error)
+        # The SDK would begin again after a read timeout, while the server still works on this attempt.
+        if self.terms is not None and self.terms.no_repeats and type(error).__name__ == "ReadTimeout":
             raise openai.APITimeoutError(request=error.request) from error  # type: ignore[attr-defined]
 
-    def _explain(self, error: Any) -> None:
+    def _raise_unreachable(self, error: Any) -> None:
         """Say more than the SDK's "Connection error." of a server that cannot be reached."""
         from llm_adapter.routing import unreachable
 
         if message := unreachable.explanation(self._connection.resolved, str(error), self.attempts):
             raise openai.APIConnectionError(message=message, request=error.request) from error
 
-    @property
-    def terms(self) -> Terms | None:
-        return self._connection.terms
+    def steps(self, client: Any, first: Any, *, stream: bool) -> Steps:
+        """What to do until the call has its OpenAI response, which the generator returns.
 
-    @property
-    def startup(self) -> Callable[[], Address] | None:
-        """What has to run first, outside the event loop: it blocks while a model loads."""
-        started = self._connection.starter
-        # What is answered without a request needs no server.
-        if started is None or (self._exchange is not None and self._exchange.answer is not None):
-            return None
-        return lambda: started.start(self._connection.resolved, self._path)
-
-    def move(self, request: Any, address: Address) -> None:
-        """Point a request, and those that follow it, at a server that was started for it."""
-        self._address = address
-        target = type(request.url)(address.root)
-        request.url = request.url.copy_with(scheme=target.scheme, host=target.host, port=target.port)
-        request.headers["host"] = f"{target.host}:{target.port}"
-        request.headers["authorization"] = f"Bearer {address.api_key}"
-        # llama.cpp's server breaks off some connections that are used again, 4 in 1000 under load (2026-10); the SDK
-        # would try once more, and a client without retries would fail. A new one on loopback costs 0.15 ms.
-        request.headers["connection"] = "close"
-
-    @property
-    def passthrough(self) -> bool:
-        return self._exchange is None or self._exchange.passthrough
-
-    @property
-    def errand(self) -> Callable[[], None] | None:
-        """What has to be fetched from elsewhere before the next requests, outside the event loop: it blocks."""
+        client: the HTTP client. first: the request that the SDK built. stream: whether the caller reads the body.
+        """
         exchange = self._exchange
+        requests = NativeRequests(self._connection, self._path, client, first)
+        if start := self._server_start():
+            requests.address = yield Blocking(start, abandon=False)
         if exchange is None:
+            responses = yield Send([requests.first()], [stream])
+            return self._mark_no_retry(responses[0])
+        # The SDK built the first native request, if the exchange began with one.
+        built = [requests.first()] if exchange.pending else []
+        responses = ()
+        while (blocking := self._next_blocking_step(exchange)) or exchange.pending:
+            if blocking:
+                yield Blocking(blocking)
+                continue
+            native, passthrough = exchange.pending, exchange.passthrough
+            to_send, built = [*built, *map(requests.build, native[len(built) :])], []
+            if responses:
+                yield Close(responses)
+            responses = yield Send(to_send, [stream] if passthrough else [one.stream for one in native])
+            if passthrough and not (exchange.resume_on_error and responses[0].status_code >= 400):
+                return self._mark_no_retry(responses[0])
+            whole = _read_whole(native, responses)
+            yield Read(whole)
+            exchange.resume([_native_reply(one, whole) for one in responses])
+        return self._response(exchange, first, responses, stream=stream)
+
+    def _server_start(self) -> Callable[[], Any] | None:
+        """What starts the server first: it blocks while a model loads."""
+        starter = self._connection.starter
+        # What is answered without a request needs no server.
+        if starter is None or (self._exchange is not None and self._exchange.answer is not None):
             return None
+        return partial(starter.start, self._connection.resolved, self._path)
+
+    def _next_blocking_step(self, exchange: Exchange) -> Callable[[], None] | None:
+        """What the exchange needs before its next requests: an address fetched, or another call's pull to end."""
         if exchange.wait is not None:
             return partial(self._wait, exchange, exchange.wait)
-        return None if exchange.fetch is None else partial(_fetched, exchange, exchange.fetch)
+        return None if exchange.fetch is None else partial(_fetch, exchange, exchange.fetch)
 
     def _wait(self, exchange: Exchange, wait: WaitForPull) -> None:
-        # Who is waited for may be a task of the loop that this thread runs.
-        while not self._left and not in_event_loop() and not wait.over.wait(0.2):
+        # The call that is waited for may be a task of the event loop that this thread runs.
+        while not self._over and not in_event_loop() and not wait.over.wait(0.2):
             pass
-        if not self._left:
+        if not self._over:
             exchange.resume(())
 
-    def explained(self, response: Any) -> bool:
-        """Whether an untouched response has to go to the endpoint after all: it is an error."""
-        return response.status_code >= 400 and self._exchange is not None and self._exchange.resume_on_error
-
-    def requests(self, client: Any, first: Any) -> list[Any]:
-        """The HTTP requests to send next, side by side; none when the reply is complete."""
-        self._timeouts = self._timeouts or first.extensions.get("timeout")
-        if self._exchange is None:
-            return [first]
-        natives = self._exchange.pending
-        built = [] if self._begun else [first]
-        self._begun = True
-        return [*built[: len(natives)], *(self._request(client, first, native) for native in natives[len(built) :])]
-
-    def _request(self, client: Any, first: Any, native: NativeRequest) -> Any:
-        headers = [
-            (key, value) for key, value in first.headers.multi_items() if key.lower() not in (*_OF_THE_BODY, "host")
-        ]
-        if native.body is not None:
-            headers.append(("content-type", "application/json"))
-        extensions = {key: value for key, value in first.extensions.items() if key != EXTENSION}
-        # What tells of its progress takes the time that it takes.
-        extensions["timeout"] = {**(self._timeouts or {}), "read": None} if native.progress else self._timeouts
-        request = client.build_request(
-            native.method,
-            self._connection.url(native.path if native.path is not None else self._path.lstrip("/")),
-            params=first.url.params or None,
-            headers=headers,
-            content=None if native.body is None else to_json(native.body),
-            extensions=extensions,
-        )
-        if self._address is not None:
-            self.move(request, self._address)
-        return request
-
-    def streams(self, asked: bool) -> list[bool]:
-        """Which of the requests to send next are answered by a stream; the others are read as they are sent."""
-        if self._exchange is None or self._exchange.passthrough:
-            return [asked]
-        return [native.stream for native in self._exchange.pending]
-
-    def settled(self, response: Any) -> Any:
-        """An untouched response, with a word to the SDK where it is not to ask again."""
-        if response.status_code >= 400 and self._final(response.status_code, [response]):
-            response.headers.setdefault(*NOT_AGAIN)
+    def _mark_no_retry(self, response: Any) -> Any:
+        """A response that goes to the SDK as it came, marked where the SDK is not to try again."""
+        if response.status_code >= 400 and self._is_final(response.status_code, [response]):
+            response.headers.setdefault(*NO_RETRY)
         return response
 
-    def _final(self, status: int, natives: Sequence[Any]) -> bool:
-        """Whether the SDK is not to repeat what was answered so: the server failed at it, or we refuse its reply."""
-        if self.terms is None or not self.terms.gentle or status < 500:
+    def _is_final(self, status: int, natives: Sequence[Any]) -> bool:
+        """Whether the SDK is not to repeat a call that got this status: its server failed, or we refuse its reply."""
+        if self.terms is None or not self.terms.no_repeats or status < 500:
             return False
-        return not repeatable(status) or all(native.status_code != status for native in natives)
+        return not is_repeatable(status) or all(native.status_code != status for native in natives)
 
-    def unread(self, responses: Sequence[Any]) -> list[Any]:
-        """The responses whose body is wanted whole: errors, and everything that is not a stream."""
-        assert self._exchange is not None
-        pairs = list(zip(self._exchange.pending, responses, strict=True))
-        for native, response in pairs:
-            if native.progress and response.status_code < 400:
-                from llm_adapter.transport.pull_line import telling
-
-                telling(response, str((native.body or {}).get("model")))
-        return [one for native, one in pairs if not native.stream or native.progress or one.status_code >= 400]
-
-    def resume(self, responses: Sequence[Any]) -> None:
-        assert self._exchange is not None
-        whole = {id(response) for response in self.unread(responses)}
-        self._exchange.resume(
-            [
-                NativeReply(response.status_code, response.headers, response.content if id(response) in whole else b"")
-                for response in responses
-            ]
-        )
-
-    def response(self, request: Any, responses: Sequence[Any], *, stream: bool) -> Any:
-        """The OpenAI response, in the family of the request; `responses` are the native ones of the last step."""
-        assert self._exchange is not None
-        status, content = self._exchange.reply()
-        natives = list(responses)
-        if isinstance(content, Replay):
-            content, events = content.data, True
-        else:
-            events = not isinstance(content, bytes)
-        http = family(request)
-        headers = [] if not natives else _kept(natives[-1].headers)
-        headers.append(("content-type", "text/event-stream" if events else "application/json"))
-        headers.append(("x-llm-adapter", self._exchange.call.report.header()))
-        if self._final(status, natives):
-            headers.append(NOT_AGAIN)
-        self._tell(status)
+    def _response(self, exchange: Exchange, request: Any, natives: Sequence[Any], *, stream: bool) -> Any:
+        """The OpenAI response to the SDK's request; `natives` are the responses of the last step."""
+        status, content = exchange.reply()
+        self._log_outcome(status)
+        is_stream = not isinstance(content, bytes)
+        content = content.data if isinstance(content, Replay) else content
+        headers = translated_headers(natives[-1].headers) if natives else []
+        headers.append(("content-type", "text/event-stream" if is_stream else "application/json"))
+        headers.append(("x-llm-adapter", exchange.call.report.header()))
+        if self._is_final(status, natives):
+            headers.append(NO_RETRY)
         extensions = dict(natives[-1].extensions) if natives else {}
         extensions.pop("network_stream", None)
+        http = http_library(request)
+        make = partial(http.Response, status, headers=headers, request=request, extensions=extensions)
         # Where one of several failed, the others' streams are still open: the body closes them.
         if isinstance(content, bytes) and not stream and all(native.is_closed for native in natives):
-            response = http.Response(status, headers=headers, request=request, extensions=extensions, content=content)
-            timed(response, natives)
+            response = make(content=content)
+            set_elapsed(response, natives)
             return response
-        body = streamed(http)(content, natives)
-        body.answer = http.Response(status, headers=headers, request=request, extensions=extensions, stream=body)
-        return body.answer
+        body = stream_class(TranslatedBody, http)(content, natives)
+        body.response = make(stream=body)
+        return body.response
 
-    def _tell(self, outcome: int | str) -> None:
+    def _log_outcome(self, outcome: int | str) -> None:
         """One line for the log of a translated call: names and numbers, never what was said or by whom."""
         if self._exchange is None or not _log.isEnabledFor(logging.DEBUG):
             return
@@ -230,7 +246,23 @@ class RoundTrip:
         )
 
 
-def _fetched(exchange: Exchange, fetch: Fetch) -> None:
+def _read_whole(natives: Sequence[NativeRequest], responses: Sequence[Any]) -> list[Any]:
+    """The responses whose body is read whole: errors, and everything that is not a stream."""
+    pairs = list(zip(natives, responses, strict=True))
+    for native, response in pairs:
+        if native.progress and response.status_code < 400:
+            from llm_adapter.transport.pull_line import show_pull
+
+            show_pull(response, str((native.body or {}).get("model")))
+    return [one for native, one in pairs if not native.stream or native.progress or one.status_code >= 400]
+
+
+def _native_reply(response: Any, whole: Sequence[Any]) -> NativeReply:
+    is_whole = any(response is one for one in whole)
+    return NativeReply(response.status_code, response.headers, response.content if is_whole else b"")
+
+
+def _fetch(exchange: Exchange, fetch: Fetch) -> None:
     from llm_adapter.transport.fetch.fetcher import default
 
     try:
@@ -239,7 +271,3 @@ def _fetched(exchange: Exchange, fetch: Fetch) -> None:
         exchange.fail(refusal)
     else:
         exchange.resume(replies)
-
-
-def _kept(headers: Any) -> list[tuple[str, str]]:
-    return [(key, value) for key, value in headers.multi_items() if key.lower() not in _OF_THE_BODY]

@@ -1,114 +1,113 @@
-"""Requests to one server and their responses, sent on its terms: each in its place, with the timeouts of its phase."""
+"""The requests of one step, sent side by side to one server: each with its slot there, and with its timeouts."""
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
 
-from llm_adapter.routing.terms import Terms, explicit
-from llm_adapter.transport.concurrency import Place, limiter
-from llm_adapter.transport.timeouts import Pace, watched
+from llm_adapter.routing.terms import Terms, is_explicit
+from llm_adapter.transport.body import http_library, observe
+from llm_adapter.transport.concurrency import Slot, limiter_of
+from llm_adapter.transport.timeouts import OpenStream, ReadTimeouts
 
 
-def family(request: Any) -> Any:
-    """The HTTP library that a request or a response is of: httpx2, or a caller's legacy httpx."""
-    return sys.modules[type(request).__module__.partition(".")[0]]
-
-
-class Way:
-    """One request's way to its server and back."""
+class PendingSend:
+    """One HTTP request with its slot at the server and its timeouts."""
 
     def __init__(self, request: Any, stream: bool, terms: Terms) -> None:
         self.request = request
         self.stream = stream
         self.terms = terms
-        self.place: Place | None = None
-        self.reserved = False  # the place is taken already, together with others
-        self.patience: float | None = None  # how long to wait for a place
+        self.slot: Slot | None = None
+        self.shares_slot = False  # then the slot is taken once, for all requests of the step
+        self.slot_timeout: float | None = None  # seconds
         # The read timeouts of a stream: for its first piece, and for each of the others.
-        self._body: tuple[float | None, float | None] | None = None
+        self._stream_timeouts: tuple[float | None, float | None] | None = None
         sdk = request.extensions.get("timeout")
-        if explicit(sdk):
-            self.patience = sdk and sdk.get("pool")  # httpx's own word for waiting one's turn
-        elif terms.timed:
+        if is_explicit(sdk):
+            self.slot_timeout = sdk and sdk.get("pool")  # httpx's timeout for waiting until a connection is free
+        elif terms.has_timeouts:
             request.extensions["timeout"] = terms.timeouts(sdk, stream=stream)
-            self._body = (terms.first_token or sdk["read"], terms.idle or sdk["read"]) if stream else None
+            if stream:
+                self._stream_timeouts = (terms.first_token or sdk["read"], terms.idle or sdk["read"])
 
     @property
-    def counted(self) -> bool:
-        return self.terms.counts(self.request.method, self.request.url.path)
+    def needs_slot(self) -> bool:
+        return self.terms.needs_slot(self.request.method, self.request.url.path)
 
-    def choose(self, shares: int = 1) -> Place:
-        """A place for this request, or for several to its server; not taken yet."""
+    def new_slot(self, holders: int = 1) -> Slot:
+        """A slot for this request, or for several to its server; not acquired yet."""
         url = self.request.url
         assert self.terms.limit is not None
-        return Place(limiter((url.scheme, url.netloc)), self.terms.limit, shares)
+        return Slot(limiter_of((url.scheme, url.netloc)), self.terms.limit, holders)
 
-    def crowded(self) -> Exception:
-        """What httpx raises when there is no connection to be had in time."""
-        timeout: type[Exception] = family(self.request).PoolTimeout
-        return timeout("no place at the server in time: see `max_concurrency`")
+    def pool_timeout(self) -> Exception:
+        """What httpx raises when no connection is free in time."""
+        timeout: type[Exception] = http_library(self.request).PoolTimeout
+        return timeout("the server had no free slot in time: see `max_concurrency`")
 
-    def opened(self, response: Any) -> Any:
-        """The response. One that is still open has a body to come, which keeps the place."""
+    def watched(self, response: Any) -> Any:
+        """The response. While it is open, its body keeps the slot."""
         if response.is_closed:
-            self.over()
-        elif self.place is not None or self._body is not None:
-            pace = None if self._body is None else Pace(self.request, response, *self._body)
-            response.stream = watched(family(response))(response.stream, self.place, pace)
+            self.release()
+        elif self.slot is not None or self._stream_timeouts is not None:
+            own = self._stream_timeouts
+            timeouts = None if own is None else ReadTimeouts(self.request, response, *own)
+            observe(response, OpenStream(self.slot, timeouts))
         return response
 
-    def over(self) -> None:
-        if self.place is not None:
-            self.place.release()
+    def release(self) -> None:
+        if self.slot is not None:
+            self.slot.release()
 
 
-def _ways(requests: Sequence[Any], streams: Sequence[bool], terms: Terms) -> tuple[list[Way], Place | None]:
-    """The ways of one step's requests, and the one place that they share, where they have to take it together.
+def _pending_sends(
+    requests: Sequence[Any], streams: Sequence[bool], terms: Terms
+) -> tuple[list[PendingSend], Slot | None]:
+    """The requests of one step, and the slot that they share, if they have to take it together.
 
-    A call's streams are opened side by side and read one after the other: with places of their own, two such calls
-    could wait for each other. Where there are more of them than places, they are sent nevertheless, when all are free.
+    A call's streams are opened side by side and read one after the other: with slots of their own, two such calls could
+    wait for each other. Where there are more of them than the server has slots, they are sent when all slots are free.
     """
-    ways = [Way(request, stream, terms) for request, stream in zip(requests, streams, strict=True)]
-    counted = [way for way in ways if way.counted]
-    if not counted:
-        return ways, None
-    shared = counted[0].choose(len(counted)) if len(counted) > 1 and any(streams) else None
-    for way in counted:
-        way.place = shared or way.choose()
-        way.reserved = shared is not None
-    return ways, shared
+    sends = [PendingSend(request, stream, terms) for request, stream in zip(requests, streams, strict=True)]
+    limited = [one for one in sends if one.needs_slot]
+    if not limited:
+        return sends, None
+    shared = limited[0].new_slot(len(limited)) if len(limited) > 1 and any(streams) else None
+    for one in limited:
+        one.slot = shared or one.new_slot()
+        one.shares_slot = shared is not None
+    return sends, shared
 
 
-def sent(
+def send_all(
     send: Callable[..., Any], requests: Sequence[Any], streams: Sequence[bool], terms: Terms | None, **kwargs: Any
 ) -> list[Any]:
-    """The responses to one step's requests, sent side by side. streams: which bodies are left to be read."""
+    """The responses to the requests of one step, sent side by side. streams: whose bodies are left to be read."""
     if terms is None and len(requests) == 1:
         return [send(requests[0], stream=streams[0], **kwargs)]
-    ways, shared = _ways(requests, streams, terms or Terms())
+    sends, shared = _pending_sends(requests, streams, terms or Terms())
     wait = not in_event_loop()
 
-    def one(way: Way) -> Any:
-        if way.place is not None and not way.reserved and not way.place.take(way.patience, wait=wait):
-            raise way.crowded()
+    def send_one(one: PendingSend) -> Any:
+        if one.slot is not None and not one.shares_slot and not one.slot.acquire(one.slot_timeout, wait=wait):
+            raise one.pool_timeout()
         try:
-            return way.opened(send(way.request, stream=way.stream, **kwargs))
+            return one.watched(send(one.request, stream=one.stream, **kwargs))
         except BaseException:
-            way.over()
+            one.release()
             raise
 
-    if len(ways) == 1:
-        return [one(ways[0])]
-    if shared is not None and not shared.take(ways[0].patience, wait=wait):
-        raise ways[0].crowded()
-    with concurrent.futures.ThreadPoolExecutor(len(ways)) as pool:
-        futures = [pool.submit(one, way) for way in ways]  # each lets go of its own share
+    if len(sends) == 1:
+        return [send_one(sends[0])]
+    if shared is not None and not shared.acquire(sends[0].slot_timeout, wait=wait):
+        raise sends[0].pool_timeout()
+    with concurrent.futures.ThreadPoolExecutor(len(sends)) as pool:
+        futures = [pool.submit(send_one, one) for one in sends]  # each releases its own share
     if any(future.exception() for future in futures):
         for future in futures:
             if future.exception() is None:
@@ -116,7 +115,7 @@ def sent(
     return [future.result() for future in futures]
 
 
-async def asent(
+async def asend_all(
     send: Callable[..., Awaitable[Any]],
     requests: Sequence[Any],
     streams: Sequence[bool],
@@ -126,54 +125,53 @@ async def asent(
     """The same in an event loop."""
     if terms is None and len(requests) == 1:
         return [await send(requests[0], stream=streams[0], **kwargs)]
-    ways, shared = _ways(requests, streams, terms or Terms())
+    sends, shared = _pending_sends(requests, streams, terms or Terms())
 
-    async def one(way: Way) -> Any:
-        if way.place is not None and not way.reserved and not await way.place.atake(way.patience):
-            raise way.crowded()
+    async def send_one(one: PendingSend) -> Any:
+        if one.slot is not None and not one.shares_slot and not await one.slot.aacquire(one.slot_timeout):
+            raise one.pool_timeout()
         try:
-            return way.opened(await send(way.request, stream=way.stream, **kwargs))
+            return one.watched(await send(one.request, stream=one.stream, **kwargs))
         except BaseException:
-            way.over()
+            one.release()
             raise
 
-    if len(ways) == 1:
-        return [await one(ways[0])]
-    if shared is not None and not await shared.atake(ways[0].patience):
-        raise ways[0].crowded()
+    if len(sends) == 1:
+        return [await send_one(sends[0])]
+    if shared is not None and not await shared.aacquire(sends[0].slot_timeout):
+        raise sends[0].pool_timeout()
     try:
-        return await _together([(one, way) for way in ways])
+        return await _gathered(send_one, sends)
     except BaseException:
         if shared is not None:
-            shared.free()  # a task that was cancelled before it ran has let go of nothing
+            shared.release_all()  # a task that was cancelled before it ran has released nothing
         raise
 
 
-async def _together(actions: Sequence[tuple[Callable[[Way], Awaitable[Any]], Way]]) -> list[Any]:
+async def _gathered(send_one: Callable[[PendingSend], Awaitable[Any]], sends: Sequence[PendingSend]) -> list[Any]:
     """The responses of several requests, in their order; all are closed when one fails."""
     responses: dict[int, Any] = {}
     failures: list[Exception] = []
 
     async def run(place: int) -> None:
-        act, way = actions[place]
         try:
-            responses[place] = await act(way)
+            responses[place] = await send_one(sends[place])
         except Exception as error:  # out of its group: the SDK knows HTTP's errors, not groups of them
             failures.append(error)
             group.cancel_scope.cancel()
 
     async with anyio.create_task_group() as group:
-        for place in range(len(actions)):
+        for place in range(len(sends)):
             group.start_soon(run, place)
     if failures:
         for response in responses.values():
             await response.aclose()
         raise failures[0]
-    return [responses[place] for place in range(len(actions))]
+    return [responses[place] for place in range(len(sends))]
 
 
 def in_event_loop() -> bool:
-    """Whether this thread runs one: who is waited for may be in it."""
+    """Whether this thread runs an event loop: then what it would wait for may be one of the loop's tasks."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""The body of a stream: its own timeouts, and a place that it keeps while it is read.
+"""What an open stream holds while it is read: timeouts of its own, and a slot at its server.
 
 httpx has one read timeout for all of a request. Its transports read it from `extensions["timeout"]`, HTTP/2 for every
 read, HTTP/1.1 once for the headers and once for the body (httpcore2 _sync/http11.py, 2.16): there the connection's
@@ -7,16 +7,17 @@ read, HTTP/1.1 once for the headers and once for the body (httpcore2 _sync/http1
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from functools import lru_cache, partial
+from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
-from llm_adapter.transport.concurrency import Place
+from llm_adapter.transport.body import Observer
+from llm_adapter.transport.concurrency import Slot
 
 
-class Pace:
-    """The read timeouts of a stream's body."""
+class ReadTimeouts:
+    """The read timeouts of one stream: until its first piece, and between its pieces (seconds; None: no limit)."""
 
     def __init__(self, request: Any, response: Any, first: float | None, others: float | None) -> None:
         self._timeouts = request.extensions["timeout"]
@@ -29,94 +30,50 @@ class Pace:
         if self._network is not None:
             self._network.read = partial(_read, network.read, self._timeouts)
 
-    def going(self) -> None:
-        """The first piece is there."""
+    def first_piece_arrived(self) -> None:
         self._timeouts["read"] = self._others
 
-    def end(self) -> None:
-        """Before the body is closed: then the connection is the next request's."""
+    def release_connection(self) -> None:
+        """Leave the connection as it was: once the body is closed it is the next request's."""
         network, self._network = self._network, None
         if network is not None:
             del network.read
 
 
 def _read(read: Callable[..., Any], timeouts: dict[str, float | None], max_bytes: int, **_: Any) -> Any:
-    """One read, in either colour, with the timeout of this moment."""
+    """One read, sync or async, with the timeout of this moment."""
     return read(max_bytes, timeout=timeouts["read"])
 
 
-@lru_cache(maxsize=4)
-def watched(http: Any) -> Any:
-    """The class of watched bodies of one HTTP library."""
-    return type("Watched", (_Watched, http.SyncByteStream, http.AsyncByteStream), {})
+class OpenStream(Observer):
+    """Keeps a stream's slot until its body is closed, notes when nobody reads it, and switches its timeouts."""
 
+    def __init__(self, slot: Slot | None, timeouts: ReadTimeouts | None) -> None:
+        self._slot = slot
+        self._timeouts = timeouts
+        self._note_unread()
 
-class _Watched:
-    """A native body that gives its place back when it is closed, and says when it is read and when it is not."""
+    def waiting(self) -> None:
+        if self._slot is not None:
+            self._slot.unread_since = None
 
-    def __init__(self, stream: Any, place: Place | None, pace: Pace | None) -> None:
-        self._stream = stream
-        self._place = place
-        self._closed = False
-        self._pace = pace
-        self._rests()
+    def received(self, data: bytes) -> None:
+        if self._timeouts is not None:
+            self._timeouts.first_piece_arrived()
+        self._note_unread()
 
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            self._works()
-            for data in self._stream:
-                if self._pace is not None:
-                    self._pace.going()
-                self._rests()
-                yield data
-                self._works()
-        finally:
-            self._rests()
+    def ended(self, error: BaseException | None) -> None:
+        self._note_unread()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            self._works()
-            async for data in self._stream:
-                if self._pace is not None:
-                    self._pace.going()
-                self._rests()
-                yield data
-                self._works()
-        finally:
-            self._rests()
+    def closing(self) -> None:
+        if self._timeouts is not None:
+            self._timeouts.release_connection()
 
-    def _works(self) -> None:
-        if self._place is not None:
-            self._place.unread_since = None
+    def closed(self) -> None:
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            slot.release()
 
-    def _rests(self) -> None:
-        if self._place is not None:
-            self._place.unread_since = monotonic()
-
-    @property
-    def elapsed(self) -> Any:
-        """Where httpx2 looks for a response's `elapsed`."""
-        return self._stream.elapsed
-
-    def close(self) -> None:
-        try:
-            self._end_pace()
-            self._stream.close()
-        finally:
-            self._leave()
-
-    async def aclose(self) -> None:
-        try:
-            self._end_pace()
-            await self._stream.aclose()
-        finally:
-            self._leave()
-
-    def _end_pace(self) -> None:
-        if self._pace is not None:
-            self._pace.end()
-
-    def _leave(self) -> None:
-        closed, self._closed = self._closed, True
-        if self._place is not None and not closed:
-            self._place.release()
+    def _note_unread(self) -> None:
+        if self._slot is not None:
+            self._slot.unread_since = monotonic()

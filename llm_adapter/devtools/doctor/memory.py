@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from llm_adapter.devtools.doctor.facts import Facts, Finding, Model, Wanted, fail, ok, unknown, warn
-from llm_adapter.routing.terms import terms
+from llm_adapter.routing.terms import terms_of
 from llm_adapter.translation.embeddings import fingerprint
 
 _SLOW_DISK = 200e6  # bytes a second, from which a cold model is read
@@ -137,7 +137,7 @@ def _same(one: str, other: str) -> bool:
 def pace(facts: Facts) -> Finding:
     """How many requests at once, and how long they may take."""
     settings = facts.settings
-    found = terms(settings)
+    found = terms_of(settings)
     limit = found.limit if found is not None else None
     slots = facts.server.slots if facts.server is not None else None
     if facts.native and settings.max_concurrency == 0:

@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from functools import lru_cache
 from time import monotonic
 from typing import Any, NamedTuple, Protocol, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
@@ -28,7 +27,7 @@ from openai._base_client import AsyncAPIClient, SyncAPIClient
 from pydantic_core import from_json, to_json
 
 from llm_adapter.testing.cassettes.tape import DONE, CassetteError, Line, RecordedRequest, body, named
-from llm_adapter.transport.sending import family
+from llm_adapter.transport.body import MadeBody, Observer, http_library, observe, stream_class
 
 _EXTENSION = "llm_adapter_cassette"
 # The headers that mean something to the SDK or to its user; none of them is a secret.
@@ -65,7 +64,8 @@ class Record:
         if response.is_closed:  # read already
             end(response.content, True, None, decoded=True)
         else:
-            self._tee = response.stream = of_library(Tee, family(response))(response.stream, end)
+            self._tee = RecordedBody(end)
+            observe(response, self._tee)
         return response
 
     def failed(self, call: RecordedRequest, error: Exception) -> None:
@@ -194,7 +194,7 @@ def _recorded_request(client: Any, options: Any) -> RecordedRequest:
 
 def _played(request: Any, line: Line, *, stream: bool) -> Any:
     """The response of a line, in the HTTP library of the request."""
-    http = family(request)
+    http = http_library(request)
     failure = None if line.failure is None else _error(line.failure, http, request)
     if line.status is None:
         assert failure is not None
@@ -202,12 +202,11 @@ def _played(request: Any, line: Line, *, stream: bool) -> Any:
     headers = dict(line.headers)
     if line.status >= 400:
         headers["retry-after-ms"] = "1"  # the SDK repeats as it did, and does not wait
-    content = Played(line, failure)
     if stream or failure is not None or line.abandoned:
-        body = of_library(Played, http)(line, failure)
+        body = stream_class(MadeBody, http)(_pieces(line, failure))
         response = http.Response(line.status, headers=headers, request=request, stream=body)
     else:
-        response = http.Response(line.status, headers=headers, request=request, content=b"".join(content))
+        response = http.Response(line.status, headers=headers, request=request, content=b"".join(line.pieces()))
     response.elapsed = timedelta(seconds=line.meta.get("seconds", 0))
     return response
 
@@ -241,7 +240,7 @@ def _decoded(response: Any, data: bytes) -> bytes:
     encoding = response.headers.get("content-encoding")
     if not encoding or not data:
         return data
-    whole = family(response).Response(200, headers={"content-encoding": encoding}, content=data)
+    whole = http_library(response).Response(200, headers={"content-encoding": encoding}, content=data)
     content: bytes = whole.content
     return content
 
@@ -249,46 +248,21 @@ def _decoded(response: Any, data: bytes) -> bytes:
 # --- bodies that are recorded as they are read, and those that a recording plays: sync and async, either HTTP library
 
 
-@lru_cache(maxsize=8)
-def of_library(kind: type, http: Any) -> Any:
-    """A class of this module as a stream of one HTTP library."""
-    return type(kind.__name__, (kind, http.SyncByteStream, http.AsyncByteStream), {})
+class RecordedBody(Observer):
+    """Keeps the pieces of a response's body, and calls `end` once: at the body's end, or where the reader stopped."""
 
-
-class Tee:
-    """A response's body that tells what went through it, once: at its end, or where it was left."""
-
-    def __init__(self, source: Any, end: End) -> None:
-        self._source = source
+    def __init__(self, end: End) -> None:
         self._end: End | None = end
         self._data: list[bytes] = []
 
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            for data in self._source:
-                self._data.append(data)
-                yield data
-        except Exception as error:
-            self.tell(failure=error)
-            raise
-        self.tell(whole=True)
+    def received(self, data: bytes) -> None:
+        self._data.append(data)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for data in self._source:
-                self._data.append(data)
-                yield data
-        except Exception as error:
-            self.tell(failure=error)
-            raise
-        self.tell(whole=True)
+    def ended(self, error: BaseException | None) -> None:
+        if error is None or isinstance(error, Exception):  # what is no Exception only stops the reader, who closes then
+            self.tell(whole=error is None, failure=error)
 
-    def close(self) -> None:
-        self._source.close()
-        self.tell()
-
-    async def aclose(self) -> None:
-        await self._source.aclose()
+    def closed(self) -> None:
         self.tell()
 
     def tell(self, *, whole: bool = False, failure: Exception | None = None) -> None:
@@ -297,33 +271,12 @@ class Tee:
             end(b"".join(self._data), whole, failure)
 
 
-class Played:
+def _pieces(line: Line, failure: Exception | None) -> Iterator[bytes]:
     """The recorded body of a line, piece by piece; it breaks off where the recorded one did."""
-
-    def __init__(self, line: Line, failure: Exception | None) -> None:
-        self._line = line
-        self._pieces = line.pieces()
-        self._failure = failure
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield from self._pieces
-        self._finish()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self._pieces:
-            yield piece
-        self._finish()
-
-    def _finish(self) -> None:
-        if self._failure is not None:
-            raise self._failure
-        if self._line.abandoned:
-            raise CassetteError(
-                f"the stream of {self._line.call} was recorded up to here: the test that recorded it read no further"
-            )
-
-    def close(self) -> None:
-        pass
-
-    async def aclose(self) -> None:
-        pass
+    yield from line.pieces()
+    if failure is not None:
+        raise failure
+    if line.abandoned:
+        raise CassetteError(
+            f"the stream of {line.call} was recorded up to here: the test that recorded it read no further"
+        )

@@ -18,7 +18,7 @@ from recorded import exchanges
 from llm_adapter import AdapterWarning, Settings
 from llm_adapter.provider import Rejected
 from llm_adapter.providers.ollama.progress import Progress, outcome
-from llm_adapter.transport.pull_line import Line, picture, size
+from llm_adapter.transport.pull_line import PullLine, progress_text, size_text
 
 
 def layer(name: str, total: int, completed: int | None = None) -> dict[str, Any]:
@@ -117,20 +117,20 @@ def test_a_bad_name(said: str) -> None:
 def test_a_line_at_the_terminal() -> None:
     """One line that is drawn again, and gone at the end; broken pieces and a closed terminal are no reason to stop."""
     terminal = io.StringIO()
-    line = Line("m", terminal)
+    line = PullLine("m", terminal)
     data = b"".join(json.dumps(one).encode() + b"\n" for one in LAYERS)
     for place in range(0, len(data), 7):
-        line.feed(data[place : place + 7])
-    line.feed(b'nonsense\n{"error": "no"}\n')
-    line.close()
+        line.received(data[place : place + 7])
+    line.received(b'nonsense\n{"error": "no"}\n')
+    line.closing()
     drawn = terminal.getvalue().split("\r\x1b[K")
     assert drawn[-2].startswith("pulling m: 100 %  4.0 kB of 4.0 kB")
     assert drawn[-1] == ""
     terminal.close()
-    line.close()
+    line.closing()
     slow = told([layer("a", 10**10, 0), layer("a", 10**10, 10**9)], seconds=10)[-1]
-    assert picture(slow) == "10 %  1.0 GB of 10.0 GB  100.0 MB/s  1:30 left"
-    assert size(999) == "999 B"
+    assert progress_text(slow) == "10 %  1.0 GB of 10.0 GB  100.0 MB/s  1:30 left"
+    assert size_text(999) == "999 B"
 
 
 # --- over a socket ----------------------------------------------------------------------------------------------------

@@ -17,9 +17,9 @@ from drivers import HTTPX, Play, every, first, mode
 from loopback import WITHOUT_TLS, Handler, Loopback, serving
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
-from llm_adapter.routing.terms import LOCAL_CONCURRENCY, terms
+from llm_adapter.routing.terms import LOCAL_CONCURRENCY, terms_of
 from llm_adapter.transport import concurrency
-from llm_adapter.transport.concurrency import Limiter, Place, limiter
+from llm_adapter.transport.concurrency import Limiter, Slot, limiter_of
 
 ASK: Any = {"model": "m", "messages": HI}
 
@@ -45,8 +45,8 @@ def limited(server: Loopback, limit: int, **more: Any) -> dict[str, Any]:
     return {"settings": Settings(provider="ollama", host=server.root, max_concurrency=limit, **more), "max_retries": 0}
 
 
-def limiter_of(server: Loopback) -> Limiter:
-    return limiter(("http", f"127.0.0.1:{server.server_port}".encode()))
+def server_limiter(server: Loopback) -> Limiter:
+    return limiter_of(("http", f"127.0.0.1:{server.server_port}".encode()))
 
 
 def eventually(holds: Callable[[], bool]) -> bool:
@@ -56,115 +56,115 @@ def eventually(holds: Callable[[], bool]) -> bool:
     return holds()
 
 
-# --- places ----------------------------------------------------------------------------------------------------------
+# --- limiter ----------------------------------------------------------------------------------------------------------
 
 
 def test_first_come_first_served() -> None:
     """Threads and event loops stand in one line; nobody passes one who waits, though there is room for the later."""
-    places, served = Limiter(), []
-    held = Place(places, 2)
-    assert held.take()
+    limiter, served = Limiter(), []
+    held = Slot(limiter, 2)
+    assert held.acquire()
 
-    def in_thread(name: str, shares: int) -> None:
-        place = Place(places, 2, shares)
-        assert place.take()
+    def in_thread(name: str, holders: int) -> None:
+        slot = Slot(limiter, 2, holders)
+        assert slot.acquire()
         served.append(name)
-        place.free()
+        slot.release_all()
 
-    def in_loop(name: str, shares: int) -> None:
+    def in_loop(name: str, holders: int) -> None:
         async def wait() -> None:
-            place = Place(places, 2, shares)
-            assert await place.atake()
+            slot = Slot(limiter, 2, holders)
+            assert await slot.aacquire()
             served.append(name)
-            place.free()
+            slot.release_all()
 
         asyncio.run(wait())
 
     threads = []
-    for count, (how, name, shares) in enumerate([(in_loop, "both", 2), (in_thread, "one", 1), (in_loop, "last", 2)]):
-        threads.append(threading.Thread(target=how, args=(name, shares)))
+    for count, (how, name, holders) in enumerate([(in_loop, "both", 2), (in_thread, "one", 1), (in_loop, "last", 2)]):
+        threads.append(threading.Thread(target=how, args=(name, holders)))
         threads[-1].start()
-        assert eventually(lambda count=count: places.waiting == count + 1)  # type: ignore[misc]
+        assert eventually(lambda count=count: limiter.waiting == count + 1)  # type: ignore[misc]
     held.release()
     for thread in threads:
         thread.join()
-    assert (served, places.taken, places.waiting) == (["both", "one", "last"], 0, 0)
+    assert (served, limiter.in_use, limiter.waiting) == (["both", "one", "last"], 0, 0)
 
 
 def test_a_cancelled_waiter_leaves_the_line() -> None:
-    places = Limiter()
-    held = Place(places, 1)
-    assert held.take()
+    limiter = Limiter()
+    held = Slot(limiter, 1)
+    assert held.acquire()
 
     async def main() -> None:
-        tasks = [asyncio.create_task(Place(places, 1).atake()) for _ in range(3)]
+        tasks = [asyncio.create_task(Slot(limiter, 1).aacquire()) for _ in range(3)]
         await asyncio.sleep(0)
-        assert places.waiting == 3
+        assert limiter.waiting == 3
         tasks[0].cancel()
         await asyncio.sleep(0)
-        held.free()
-        assert (places.taken, places.waiting) == (1, 1)
-        tasks[1].cancel()  # it has its place by now, but does not know it yet
+        held.release_all()
+        assert (limiter.in_use, limiter.waiting) == (1, 1)
+        tasks[1].cancel()  # it has its slot by now, but does not know it yet
         await asyncio.gather(*tasks, return_exceptions=True)
         assert tasks[2].result()
 
     asyncio.run(main())
-    assert (places.taken, places.waiting) == (1, 0)
+    assert (limiter.in_use, limiter.waiting) == (1, 0)
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_patience_ends(asynchronous: bool) -> None:
-    places = Limiter()
-    assert Place(places, 1).take()
-    late = Place(places, 1)
-    assert not (asyncio.run(late.atake(0.01)) if asynchronous else late.take(0.01))
-    assert (places.taken, places.waiting) == (1, 0)
+    limiter = Limiter()
+    assert Slot(limiter, 1).acquire()
+    late = Slot(limiter, 1)
+    assert not (asyncio.run(late.aacquire(0.01)) if asynchronous else late.acquire(0.01))
+    assert (limiter.in_use, limiter.waiting) == (1, 0)
 
 
 def test_a_waiter_whose_event_loop_is_gone_is_passed_over() -> None:
-    places = Limiter()
-    held, gone, next_one = Place(places, 1), Place(places, 1), Place(places, 1)
-    assert held.take()
+    limiter = Limiter()
+    held, gone, next_one = Slot(limiter, 1), Slot(limiter, 1), Slot(limiter, 1)
+    assert held.acquire()
     loop = asyncio.new_event_loop()
     loop.close()
-    places.queue(gone, lambda: loop.call_soon_threadsafe(print))
-    places.queue(next_one, bool)
+    limiter.enqueue(gone, lambda: loop.call_soon_threadsafe(print))
+    limiter.enqueue(next_one, bool)
     held.release()
-    assert (gone.state, next_one.state) == ("left", "seated")
+    assert (gone.state, next_one.state) == ("released", "held")
 
 
 def test_freeing_is_idempotent() -> None:
-    places = Limiter()
-    place = Place(places, 4, shares=3)
-    assert place.take()
-    assert places.taken == 3
-    place.release()
-    assert places.taken == 3
+    limiter = Limiter()
+    slot = Slot(limiter, 4, holders=3)
+    assert slot.acquire()
+    assert limiter.in_use == 3
+    slot.release()
+    assert limiter.in_use == 3
     for _ in range(3):
-        place.free()
-    place.release()
-    assert places.taken == 0
+        slot.release_all()
+    slot.release()
+    assert limiter.in_use == 0
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_forked_process_has_its_own_places() -> None:
     """Whoever holds one is in the parent, and would never give it back here."""
-    assert Place(limiter("forked"), 1).take()
+    assert Slot(limiter_of("forked"), 1).acquire()
     child = os.fork()
     if child == 0:
-        os._exit(limiter("forked").taken)
+        os._exit(limiter_of("forked").in_use)
     assert os.waitpid(child, 0)[1] == 0
 
 
 def test_defaults() -> None:
     """Only servers that work on few requests at once have a limit of their own."""
-    assert terms(Settings()) is None
-    assert terms(Settings(provider="openai", base_url="http://vllm:8000/v1")) is None
+    assert terms_of(Settings()) is None
+    assert terms_of(Settings(provider="openai", base_url="http://vllm:8000/v1")) is None
     for provider in ("ollama", "embedded"):
-        assert terms(Settings(provider=provider)).limit == LOCAL_CONCURRENCY  # type: ignore[union-attr]
-        assert terms(Settings(provider=provider, max_concurrency=0)).limit is None  # type: ignore[union-attr]
-    assert terms(Settings(max_concurrency=7)).limit == 7  # type: ignore[union-attr]
+        assert terms_of(Settings(provider=provider)).limit == LOCAL_CONCURRENCY  # type: ignore[union-attr]
+        assert terms_of(Settings(provider=provider, max_concurrency=0)).limit is None  # type: ignore[union-attr]
+    assert terms_of(Settings(max_concurrency=7)).limit == 7  # type: ignore[union-attr]
 
 
 # --- calls -----------------------------------------------------------------------------------------------------------
@@ -174,28 +174,28 @@ def test_fifty_calls_of_both_colours_at_once(server: Loopback) -> None:
     """P22: 50 parallel calls with limit 4, sync and async, plain and streamed: the server never sees more than 4."""
     server.act = server.counted(0.01)
 
-    def ask(client: OpenAI, place: int) -> str:
-        if place % 2:
+    def ask(client: OpenAI, slot: int) -> str:
+        if slot % 2:
             return client.chat.completions.create(**ASK).choices[0].message.content or ""
         chunks = client.chat.completions.create(**ASK, stream=True)
         return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
 
-    async def ask_async(client: AsyncOpenAI, place: int) -> str:
-        if place % 2:
+    async def ask_async(client: AsyncOpenAI, slot: int) -> str:
+        if slot % 2:
             return (await client.chat.completions.create(**ASK)).choices[0].message.content or ""
         chunks = await client.chat.completions.create(**ASK, stream=True)
         return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks])
 
     async def asynchronous() -> list[str]:
         async with AsyncOpenAI(**limited(server, 4)) as client:
-            return await asyncio.gather(*(ask_async(client, place) for place in range(25)))
+            return await asyncio.gather(*(ask_async(client, slot) for slot in range(25)))
 
     with OpenAI(**limited(server, 4)) as client, ThreadPoolExecutor(26) as pool:
         loop = pool.submit(asyncio.run, asynchronous())
-        texts = list(pool.map(lambda place: ask(client, place), range(25)))
+        texts = list(pool.map(lambda slot: ask(client, slot), range(25)))
         assert texts + loop.result() == ["Hello"] * 50
     assert 1 < server.most <= 4
-    assert (limiter_of(server).taken, limiter_of(server).waiting) == (0, 0)
+    assert (server_limiter(server).in_use, server_limiter(server).waiting) == (0, 0)
 
 
 def test_a_v1_server_has_places_when_it_is_told_so(play: Play, server: Loopback) -> None:
@@ -206,10 +206,10 @@ def test_a_v1_server_has_places_when_it_is_told_so(play: Play, server: Loopback)
     def script(client: Any) -> Any:
         raw = client.chat.completions.with_streaming_response.create(**ASK, stream=True)
         response = yield (raw.__aenter__() if play.mode == "async" else raw.__enter__())
-        assert limiter_of(server).taken == 1
+        assert server_limiter(server).in_use == 1
         yield client.models.list()
         yield response.close()
-        assert limiter_of(server).taken == 0
+        assert server_limiter(server).in_use == 0
 
     play(script, settings=settings, api_key="k")
     assert server.asked[-1][0] == "/v1/models"
@@ -237,18 +237,18 @@ def test_a_place_is_given_back(play: Play, server: Loopback) -> None:
         yield ask(client, "chat")
         yield every((yield ask(client, "pieces", stream=True)))
         stream = yield ask(client, "pieces", stream=True)
-        assert limiter_of(server).taken == 1
+        assert server_limiter(server).in_use == 1
         yield first(stream)
         yield stream.close()
 
     play(script, **limited(server, 1))
-    assert (limiter_of(server).taken, limiter_of(server).waiting) == (0, 0)
+    assert (server_limiter(server).in_use, server_limiter(server).waiting) == (0, 0)
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("limit", [1, 2, 4])
 def test_choices_side_by_side(play: Play, server: Loopback, limit: int, stream: bool) -> None:
-    """n = 3: in turn where there are fewer places; streams, read one after the other, all the same at once."""
+    """n = 3: in turn where there are fewer limiter; streams, read one after the other, all the same at once."""
     together, counted = threading.Barrier(3, timeout=2), server.counted(0.01)
 
     def act(handler: Handler) -> None:
@@ -267,11 +267,11 @@ def test_choices_side_by_side(play: Play, server: Loopback, limit: int, stream: 
 
     assert play(script, **limited(server, limit)) == ["Hello"] * 3
     assert stream or server.most <= limit
-    assert limiter_of(server).taken == 0
+    assert server_limiter(server).in_use == 0
 
 
 def test_calls_of_several_streams_do_not_wait_for_each_other(server: Loopback) -> None:
-    """Two calls of two streams with three places: each takes its two together, or none."""
+    """Two calls of two streams with three limiter: each takes its two together, or none."""
     server.act = server.counted(0.01)
 
     async def one(client: AsyncOpenAI) -> int:
@@ -289,7 +289,7 @@ def test_calls_of_several_streams_do_not_wait_for_each_other(server: Loopback) -
 
 @pytest.mark.usefixtures("impatient")
 def test_streams_that_nobody_reads_do_not_block_others(server: Loopback) -> None:
-    """Six streams gathered first and read afterwards: with places for two, the plain SDK's pattern still works."""
+    """Six streams gathered first and read afterwards: with limiter for two, the plain SDK's pattern still works."""
 
     async def main() -> list[int]:
         async with AsyncOpenAI(**limited(server, 2)) as client:
@@ -298,7 +298,7 @@ def test_streams_that_nobody_reads_do_not_block_others(server: Loopback) -> None
             return [len(await every(stream)) for stream in streams]
 
     assert min(asyncio.run(main())) > 0
-    assert limiter_of(server).taken == 0
+    assert server_limiter(server).in_use == 0
 
 
 @pytest.mark.usefixtures("impatient")
@@ -307,11 +307,11 @@ def test_a_forgotten_stream_does_not_block_others(server: Loopback) -> None:
         forgotten = client.chat.completions.create(**ASK, stream=True)
         assert client.chat.completions.create(**ASK).choices[0].message.content == "Hello"
         assert list(forgotten)
-    assert limiter_of(server).taken == 0
+    assert server_limiter(server).in_use == 0
 
 
 def test_a_stream_that_is_slow_to_come_is_not_a_forgotten_one(server: Loopback, impatient: None) -> None:
-    """Whoever waits for its next piece keeps the place."""
+    """Whoever waits for its next piece keeps the slot."""
     server.act = lambda handler: handler.stream("a", "b", between=0.3) if handler.body["stream"] else handler.chat()
     with OpenAI(**limited(server, 1)) as client, ThreadPoolExecutor(1) as pool:
         stream = client.chat.completions.create(**ASK, stream=True)
@@ -325,13 +325,13 @@ def test_a_stream_that_is_slow_to_come_is_not_a_forgotten_one(server: Loopback, 
 
 
 def test_a_sync_call_inside_an_event_loop_does_not_wait_for_it(server: Loopback) -> None:
-    """A sync tool of an async agent: the calls that hold the places cannot go on before it returns."""
+    """A sync tool of an async agent: the calls that hold the limiter cannot go on before it returns."""
     server.act = server.counted(0.05)
 
     async def main() -> str | None:
         async with AsyncOpenAI(**limited(server, 1)) as client:
             task = asyncio.create_task(client.chat.completions.create(**ASK))
-            while limiter_of(server).taken == 0:
+            while server_limiter(server).in_use == 0:
                 await asyncio.sleep(0)
             with OpenAI(**limited(server, 1)) as nested:
                 text = nested.chat.completions.create(**ASK).choices[0].message.content
@@ -339,14 +339,14 @@ def test_a_sync_call_inside_an_event_loop_does_not_wait_for_it(server: Loopback)
             return text
 
     assert asyncio.run(main()) == "Hello"
-    assert limiter_of(server).taken == 0
+    assert server_limiter(server).in_use == 0
 
 
 def test_waiting_counts_against_no_timeout_but_the_callers(play: Play, server: Loopback) -> None:
     """A configured one is about the server; the caller's own is how long the caller wants to wait, httpx's `pool`."""
-    held = Place(limiter_of(server), 1)
-    assert held.take()
-    timer = threading.Timer(0.15, held.free)
+    held = Slot(server_limiter(server), 1)
+    assert held.acquire()
+    timer = threading.Timer(0.15, held.release_all)
     timer.start()
 
     def script(client: Any) -> Any:
@@ -365,14 +365,14 @@ def test_a_cancelled_call_leaves_the_line(server: Loopback) -> None:
     async def main() -> None:
         async with AsyncOpenAI(**limited(server, 1)) as client:
             tasks = [asyncio.create_task(client.chat.completions.create(**ASK)) for _ in range(3)]
-            while limiter_of(server).waiting < 2:
+            while server_limiter(server).waiting < 2:
                 await asyncio.sleep(0)
             tasks[1].cancel()
             tasks[0].cancel()
             assert (await tasks[2]).choices[0].message.content == "Hello"
 
     asyncio.run(main())
-    assert (limiter_of(server).taken, limiter_of(server).waiting) == (0, 0)
+    assert (server_limiter(server).in_use, server_limiter(server).waiting) == (0, 0)
 
 
 def test_another_server_has_other_places(server: Loopback) -> None:
@@ -385,7 +385,7 @@ def test_another_server_has_other_places(server: Loopback) -> None:
 
 
 def test_a_mocked_client_needs_no_socket(play: Play) -> None:
-    """A reply that was read before it is looked at gives its place back as well."""
+    """A reply that was read before it is looked at gives its slot back as well."""
     reply = {"model": "m", "message": {"role": "assistant", "content": "Hi"}, "done": True, "done_reason": "stop"}
     http = play.http(lambda request: HTTPX.Response(200, json=reply))
     settings = Settings(provider="ollama", host="http://mocked.test", max_concurrency=1)
@@ -396,4 +396,4 @@ def test_a_mocked_client_needs_no_socket(play: Play) -> None:
         return (yield every(reply))
 
     assert play(script, settings=settings, http_client=http)
-    assert limiter(("http", b"mocked.test")).taken == 0
+    assert limiter_of(("http", b"mocked.test")).in_use == 0

@@ -15,7 +15,7 @@ from drivers import HTTPX, Play, every, first, mode
 from loopback import WITHOUT_TLS, Handler, Loopback, serving
 
 from llm_adapter import Settings
-from llm_adapter.routing.terms import Terms, explicit, repeatable, terms
+from llm_adapter.routing.terms import Terms, is_explicit, is_repeatable, terms_of
 from llm_adapter.translation.errors import rejected
 
 ASK: Any = {"model": "m", "messages": HI}
@@ -72,7 +72,7 @@ def chat(client: Any, **options: Any) -> Any:
 )
 def test_until_the_response_begins(settings: Any, stream: bool, connect: float, read: float) -> None:
     """What is not set is the SDK's own (P21)."""
-    named = terms(Settings(provider="ollama", **settings))
+    named = terms_of(Settings(provider="ollama", **settings))
     assert named is not None
     assert named.timeouts(SDK, stream=stream) == {**SDK, "connect": connect, "read": read}
 
@@ -192,9 +192,9 @@ def test_a_copy_keeps_the_configured_timeouts(play: Play, server: Loopback) -> N
             yield chat(client.with_options(max_retries=1))
 
     play(script, **local(server, load_timeout=0.05))
-    assert not explicit(SDK)
-    assert explicit({**SDK, "read": 5})
-    assert explicit(None)
+    assert not is_explicit(SDK)
+    assert is_explicit({**SDK, "read": 5})
+    assert is_explicit(None)
 
 
 def test_the_requests_of_one_call_have_their_timeouts_each(play: Play) -> None:
@@ -342,13 +342,13 @@ def test_busy_says_what_to_do() -> None:
     said = rejected(503, "server busy, please try again.  maximum pending requests exceeded", {}).error["message"]
     assert "`max_concurrency`" in said
     assert "OLLAMA_NUM_PARALLEL" in said
-    assert repeatable(503)
+    assert is_repeatable(503)
 
 
 def test_no_terms_no_trip() -> None:
     """Nothing is paid for what is not configured."""
-    assert terms(Settings(provider="openai")) is None
-    assert terms(Settings(provider="ollama")) == Terms(limit=4, gentle=True)
+    assert terms_of(Settings(provider="openai")) is None
+    assert terms_of(Settings(provider="ollama")) == Terms(limit=4, no_repeats=True)
 
 
 # --- the log ---------------------------------------------------------------------------------------------------------
