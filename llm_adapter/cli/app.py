@@ -19,7 +19,7 @@ from llm_adapter.cli.embed import embed
 from llm_adapter.cli.explain import explain
 from llm_adapter.cli.parity import parity
 from llm_adapter.cli.scan import scan
-from llm_adapter.cli.screen import console, say, take_all_scripts
+from llm_adapter.cli.screen import allow_all_scripts, console, say
 from llm_adapter.cli.shadow import shadow
 from llm_adapter.cli.verify import verify
 from llm_adapter.devtools.reporting.failures import explained
@@ -27,7 +27,7 @@ from llm_adapter.shadow import paused
 from llm_adapter.translation.parameters import AdapterWarning
 
 app = typer.Typer(
-    help="OpenAI call sites on OpenAI, any /v1 server, native Ollama or an embedded llama.cpp.",
+    help="Run code written for the openai SDK on OpenAI, any /v1 server, native Ollama or an embedded llama.cpp.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
@@ -46,10 +46,10 @@ app.add_typer(config.app, name="config")
 
 def run(arguments: list[str] | None = None) -> None:
     """Run the command that the arguments name. A user's mistake gets one line, not a traceback."""
-    take_all_scripts()
+    allow_all_scripts()
     try:
         with warnings.catch_warnings(), paused():
-            warnings.showwarning = partial(_warned, warnings.showwarning)
+            warnings.showwarning = partial(_print_warning, warnings.showwarning)
             app(arguments)
     except openai.OpenAIError as error:
         _fail(explained(error))
@@ -67,7 +67,7 @@ def _fail(text: str) -> NoReturn:
     sys.exit(1)
 
 
-def _warned(otherwise: Any, message: Warning | str, category: type[Warning], *where: Any) -> None:
+def _print_warning(otherwise: Any, message: Warning | str, category: type[Warning], *where: Any) -> None:
     """One line for a warning of ours, without the place in our code that it comes from."""
     if issubclass(category, AdapterWarning):
         say(console(stderr=True), f"llm-adapter: warning: {message}")

@@ -7,31 +7,36 @@ from typing import Annotated, Any
 
 import typer
 
-from llm_adapter.cli.choice import chat_model
 from llm_adapter.cli.conversation import Conversation
+from llm_adapter.cli.defaults import chat_model
 from llm_adapter.cli.options import AsJson, AskedModel, Profile
-from llm_adapter.cli.reply import spoken
+from llm_adapter.cli.reply import print_reply
 from llm_adapter.cli.screen import console, print_json
 from llm_adapter.client.clients import OpenAI
 
 
 def chat(
     message: Annotated[
-        list[str] | None, typer.Argument(help="What to say. What is piped in is put below it; without either, a talk.")
+        list[str] | None,
+        typer.Argument(
+            help="The message. Text that is piped in is added below it; without either, a conversation begins."
+        ),
     ] = None,
     model: AskedModel = None,
     system: Annotated[str | None, typer.Option(help="The system message.")] = None,
-    temperature: Annotated[float | None, typer.Option(help="The model's own by default.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="The sampling temperature; by default the model's own.")
+    ] = None,
     profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Chat with a model: one message, or a conversation at a terminal. Reads what is piped in."""
+    """Send one message to a model, or hold a conversation at a terminal. Text that is piped in is read."""
     words = " ".join(message or ())
     piped = "" if sys.stdin is None or sys.stdin.isatty() else _piped()
     text = "\n\n".join(part for part in (words, piped) if part)
     talk = not text and sys.stdin is not None and sys.stdin.isatty()
     if not (text or talk) or (talk and as_json):
-        raise typer.BadParameter("a message is needed, as an argument or piped in", param_hint="MESSAGE")
+        raise typer.BadParameter("give a message, as an argument or piped in", param_hint="MESSAGE")
     options: dict[str, Any] = {} if temperature is None else {"temperature": temperature}
     with OpenAI(profile=profile) as client:
         asked = model or chat_model(client)
@@ -41,7 +46,7 @@ def chat(
         elif as_json:
             print_json(client.chat.completions.create(**conversation.request(text)).to_dict(mode="json"))
         else:
-            spoken(client, conversation.request(text), console())
+            print_reply(client, conversation.request(text), console())
 
 
 def _piped() -> str:

@@ -23,17 +23,17 @@ app.command()(init)
 
 @app.callback(invoke_without_command=True)
 def main(context: typer.Context, profile: Profile = None, as_json: AsJson = False) -> None:
-    """Show the settings in effect and where each came from. Keys are masked."""
+    """Show the settings in effect, and where each one comes from. Keys are masked."""
     if context.invoked_subcommand is None:
         config(profile, as_json)
 
 
 def config(profile: str | None = None, as_json: bool = False) -> None:
-    """The settings in effect, and where each came from."""
+    """Print the settings in effect, and where each one comes from."""
     settings = completed(Settings.load(profile=profile), os.environ)
     address, key = _destination(settings, os.environ)
     fields = {
-        name: {"value": _shown(getattr(settings, name)), "from": settings.origin(name)}
+        name: {"value": _masked(getattr(settings, name)), "from": settings.origin(name)}
         for name in type(settings).model_fields
     }
     if as_json:
@@ -63,7 +63,7 @@ def _destination(settings: Settings, environ: Mapping[str, str]) -> tuple[str, s
     return address, settings.api_key_env or "OLLAMA_API_KEY"
 
 
-def _shown(value: Any) -> Any:
+def _masked(value: Any) -> Any:
     return str(value) if isinstance(value, SecretStr) else value
 
 

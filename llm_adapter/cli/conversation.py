@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import openai
 
-from llm_adapter.cli.reply import Interrupted, spoken
+from llm_adapter.cli.reply import ReplyInterrupted, print_reply
 from llm_adapter.cli.screen import console, say
 from llm_adapter.client.clients import OpenAI
 from llm_adapter.devtools.reporting.failures import explained
@@ -62,21 +62,23 @@ class Conversation:
     def ask(self, text: str) -> None:
         """One turn. A reply that was stopped counts as far as it came; one that failed leaves nothing behind."""
         try:
-            said = spoken(self.client, self.request(text), self.screen)
-        except Interrupted as stop:
+            reply = print_reply(self.client, self.request(text), self.screen)
+        except ReplyInterrupted as stop:
             self._tell("(stopped)")
-            said = stop.said
+            reply = stop.text
         except openai.OpenAIError as error:
             self._fail(explained(error))
             return
-        if said:
-            self.turns += [{"role": "user", "content": text}, {"role": "assistant", "content": said}]
+        if reply:
+            self.turns += [{"role": "user", "content": text}, {"role": "assistant", "content": reply}]
 
     def _command(self, line: str) -> Any:
         name, _, rest = line[1:].strip().partition(" ")
         command = COMMANDS.get(name)
         if command is None:
-            self._fail(f"no command /{name}: /help lists them; a space before the slash says it to the model")
+            self._fail(
+                f"there is no command /{name}: /help lists them; a space before the slash sends the line to the model"
+            )
             return None
         return command.act(self, rest.strip())
 
@@ -84,11 +86,11 @@ class Conversation:
         width = max(len(command.usage) for command in COMMANDS.values())
         for command in COMMANDS.values():
             self._tell(f"{command.usage.ljust(width)}  {command.does}")
-        self._tell(f"{_FENCE.ljust(width)}  begins and ends several lines")
+        self._tell(f"{_FENCE.ljust(width)}  begins and ends a text of several lines")
 
     def _clear(self, rest: str) -> None:
         self.turns.clear()
-        self._tell("forgotten what was said")
+        self._tell("the conversation is forgotten")
 
     def _system(self, text: str) -> None:
         self.system = text or None
@@ -103,15 +105,15 @@ class Conversation:
             known = ", ".join(model.id for model in self.client.models.list())
         except openai.OpenAIError as error:
             known = explained(error)
-        self._tell(f"model: {self.model}; there are: {known}")
+        self._tell(f"model: {self.model}; the server has: {known}")
 
     def _save(self, name: str) -> None:
         """As the call that was made, which `explain` reads."""
         path = Path(name).expanduser()
         if not name:
-            self._fail("/save FILE: a name is needed")
+            self._fail("give a file name: /save FILE")
         elif path.exists() and path != self._saved:
-            self._fail(f"{path} exists: another name, please")
+            self._fail(f"{path} exists already: give another name")
         else:
             try:
                 path.write_text(json.dumps(self._call(self.turns), indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -144,12 +146,12 @@ class _Command(NamedTuple):
 
 _EXIT = object()
 COMMANDS = {
-    "help": _Command("/help", "this list", Conversation._help),
-    "clear": _Command("/clear", "forget what was said", Conversation._clear),
-    "system": _Command("/system TEXT", "the system message; none without TEXT", Conversation._system),
-    "model": _Command("/model NAME", "another model; which there are without NAME", Conversation._model),
-    "save": _Command("/save FILE", "write the conversation as JSON", Conversation._save),
-    "exit": _Command("/exit", "end", Conversation._exit),
+    "help": _Command("/help", "list the commands", Conversation._help),
+    "clear": _Command("/clear", "forget the conversation so far", Conversation._clear),
+    "system": _Command("/system TEXT", "set the system message; without TEXT, remove it", Conversation._system),
+    "model": _Command("/model NAME", "use another model; without NAME, list the models", Conversation._model),
+    "save": _Command("/save FILE", "write the conversation to a file, as JSON", Conversation._save),
+    "exit": _Command("/exit", "end the conversation", Conversation._exit),
 }
 
 

@@ -1,4 +1,4 @@
-"""`llm-adapter demo`: an OpenAI script, run on whatever is chosen; on the embedded llama.cpp when nothing is."""
+"""`llm-adapter demo`: a script that uses the openai SDK, run on what is configured or on the embedded llama.cpp."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from llm_adapter.cli import local
+from llm_adapter.cli.defaults import demo_command, ollama_settings
 from llm_adapter.client.clients import OpenAI
 from llm_adapter.settings.settings import Settings
 
@@ -23,14 +23,15 @@ _SCRIPTS = (_HERE / "openai_app.py", _HERE.parents[1] / "examples" / "openai_app
 
 def demo(
     profile: Annotated[
-        str | None, typer.Option(help="A profile of your configuration; the embedded llama.cpp otherwise.")
+        str | None,
+        typer.Option(help="Run on this profile of your configuration; by default on the embedded llama.cpp."),
     ] = None,
 ) -> None:
-    """Run an OpenAI script: a chat, a streamed chat, a tool call, a structured output, embeddings."""
+    """Run a script that uses the openai SDK: a chat, a stream, a tool call, a structured output and embeddings."""
     console = Console(soft_wrap=True, highlight=False)
     settings, offer = _settings(profile), None
     if settings is None:
-        settings, offer = Settings(provider="embedded"), local.ollama(os.environ)
+        settings, offer = Settings(provider="embedded"), ollama_settings(os.environ)
     if offer is not None and _accepted(offer):
         settings, offer = offer, None
     script = next(path for path in _SCRIPTS if path.is_file())
@@ -40,7 +41,7 @@ def demo(
         console.print(str(script), markup=False, style="dim")
         _module(script).main(client)
     console.print(f"\n[bold]Done[/bold] in {time.monotonic() - started:.1f} s.", end=" ")
-    console.print("The same script on anything else: llm-adapter demo --profile NAME")
+    console.print("The same script runs on any profile: llm-adapter demo --profile NAME")
     if offer is not None:
         console.print(_hint(offer), markup=False)
 
@@ -65,14 +66,15 @@ def _accepted(offer: Settings) -> bool:
     """Whether a person at a terminal wants the Ollama that was found; nobody else is asked."""
     if not offer.models.get("*") or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return False
-    question = f"Ollama is running at {offer.host}. Run on it, with {offer.models['*']}, instead of the embedded one?"
+    model = offer.models["*"]
+    question = f"Ollama is running at {offer.host}. Run the demo on its {model}, and not on the embedded llama.cpp?"
     return typer.confirm(question, default=False)
 
 
 def _hint(offer: Settings) -> str:
     if not offer.models.get("*"):
         return f"Ollama is running at {offer.host}, without a model that chats: `ollama pull qwen3` gets one."
-    return f"Ollama is running at {offer.host}. To run the demo on it:\n  {local.command(offer)}"
+    return f"Ollama is running at {offer.host}. To run the demo on it:\n  {demo_command(offer)}"
 
 
 def _module(path: Path) -> Any:

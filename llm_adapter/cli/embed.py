@@ -1,4 +1,4 @@
-"""`llm-adapter embed`: texts as vectors, and how near they are to one another."""
+"""`llm-adapter embed`: texts as vectors, and how similar they are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from llm_adapter.cli.choice import embedding_model
+from llm_adapter.cli.defaults import embedding_model
 from llm_adapter.cli.options import AsJson, AskedModel, Profile
 from llm_adapter.cli.screen import NARROW, console, print_json, print_table
 from llm_adapter.client.clients import OpenAI
@@ -20,15 +20,17 @@ _FIRST = 3  # values of a vector that are shown
 
 
 def embed(
-    texts: Annotated[list[str] | None, typer.Argument(help="Texts; by default, the lines that are piped in.")] = None,
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="The texts; by default, the lines that are piped in.")
+    ] = None,
     model: AskedModel = None,
     profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Embed texts: their vectors as JSON, or a table of them and of how near they are to one another."""
+    """Embed texts, and show their vectors and how similar they are; --json prints the vectors."""
     inputs = list(texts or _lines())
     if not inputs:
-        raise typer.BadParameter("a text is needed, as an argument or piped in", param_hint="TEXTS")
+        raise typer.BadParameter("give a text, as an argument or piped in", param_hint="TEXTS")
     with OpenAI(profile=profile) as client:
         asked = model or embedding_model(client)
         reply = client.embeddings.create(model=asked, input=inputs, encoding_format="float")

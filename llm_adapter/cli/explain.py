@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from llm_adapter.cli.choice import CHAT
 from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import console, print_json, print_verbose, say
 from llm_adapter.devtools.explain import PATHS, Explanation, explanation
@@ -18,6 +17,7 @@ from llm_adapter.devtools.reporting.text import harmless
 from llm_adapter.provider import Json
 from llm_adapter.responses.parameters import RESPONSES
 from llm_adapter.routing.destination import resolve
+from llm_adapter.translation.model_names import CHAT_NAME
 
 _LONG = 200  # characters of a text that are shown: an image takes a million
 _STYLES = {"honoured": "green", "emulated": "cyan", "refused": "red", "left out": "yellow", "ignored": "dim"}
@@ -26,20 +26,27 @@ _STYLES = {"honoured": "green", "emulated": "cyan", "refused": "red", "left out"
 def explain(
     request: Annotated[
         Path | None,
-        typer.Argument(help="A file with a call's arguments as JSON; - is standard input.", metavar="REQUEST.json"),
+        typer.Argument(
+            help="A file that holds a call's arguments as JSON; - reads standard input.", metavar="REQUEST.json"
+        ),
     ] = None,
-    model: Annotated[str | None, typer.Option("--model", "-m", help="The call's model.")] = None,
-    message: Annotated[str | None, typer.Option(help="What the user says, instead of a file.")] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Use this model instead of the one in the file.")
+    ] = None,
+    message: Annotated[
+        str | None, typer.Option(help="Explain a chat call with this user message, instead of a file.")
+    ] = None,
     path: Annotated[
-        str | None, typer.Option(help=f"The endpoint, {', '.join(PATHS)}; by default the arguments tell.")
+        str | None,
+        typer.Option(help=f"The endpoint: {', '.join(PATHS)}. By default it is the one that takes the arguments."),
     ] = None,
     profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what would be sent for a call, and what becomes of each parameter. Nothing is sent."""
+    """Show the request that a call would become, and what becomes of each parameter. Nothing is sent."""
     if (request is None) == (message is None):
         raise typer.BadParameter("give either a file or --message", param_hint="REQUEST.json")
-    said: Json = {"model": CHAT, "messages": [{"role": "user", "content": message}]}
+    said: Json = {"model": CHAT_NAME, "messages": [{"role": "user", "content": message}]}
     body = said if request is None else _read(request)
     if isinstance(body.get("body"), dict) and isinstance(body.get("url"), str):  # a line of OpenAI's Batch API
         path, body = path or body["url"], body["body"]
@@ -64,7 +71,7 @@ def _read(file: Path) -> Json:
     except ValueError as error:
         raise typer.BadParameter(f"{name} is not JSON: {error}", param_hint="REQUEST.json") from None
     if not isinstance(body, dict):
-        raise typer.BadParameter(f"{name} holds no object of arguments", param_hint="REQUEST.json")
+        raise typer.BadParameter(f"{name} does not hold a JSON object", param_hint="REQUEST.json")
     return body
 
 
@@ -73,7 +80,7 @@ def _path(given: str | None, body: Json) -> str:
     if given is not None:
         path = "/" + given.strip("/").removeprefix("v1/")
         if path not in PATHS:
-            raise typer.BadParameter(f"{given!r} is none of {', '.join(PATHS)}", param_hint="--path")
+            raise typer.BadParameter(f"{given!r} is not one of {', '.join(PATHS)}", param_hint="--path")
         return path
     if "messages" in body:
         return "/chat/completions"
@@ -89,16 +96,20 @@ def _print(screen: Console, told: Explanation) -> None:
     place = "in this process" if connection.starter is not None else f"at {connection.resolved.base_url}"
     screen.print(f"POST {call.path} on provider {connection.provider.name}, {place}", style="bold")
     if call.report.requested_model != call.body.get("model"):
-        screen.print(f"{call.report.requested_model} is {call.body.get('model')} there")
+        screen.print(f"The model {call.report.requested_model} is {call.body.get('model')} there.")
     screen.print()
     rows = [(one.name, one.verdict, one.note) for one in told.verdicts()]
     print_verbose(screen, ("parameter", "verdict", "how, or why not"), rows, lambda row: _STYLES.get(row[1], ""))
     for warning in told.warnings:
         say(screen, f"\nwarning: {warning}", "yellow")
     for question in told.questions:
-        say(screen, f"\nAsked before, and not now: {question}", "dim")
+        say(screen, f"\nA real call would ask the server first: {question}", "dim")
     if told.refusal is not None:
-        say(screen, f"\nRefused with {told.refusal.status}, nothing is sent: {told.refusal}", "red")
+        say(
+            screen,
+            f"\nThe call is refused with status {told.refusal.status}, and nothing is sent: {told.refusal}",
+            "red",
+        )
     for request in told.requests:
         screen.print(f"\n{request.method} {told.url(request)}{' (streamed)' if request.stream else ''}", style="bold")
         screen.print(harmless(json.dumps(_brief(request.body), indent=2, ensure_ascii=False)))

@@ -26,8 +26,8 @@ def fix(paths: Sequence[Path], *, yes: bool) -> int:
     screen = console()
     plan = planned(paths)
     for change in plan.changes:
-        _show(screen, change)
-    _tell(screen, plan)
+        _show_change(screen, change)
+    _show_rest(screen, plan)
     left = bool(plan.by_hand or plan.failed)
     if not plan.changes:
         say(screen, "nothing to swap")
@@ -38,17 +38,20 @@ def fix(paths: Sequence[Path], *, yes: bool) -> int:
             f"{counted(dirty, 'file')} of these {'has' if dirty == 1 else 'have'} uncommitted changes",
             "yellow",
         )
-    if not _agreed(len(plan.changes), yes):
+    if not _confirmed(len(plan.changes), yes):
         return 1
-    return int(not _written(screen, plan.changes) or left)
+    return int(not _write_all(screen, plan.changes) or left)
 
 
-def _agreed(count: int, yes: bool) -> bool:
+def _confirmed(count: int, yes: bool) -> bool:
     files = counted(count, "file")
     if yes:
         return True
     if not sys.stdin.isatty():
-        say(console(stderr=True), f"llm-adapter: nothing is written: --yes changes the {files} without a question")
+        say(
+            console(stderr=True),
+            f"llm-adapter: nothing is written, as nobody can be asked: --yes changes the {files} without a question",
+        )
         return False
     if typer.confirm(f"Change {files}?"):
         return True
@@ -56,16 +59,16 @@ def _agreed(count: int, yes: bool) -> bool:
     return False
 
 
-def _written(screen: Console, changes: Sequence[Change]) -> bool:
-    """Whether all of them are."""
-    done = sum(map(_changed, changes))
+def _write_all(screen: Console, changes: Sequence[Change]) -> bool:
+    """Write the changes; whether all of them could be written."""
+    done = sum(map(_write_one, changes))
     say(screen, f"changed {counted(done, 'file')}", "bold")
     if done:
         say(screen, _NEXT)
     return done == len(changes)
 
 
-def _changed(change: Change) -> bool:
+def _write_one(change: Change) -> bool:
     try:
         write(change)
     except OSError as error:
@@ -74,7 +77,7 @@ def _changed(change: Change) -> bool:
     return True
 
 
-def _show(screen: Console, change: Change) -> None:
+def _show_change(screen: Console, change: Change) -> None:
     for part in change.parts:
         for line in _diff(change.path, part):
             style = next((style for mark, style in _STYLES.items() if line.startswith(mark)), None)
@@ -88,7 +91,7 @@ def _diff(path: Path, part: Part) -> Iterator[str]:
     return difflib.unified_diff(before, after, name, name, lineterm="")
 
 
-def _tell(screen: Console, plan: Plan) -> None:
+def _show_rest(screen: Console, plan: Plan) -> None:
     """What is left to a person, and why the rest stays."""
     if plan.by_hand:
         screen.print("\nBy hand:" if plan.changes else "By hand:", style="bold yellow")

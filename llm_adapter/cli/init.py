@@ -1,4 +1,4 @@
-"""`llm-adapter config init`: a first configuration file, every choice in it explained and none of them made."""
+"""`llm-adapter config init`: a first configuration file, with every choice explained and none made."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from llm_adapter.cli import local
-from llm_adapter.cli.choice import CHAT, EMBEDDING
+from llm_adapter.cli.defaults import running_ollama, suggested_aliases
 from llm_adapter.cli.options import AsJson
 from llm_adapter.cli.screen import console, print_json, say
 from llm_adapter.settings.settings import SettingsError
 from llm_adapter.settings.sources import FILE
+from llm_adapter.translation.model_names import CHAT_NAME, EMBEDDING_NAME
 
 _TEMPLATE = """\
 # Where calls of the `openai` SDK go, when they are made with `from llm_adapter import OpenAI`.
@@ -51,25 +51,26 @@ provider = "embedded"
 # model_path = "~/models/model.gguf"
 """
 _PROFILES = ("local", "cloud", "embedded")
-_EXAMPLE = {CHAT: "qwen3:8b", EMBEDDING: "nomic-embed-text"}
+_EXAMPLE = {CHAT_NAME: "qwen3:8b", EMBEDDING_NAME: "nomic-embed-text"}
 
 
 def init(
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Overwrite a file that is there, without a question.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Overwrite an existing file without a question.")] = False,
     profile: Annotated[
-        str | None, typer.Option(help=f"The profile that the file chooses: {', '.join(_PROFILES)}; none by default.")
+        str | None,
+        typer.Option(
+            help=f"Let the file choose one of its profiles: {', '.join(_PROFILES)}. By default it chooses none."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a commented llm_adapter.toml into the working directory."""
+    """Write an llm_adapter.toml, with comments that explain each choice, into the working directory."""
     if profile is not None and profile not in _PROFILES:
-        raise typer.BadParameter(f"{profile!r} is none of {', '.join(_PROFILES)}", param_hint="--profile")
+        raise typer.BadParameter(f"{profile!r} is not one of {', '.join(_PROFILES)}", param_hint="--profile")
     path = Path.cwd() / FILE
     if path.exists() and not yes:
         _confirm(path)
-    settings, names = local.running(os.environ) or (None, [])
+    settings, names = running_ollama(os.environ) or (None, [])
     host = None if settings is None else settings.host
     try:
         path.write_text(content(profile, host, names), "utf-8")
@@ -81,20 +82,20 @@ def init(
     screen = console()
     say(screen, f"wrote {path}")
     if host:
-        say(screen, f"An Ollama runs at {host}: its models are in the file, as suggestions.")
+        say(screen, f"Ollama is running at {host}: the file suggests its models, in comments.")
     screen.print("Next: llm-adapter config --profile local")
 
 
 def _confirm(path: Path) -> None:
     if not sys.stdin.isatty():
-        raise SettingsError(f"{path} is there already: --yes overwrites it")
-    typer.confirm(f"{path} is there already. Overwrite it?", abort=True)
+        raise SettingsError(f"{path} exists already: --yes overwrites it")
+    typer.confirm(f"{path} exists already. Overwrite it?", abort=True)
 
 
 def content(profile: str | None, host: str | None, names: list[str]) -> str:
     """The file. A running Ollama's models are suggested in comments: which is for what, only its owner knows."""
-    aliases = local.aliases(names)
-    usual = {CHAT: aliases.get("*"), EMBEDDING: aliases.get(EMBEDDING)}
+    aliases = suggested_aliases(names)
+    usual = {CHAT_NAME: aliases.get("*"), EMBEDDING_NAME: aliases.get(EMBEDDING_NAME)}
     models = {name: model for name, model in usual.items() if model} or _EXAMPLE
     pairs = ", ".join(f"{json.dumps(name)} = {json.dumps(model)}" for name, model in models.items())
     suggestions = f"# models = {{ {pairs} }}"

@@ -1,4 +1,4 @@
-"""The options that commands share."""
+"""The options and arguments that commands share."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from openai import OpenAIError
 from llm_adapter.settings.settings import Settings
 
 
-def _profiles(incomplete: str) -> list[str]:
-    """For the shell's completion: the profiles of the configuration files. Asks no server, and never complains."""
+def matching_profiles(incomplete: str) -> list[str]:
+    """The profiles of the configuration files that begin so, for the shell's completion. Asks no server."""
     try:
         return [name for name in Settings.profiles(os.environ) if name.startswith(incomplete)]
     except OpenAIError:
@@ -21,9 +21,17 @@ def _profiles(incomplete: str) -> list[str]:
 
 SECONDS = 120.0  # for one call: the first one loads the model
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds for one call; the first one loads the model.")]
-Profile = Annotated[str | None, typer.Option(help="A profile of your configuration.", autocompletion=_profiles)]
+Profile = Annotated[
+    str | None, typer.Option(help="The profile of your configuration to use.", autocompletion=matching_profiles)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AskedModel = Annotated[
     str | None,
-    typer.Option("--model", "-m", help="A model, by the call sites' name or the server's; by default one is chosen."),
+    typer.Option(
+        "--model", "-m", help="The model, by the name that call sites use or by the server's; by default one is chosen."
+    ),
 ]
+
+
+Name = Annotated[str, typer.Argument(help="The model's name, with or without its tag.", metavar="MODEL")]
+Names = Annotated[list[str], typer.Argument(help="The models' names, with or without their tags.", metavar="MODEL...")]

@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from llm_adapter.cli.doctor import watched
-from llm_adapter.cli.options import SECONDS, Timeout, _profiles
+from llm_adapter.cli.options import SECONDS, Timeout, matching_profiles
 from llm_adapter.cli.screen import console, print_table, say
 
 if TYPE_CHECKING:  # the command line starts without what only this command needs
@@ -30,31 +30,45 @@ _WRITERS = {
 }
 
 
-_Side = partial(typer.Option, autocompletion=_profiles)
+_Side = partial(typer.Option, autocompletion=matching_profiles)
 A = Annotated[
     str,
-    _Side(help="Where the calls run now: a profile or a provider; NAME:MODEL puts one model in the place of all."),
+    _Side(help="The profile or provider where the calls run now; NAME:MODEL uses one model for all of them."),
 ]
-B = Annotated[str, _Side(help="Where they are to run.")]
-Runs = Annotated[int | None, typer.Option(min=1, max=100, help="Calls of each prompt on each side.")]
-Only = Annotated[list[str] | None, typer.Option(metavar="NAME", help="One prompt alone; again for another.")]
-Jobs = Annotated[int, typer.Option(min=1, max=64, help="Pairs of calls under way at once.")]
+B = Annotated[str, _Side(help="The profile or provider where they are to run, in the same form.")]
+Runs = Annotated[int | None, typer.Option(min=1, max=100, help="How often each prompt is called on each side.")]
+Only = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="Run this prompt alone; may be given several times.")
+]
+Jobs = Annotated[int, typer.Option(min=1, max=64, help="How many pairs of calls run at the same time.")]
 JudgeName = Annotated[
     str | None,
-    typer.Option(metavar="MODULE:FUNCTION", help="What scores a call's arguments and two texts, from 0 to 1."),
+    typer.Option(
+        metavar="MODULE:FUNCTION",
+        help="A function that is given a call's arguments and both texts, and returns 0 to 1.",
+    ),
 ]
-WarmUp = Annotated[bool, typer.Option(help="Call each model once before, apart from the figures.")]
-Retries = Annotated[int, typer.Option(min=0, max=10, help="What the SDK repeats; its own default is 2.")]
-Texts = Annotated[bool, typer.Option("--texts", help="Put the replies' texts into JSON and page.")]
+WarmUp = Annotated[bool, typer.Option(help="Call each model once before; these calls are not counted.")]
+Retries = Annotated[
+    int, typer.Option(min=0, max=10, help="How often the SDK repeats a failed call; its own default is 2.")
+]
+Texts = Annotated[bool, typer.Option("--texts", help="Put the replies' texts into the JSON and the HTML page.")]
 _File = partial(typer.Option, metavar="FILE")
-MarkdownFile = Annotated[Path | None, _File(help="Write Markdown; - is stdout, here and below.")]
-JunitFile = Annotated[Path | None, _File(help="Write JUnit's XML, a test case a prompt.")]
+MarkdownFile = Annotated[
+    Path | None, _File(help="Write a Markdown table to this file; - is standard output, here and below.")
+]
+JunitFile = Annotated[Path | None, _File(help="Write JUnit XML, with a test case for each prompt.")]
 JsonFile = Annotated[Path | None, _File(help="Write everything as JSON.")]
-HtmlFile = Annotated[Path | None, _File(help="Write one page with plots.")]
+HtmlFile = Annotated[Path | None, _File(help="Write one HTML page with plots.")]
 
 
 def parity(
-    suite: Annotated[Path, typer.Argument(help="The calls, as YAML or lines of the Batch API.", metavar="SUITE.yaml")],
+    suite: Annotated[
+        Path,
+        typer.Argument(
+            help="The calls: a YAML file, or a .jsonl file with lines of the Batch API.", metavar="SUITE.yaml"
+        ),
+    ],
     a: A,
     b: B,
     runs: Runs = None,
@@ -70,29 +84,29 @@ def parity(
     html: HtmlFile = None,
     texts: Texts = False,
 ) -> None:
-    """Make the same calls on two profiles, several times each, and compare what comes: never the words.
+    """Make the same calls on two profiles, several times each, and compare the replies' structure, never their words.
 
-    Exits with 1 where a threshold is broken.
+    Exits with 1 if a threshold is broken.
     """
     files = {"markdown": markdown, "junit": junit, "json": json, "html": html}
-    _possible(suite, {name: file for name, file in files.items() if file is not None})
+    _check_files(suite, {name: file for name, file in files.items() if file is not None})
     chosen = _suite(suite, runs, only or [])
     report = _compared(chosen, a, b, judge, jobs, warm_up, timeout=timeout, max_retries=retries)
     for name, file in files.items():
         if file is not None:
-            _write(file, _written(name)(report, texts))
+            _write(file, _report_writer(name)(report, texts))
     if not any(str(file) == "-" for file in files.values()):
         show(console(), report)
     raise typer.Exit(130 if report.interrupted else bool(report.broken))
 
 
-def _possible(suite: Path, files: dict[str, Path]) -> None:
-    """Nothing, where the report can be written: better now than after an hour of calls."""
+def _check_files(suite: Path, files: dict[str, Path]) -> None:
+    """Fail now, and not after an hour of calls, where the reports cannot be written."""
     needed = [*(["yaml"] if suite.suffix != ".jsonl" else []), *(["jinja2", "matplotlib"] if "html" in files else [])]
     if any(find_spec(module) is None for module in needed):
         raise openai.OpenAIError("parity needs the extra `parity`: pip install 'llm_adapter[parity]'")
     if sum(str(file) == "-" for file in files.values()) > 1:
-        raise typer.BadParameter("only one report goes to stdout", param_hint="-")
+        raise typer.BadParameter("only one report can go to standard output", param_hint="-")
     for name, file in files.items():
         if not file.parent.is_dir() or file.is_dir():
             raise typer.BadParameter(f"{file} cannot be written: no such folder", param_hint=f"--{name}")
@@ -135,7 +149,7 @@ def _compared(
         return compare(suite, *sides, jobs=jobs, warm_up=warm_up, similar=similar, judge=scored, tell=tell)
 
 
-def _written(name: str) -> Callable[[Report, bool], str]:
+def _report_writer(name: str) -> Callable[[Report, bool], str]:
     """What makes a report's text; each loads only what it needs."""
     module, function = _WRITERS[name]
     write: Callable[[Report, bool], str] = getattr(import_module(f"llm_adapter.devtools.parity.{module}"), function)
@@ -168,5 +182,5 @@ def show(screen: Console, report: Report) -> None:
     for note in report.notes:
         say(screen, note, "yellow")
     if report.interrupted:
-        say(screen, "stopped: these are the runs that were done", "yellow")
+        say(screen, "The run was stopped: the figures are of the calls that were made until then.", "yellow")
     say(screen, report.verdict, "bold red" if report.broken else "bold green")

@@ -31,39 +31,43 @@ class FailOn(str, Enum):
 
 
 def scan(
-    paths: Annotated[list[Path], typer.Argument(exists=True, help="Files, notebooks and folders.", metavar="PATH...")],
+    paths: Annotated[
+        list[Path], typer.Argument(exists=True, help="The files, notebooks and folders to look at.", metavar="PATH...")
+    ],
     profile: Profile = None,
     as_json: AsJson = False,
     as_sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0, for code hosts and editors.")] = False,
     fail_on: Annotated[
-        list[FailOn] | None, typer.Option(help="Exit with 1 if a call gets this verdict; again for another.")
+        list[FailOn] | None, typer.Option(help="Exit with 1 if a call gets this verdict; may be given several times.")
     ] = None,
-    fix: Annotated[bool, typer.Option("--fix", help="Swap the imports instead: shows a diff, asks, writes.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --fix: do not ask.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Swap the imports instead: show a diff, ask, and write.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Write what --fix changes without a question.")] = False,
 ) -> None:
-    """Find every OpenAI client, call and model in a code base, and what becomes of each call on a profile."""
+    """Find every OpenAI client, call and model in a code base, and say what becomes of each call on a profile."""
     if as_json and as_sarif:
         raise typer.BadParameter("give either --json or --sarif", param_hint="--sarif")
     if find_spec("libcst") is None:
         raise SettingsError("scan needs the extra `migrate`: pip install 'llm_adapter[migrate]'")
     if fix and (as_json or as_sarif or fail_on):
-        raise typer.BadParameter("--fix shows a diff: it takes no --json, --sarif, --fail-on", param_hint="--fix")
+        raise typer.BadParameter(
+            "--fix shows a diff, and cannot be combined with --json, --sarif or --fail-on", param_hint="--fix"
+        )
     if fix:
         from llm_adapter.cli.fix import fix as swap
 
         raise typer.Exit(swap(paths, yes=yes))
     if yes:
-        raise typer.BadParameter("--yes goes with --fix", param_hint="--yes")
-    found = _scanned(paths, profile)
+        raise typer.BadParameter("--yes can only be given with --fix", param_hint="--yes")
+    found = _scan(paths, profile)
     _print(found, as_json, as_sarif)
     failing = {one.value.replace("-", " ") for one in fail_on or ()}
     raise typer.Exit(bool(failing & found.verdicts().keys()))
 
 
-def _scanned(paths: list[Path], profile: str | None) -> Scan:
-    from llm_adapter.devtools.migrate.scan import scan as scanned
+def _scan(paths: list[Path], profile: str | None) -> Scan:
+    from llm_adapter.devtools.migrate.scan import scan as scan_paths
 
-    found = scanned(paths, _target(profile))
+    found = scan_paths(paths, _target(profile))
     for path, reason in found.unreadable.items():
         say(console(stderr=True), f"llm-adapter: {path} is not scanned: {reason}")
     return found
@@ -88,6 +92,6 @@ def _print(found: Scan, as_json: bool, as_sarif: bool) -> None:
 
         print_json(sarif(found))
     else:
-        from llm_adapter.cli.findings import show
+        from llm_adapter.cli.scan_report import show
 
         show(console(), found)

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from llm_adapter.devtools.reporting.text import counted, harmless
 
-NARROW = 60  # columns, below which what is beside one another goes below one another
+NARROW = 60  # columns; a narrower terminal gets what would stand side by side below one another
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -30,8 +30,8 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, color_system=colours, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
-def take_all_scripts() -> None:
-    """Names and replies in any script go out: a file or a pipe gets UTF-8, a terminal escapes of what it cannot show.
+def allow_all_scripts() -> None:
+    """Let any script be printed: a file or a pipe gets UTF-8, a terminal gets escapes of what it cannot show.
 
     Python alone writes a pipe in the machine's own encoding - on Windows often cp1252 - and raises at the first "→".
     What PYTHONIOENCODING asks for is kept.
@@ -84,7 +84,7 @@ def print_verbose(
 
 
 def say(screen: Console, text: str, style: str | None = None) -> None:
-    """A sentence: a terminal gets it with its words whole."""
+    """Print a sentence, which a terminal breaks between words."""
     screen.print(Text(harmless(text), style or "", overflow="fold"), soft_wrap=not screen.is_terminal)
 
 
@@ -100,7 +100,7 @@ def size(count: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """In its largest unit: "3 days"."""
+    """A time in its largest unit: "3 days"."""
     for name, length in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
         number = int(seconds // length)
         if number or name == "second":

@@ -1,4 +1,4 @@
-"""`llm-adapter shadow`: what the lines of a `shadow_log` say together."""
+"""`llm-adapter shadow`: a summary of a `shadow_log`."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ _SIDES = ("first", "shadow")
 
 
 def shadow(
-    file: Annotated[Path, typer.Argument(help="The file that `shadow_log` names.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path, typer.Argument(help="The log file that the setting `shadow_log` names.", exists=True, dir_okay=False)
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Sum up what shadow mode has logged: how many calls came out the same on both profiles, and what differed."""
+    """Summarise what shadow mode has logged: how many calls came out the same on both profiles, and what differed."""
     with file.open("rb") as lines:
         found = summary(lines)
     if as_json:

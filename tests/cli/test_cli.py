@@ -136,7 +136,7 @@ def test_at_a_terminal_the_offer_is_a_question(ollama: Any) -> None:
     except OSError:  # Linux's way to say that the other end is closed
         pass
     os.close(ours)
-    assert b"with qwen3:8b, instead of the embedded one? [y/N]" in shown
+    assert b"Run the demo on its qwen3:8b, and not on the embedded llama.cpp? [y/N]" in shown
     # This Ollama has no model in truth, so a demo that runs on it ends with its error.
     assert (process.wait(), "/api/chat" in ollama.asked) == (1, True)
 

@@ -18,7 +18,7 @@ import pytest
 from commands import Command, Ollama, command, server
 from test_cli import COMMAND
 
-from llm_adapter.cli.wrap import Wrap
+from llm_adapter.cli.reply import WordWrap
 from llm_adapter.testing import disconnect, serving
 
 __all__ = ["command", "server"]
@@ -82,7 +82,7 @@ def test_a_mapped_model_is_the_profile_s(command: Command, server: Ollama, monke
 
 
 def test_mistakes(command: Command, server: Ollama) -> None:
-    assert "a message is needed" in " ".join(command.mistake("chat", code=2).split())
+    assert "give a message" in " ".join(command.mistake("chat", code=2).split())
     assert "unknown profile 'no'" in command.mistake("chat", "hi", "--profile", "no")
     server.answers["/api/tags"] = {"models": []}
     assert "has no model that chats: name one with --model" in command.mistake("chat", "hi")
@@ -174,7 +174,7 @@ def test_a_conversation(terminal: Terminal, server: Ollama) -> None:
         ('lines"""', "TWO"),
         ("/save talk.json", "saved 4 messages"),
         ("/clear", "forgotten"),
-        ("/foo", "no command /foo"),
+        ("/foo", "there is no command /foo"),
         ("/system", "no system message"),
         ("again", "AGAIN"),
         ("/help", "/save FILE"),
@@ -226,7 +226,7 @@ def test_ctrl_c_stops_the_reply_and_an_error_the_turn(terminal: Terminal, server
 def test_words_stay_whole(size: int) -> None:
     """However the text is cut into pieces; spaces at a line's end are dropped, lines of its own kept."""
     text = "a bc def  ghij kl\n  mno pqrstuvwxyz \u4f60\u597d\u4f60\u597d."
-    wrap = Wrap(8)
+    wrap = WordWrap(8)
     shown = "".join(wrap.feed(text[at : at + size]) for at in range(0, len(text), size)) + wrap.finish()
     lines = ["a bc def", "ghij kl", "  mno ", "pqrstuvw", "xyz 你好", "你好."]
     assert [line.rstrip() for line in shown.split("\n")] == [line.rstrip() for line in lines]
@@ -252,7 +252,7 @@ def test_embeddings(command: Command, server: Ollama) -> None:
     assert server.bodies("/api/embed")[0]["model"] == "nomic-embed-text"
     piped = command("embed", "--json", "-m", "x", stdin=b"a\n\nb\n").json
     assert [one["embedding"] for one in piped["data"]] == [vectors["a"], vectors["b"]]
-    assert "a text is needed" in " ".join(command.mistake("embed", code=2).split())
+    assert "give a text" in " ".join(command.mistake("embed", code=2).split())
 
 
 def test_a_connection_that_breaks(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ def test_init(command: Command) -> None:
 
 
 def test_init_chooses_a_profile(command: Command) -> None:
-    assert "is none of local, cloud, embedded" in " ".join(
+    assert "is not one of local, cloud, embedded" in " ".join(
         command.mistake("config", "init", "--profile", "x", code=2).split()
     )
     command("config", "init", "--profile", "embedded")
@@ -73,7 +73,7 @@ def test_a_running_ollama_is_suggested(command: Command, server: Ollama, monkeyp
 def test_a_file_is_not_overwritten(command: Command) -> None:
     path = Path("llm_adapter.toml")
     path.write_text("[profiles.mine]\n", "utf-8")
-    assert "is there already: --yes overwrites it" in command.mistake("config", "init")
+    assert "exists already: --yes overwrites it" in command.mistake("config", "init")
     assert path.read_text("utf-8") == "[profiles.mine]\n"
     assert command("config", "init", "--yes").code == 0
     assert "[profiles.local]" in path.read_text("utf-8")

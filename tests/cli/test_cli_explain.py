@@ -67,7 +67,7 @@ def test_a_refusal(command: Command, quiet: Ollama) -> None:
     file = written({**CHAT, "logit_bias": {"1": 5}})
     result = command("explain", file)
     assert result.code == 1
-    assert "Refused with 400, nothing is sent: `logit_bias` is not available" in result.out
+    assert "The call is refused with status 400, and nothing is sent: `logit_bias` is not available" in result.out
     assert "POST http" not in result.out
     told = command("explain", file, "--json")
     assert (told.code, told.json["refusal"]["param"], told.json["requests"]) == (1, "logit_bias", [])
@@ -167,8 +167,8 @@ def test_long_texts_are_cut_for_people_alone(command: Command, quiet: Ollama) ->
         (("request.json", "--message", "x"), "", "either a file or --message"),
         (("nowhere.json",), "", "nowhere.json: No such file"),
         (("request.json",), "{", "request.json is not JSON"),
-        (("request.json",), "[]", "no object of arguments"),
-        (("request.json", "--path", "/images"), "{}", "is none of /chat/completions"),
+        (("request.json",), "[]", "does not hold a JSON object"),
+        (("request.json", "--path", "/images"), "{}", "is not one of /chat/completions"),
     ],
 )
 def test_wrong_options(arguments: tuple[str, ...], text: str, says: str, command: Command) -> None:

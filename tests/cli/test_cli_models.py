@@ -124,7 +124,7 @@ def test_create(command: Command, server: Ollama) -> None:
     assert sent["parameters"] == {"num_ctx": 8192, "stop": ["<a>", "<b>"]}
     assert "template" not in sent
     said = " ".join(command.mistake("models", "create", "x", code=2).split())
-    assert "give --from MODEL, or --file PATH" in said
+    assert "give --from MODEL or --file PATH" in said
     said = " ".join(command.mistake("models", "create", "x", "--from", "y", "-p", "z", code=2).split())
     assert "name=value" in said
 

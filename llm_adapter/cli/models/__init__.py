@@ -1,4 +1,4 @@
-"""`llm-adapter models`: what a server has, and what it is to get, load and let go of."""
+"""`llm-adapter models`: the models of a server: list, pull, create, load and delete them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ from llm_adapter.cli.models.pull import pull, push
 from llm_adapter.cli.models.rm import rm
 from llm_adapter.cli.models.show import show
 
-app = typer.Typer(help="List, get, make and load models.", no_args_is_help=True)
+app = typer.Typer(help="List, pull, create, load and delete models.", no_args_is_help=True)
 for command in (ls, ps, show, pull, push, create, cp, rm, load, unload):
     app.command()(command)

@@ -8,34 +8,40 @@ from typing import Annotated, Any
 
 import typer
 
-from llm_adapter.cli.models.naming import Name
 from llm_adapter.cli.models.progress import follow
-from llm_adapter.cli.options import AsJson, Profile
+from llm_adapter.cli.options import AsJson, Name, Profile
 from llm_adapter.client.clients import OpenAI
 
-_Files = Annotated[list[Path] | None, typer.Option(help="A GGUF or safetensors file.", exists=True, dir_okay=False)]
+_Files = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="A GGUF or safetensors file to make it from; may be given several times.", exists=True, dir_okay=False
+    ),
+]
 
 
 def create(
     model: Name,
-    base: Annotated[str | None, typer.Option("--from", help="The model that it is made from.")] = None,
+    base: Annotated[str | None, typer.Option("--from", help="The model to make it from.")] = None,
     file: _Files = None,
     adapter: Annotated[
-        list[Path] | None, typer.Option(help="A file of a LoRA adapter.", exists=True, dir_okay=False)
+        list[Path] | None,
+        typer.Option(help="A file of a LoRA adapter; may be given several times.", exists=True, dir_okay=False),
     ] = None,
     system: Annotated[str | None, typer.Option(help="Its system message.")] = None,
     template: Annotated[str | None, typer.Option(help="Its prompt template.")] = None,
     parameter: Annotated[
-        list[str] | None, typer.Option("--parameter", "-p", help="An option, as num_ctx=8192; several are allowed.")
+        list[str] | None,
+        typer.Option("--parameter", "-p", help="An option, such as num_ctx=8192; may be given several times."),
     ] = None,
     license_text: Annotated[str | None, typer.Option("--license", help="Its licence.")] = None,
-    quantize: Annotated[str | None, typer.Option(help="Quantize it, as q4_K_M.")] = None,
+    quantize: Annotated[str | None, typer.Option(help="Quantize it to this type, such as q4_K_M.")] = None,
     profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a model from another one, or from files."""
     if base is None and not file:
-        raise typer.BadParameter("give --from MODEL, or --file PATH", param_hint="--from")
+        raise typer.BadParameter("give --from MODEL or --file PATH", param_hint="--from")
     given = _parameters(parameter or [])
     with OpenAI(profile=profile) as client:
         transfer = client.models.create(

@@ -24,7 +24,7 @@ def ls(profile: Profile = None, as_json: AsJson = False) -> None:
         return
     rows = [_row(model) for model in models]
     titles = ("name", "size", "modified", "parameters", "quantization", "owner")
-    # OpenAI's own list says no more than names: empty columns are left out.
+    # OpenAI's own list holds nothing but names: empty columns are left out.
     kept = [place for place in range(len(titles)) if any(row[place] for row in rows)]
     print_table(screen, [titles[place] for place in kept], [[row[place] for place in kept] for row in rows])
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from llm_adapter.cli.models.naming import Names
-from llm_adapter.cli.options import AsJson, Profile
+from llm_adapter.cli.options import AsJson, Names, Profile
 from llm_adapter.cli.screen import console, print_json
 from llm_adapter.client.clients import OpenAI
 

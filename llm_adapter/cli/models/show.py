@@ -6,8 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from llm_adapter.cli.models.naming import Name
-from llm_adapter.cli.options import AsJson, Profile
+from llm_adapter.cli.options import AsJson, Name, Profile
 from llm_adapter.cli.screen import console, print_json
 from llm_adapter.client.clients import OpenAI
 from llm_adapter.devtools.reporting.text import harmless, shortened
@@ -15,29 +14,29 @@ from llm_adapter.providers.ollama.types import ModelDetails, ModelInfo
 
 
 def show(model: Name, profile: Profile = None, as_json: AsJson = False) -> None:
-    """Show what a model is and can do; --json has everything, the template and the Modelfile among it."""
+    """Show what a model is and can do; --json prints everything, with the template and the Modelfile."""
     with OpenAI(profile=profile) as client:
-        told = client.models.show(model)
+        info = client.models.show(model)
     if as_json:
-        print_json(told.to_dict(mode="json"))
+        print_json(info.to_dict(mode="json"))
         return
-    _print(console(), {"name": told.model, **_facts(told)})
+    _print(console(), {"name": info.model, **_facts(info)})
 
 
-def _facts(told: ModelInfo) -> dict[str, str]:
-    details = told.details or ModelDetails()
+def _facts(info: ModelInfo) -> dict[str, str]:
+    details = info.details or ModelDetails()
     facts = {
-        "architecture": (told.model_info or {}).get("general.architecture") or details.family,
+        "architecture": (info.model_info or {}).get("general.architecture") or details.family,
         "parameters": details.parameter_size,
         "quantization": details.quantization_level,
-        "context": told.context_length,
-        "embedding": told.embedding_length,
-        "capabilities": ", ".join(told.capabilities or ()),
-        "runs at": told.remote_host,
-        "there called": told.remote_model,
-        "system": told.system,
-        "options": "\n".join(" ".join(line.split()) for line in (told.parameters or "").splitlines()),
-        "licence": shortened(told.license or "", 60),
+        "context": info.context_length,
+        "embedding": info.embedding_length,
+        "capabilities": ", ".join(info.capabilities or ()),
+        "runs at": info.remote_host,
+        "there called": info.remote_model,
+        "system": info.system,
+        "options": "\n".join(" ".join(line.split()) for line in (info.parameters or "").splitlines()),
+        "licence": shortened(info.license or "", 60),
     }
     return {name: str(value) for name, value in facts.items() if value}
 

@@ -12,8 +12,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 from llm_adapter.routing.unreachable import Surroundings
 from llm_adapter.settings.settings import Settings
-
-_EMBEDDING_NAMES = ("embed", "minilm", "bge-", "gte-", "e5-")
+from llm_adapter.translation.model_names import names_embedding_model
 
 Status: TypeAlias = Literal["OK", "WARN", "FAIL"]
 
@@ -127,7 +126,7 @@ class Model:
         """Whether it is for embeddings alone; where its server does not tell, by its name."""
         if self.capabilities is not None:
             return "embedding" in self.capabilities and "completion" not in self.capabilities
-        return for_embeddings(self.name)
+        return names_embedding_model(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +198,6 @@ class Facts:
             if model is not None and embedding in (None, one.embedding):
                 found.setdefault((model.name, one.embedding), (one, model))
         return list(found.values())
-
-
-def for_embeddings(name: str) -> bool:
-    """Whether a model's name is one for embeddings."""
-    return any(part in name.lower() for part in _EMBEDDING_NAMES)
 
 
 def tagged(name: str) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from llm_adapter.devtools.doctor import keys, servers
 from llm_adapter.devtools.doctor.asking import Asker
-from llm_adapter.devtools.doctor.facts import Answer, Facts, Route, Server, Wanted, for_embeddings
+from llm_adapter.devtools.doctor.facts import Answer, Facts, Route, Server, Wanted
 from llm_adapter.devtools.doctor.way import route
 from llm_adapter.provider import Started
 from llm_adapter.providers import PROVIDERS
@@ -19,6 +19,7 @@ from llm_adapter.routing.connection import Connection, completed, connect
 from llm_adapter.routing.unreachable import found
 from llm_adapter.settings.hosts import is_openai
 from llm_adapter.settings.settings import Settings, SettingsError
+from llm_adapter.translation.model_names import names_embedding_model
 
 _OPENAI = "https://api.openai.com/v1"
 _SHOWN = 8  # models that are asked about one by one
@@ -79,8 +80,8 @@ def _connected(settings: Settings, environ: Mapping[str, str]) -> tuple[Connecti
 def wanted(settings: Settings, names: Names) -> tuple[Wanted, ...]:
     """The models of the profile's map and of the command line, the latter first."""
     asked = [(name, settings.model(name), embedding) for name, embedding in _named(names)]
-    asked += [(alias, name, for_embeddings(alias) or for_embeddings(name)) for alias, name in settings.models.items()]
-    asked += [(name, settings.model(name), for_embeddings(settings.model(name))) for name in settings.preload]
+    asked += [(alias, name, any(map(names_embedding_model, (alias, name)))) for alias, name in settings.models.items()]
+    asked += [(name, settings.model(name), names_embedding_model(settings.model(name))) for name in settings.preload]
     return tuple(Wanted(alias, *_local(settings, name, embedding)) for alias, name, embedding in asked)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from llm_adapter.devtools.doctor.facts import Facts, Finding, Model, Server, Wanted, fail, ok, unknown, warn
+from llm_adapter.translation.model_names import CHAT_NAME, EMBEDDING_NAME
 
 _CLOUD = ("-cloud", ":cloud")
-# The names that call sites written for OpenAI hold.
-CHAT_NAME, EMBEDDING_NAME = "gpt-4o-mini", "text-embedding-3-small"
 
 
 def models(facts: Facts) -> Finding:

@@ -17,13 +17,13 @@ from llm_adapter.client.clients import OpenAI
 from llm_adapter.devtools.doctor import keys
 from llm_adapter.devtools.doctor.facts import Facts, Model
 from llm_adapter.devtools.doctor.gather import NONE, Names, gathered
-from llm_adapter.devtools.doctor.models import CHAT_NAME, EMBEDDING_NAME
 from llm_adapter.devtools.reporting.text import Tell, silent
 from llm_adapter.settings.hosts import is_openai
 from llm_adapter.settings.settings import Settings
 from llm_adapter.testing.contract.case import Case, Check
 from llm_adapter.testing.contract.player import Player
 from llm_adapter.testing.contract.runner import EVERYDAY, Judge, Result, Results
+from llm_adapter.translation.model_names import CHAT_NAME, EMBEDDING_NAME
 
 _SERVES_OPENAI_NAMES = ("openai", "embedded")
 # Source: platform.openai.com/docs/models. The others' context is longer than a check tries, or not known.

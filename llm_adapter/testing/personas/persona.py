@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 from llm_adapter.testing.personas.speech import prompt_tokens
 from llm_adapter.testing.personas.wire import Answer, Json, ServerRequest, whole
 from llm_adapter.testing.turns import Failure, Turn
+from llm_adapter.translation.model_names import names_embedding_model
 
 COMPLETION = frozenset({"completion", "tools", "thinking", "vision", "insert"})
 EMBEDDING = frozenset({"embedding"})
-_EMBEDDERS = ("embed", "minilm", "bge-", "gte-")  # what names of embedding models have in common
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,7 @@ class Model:
 
 def model_by_name(name: str) -> Model:
     """A model by its name alone: it can do everything, or it embeds."""
-    embeds = any(part in name.lower() for part in _EMBEDDERS)
-    return Model(name, EMBEDDING if embeds else COMPLETION)
+    return Model(name, EMBEDDING if names_embedding_model(name) else COMPLETION)
 
 
 def as_models(given: Iterable[str | Model] | Mapping[str, Iterable[str]]) -> tuple[Model, ...]:

@@ -48,7 +48,10 @@ def test_nothing_is_written_without_a_word(command: Command, project: Path) -> N
     """Where nobody can be asked the diff is shown, and the way to go on is told."""
     result = command("scan", str(project), "--fix")
     assert (result.code, "+from llm_adapter import OpenAI" in result.out) == (1, True)
-    assert result.err == "llm-adapter: nothing is written: --yes changes the 1 file without a question\n"
+    assert (
+        result.err
+        == "llm-adapter: nothing is written, as nobody can be asked: --yes changes the 1 file without a question\n"
+    )
     assert (project / "app.py").read_text(encoding="utf-8") == CODE
 
 
@@ -75,8 +78,8 @@ class Terminal:
 
 
 def test_fix_reports_nothing_else(command: Command, project: Path) -> None:  # noqa: F811
-    assert "takes no --json" in command.mistake("scan", str(project), "--fix", "--json", code=2)
-    assert "--yes goes with --fix" in command.mistake("scan", str(project), "--yes", code=2)
+    assert "cannot be combined" in command.mistake("scan", str(project), "--fix", "--json", code=2)
+    assert "--yes can only be given with --fix" in command.mistake("scan", str(project), "--yes", code=2)
 
 
 def test_what_is_left_is_told(command: Command, project: Path) -> None:  # noqa: F811

@@ -1,4 +1,4 @@
-"""How a scan is shown to people: by file, with what the target does not simply take below each call."""
+"""A scan as text for people: by file, with what the target does not simply take below each call."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def show(screen: Console, scan: Scan) -> None:
             _finding(screen, one, column, more)
         screen.print()
     _summary(screen, scan)
-    _next(screen, scan)
+    _next_steps(screen, scan)
 
 
 def _alike(found: list[ScanFinding]) -> list[tuple[ScanFinding, int]]:
@@ -41,23 +41,23 @@ def _alike(found: list[ScanFinding]) -> list[tuple[ScanFinding, int]]:
 
 
 def _finding(screen: Console, one: ScanFinding, column: int, more: int) -> None:
-    text = _call(one) if one.kind == "call" else one.subject
+    text = _call_text(one) if one.kind == "call" else one.subject
     likely = "" if one.certain else " (likely)"
     message = f"  {one.message}" if one.message and one.kind != "call" else ""
     message += f"  (and {more} more in this file)" if more else ""
     style = _LEVELS[RULES[one.kind].level]
     line(screen, one.kind, style, one.place.within, f"{text}{likely}{message}", column, indent=2, width=_WIDTH)
-    for name, verdict, note in _judged(one):
-        told = f"{name}: {note}" if note else name
-        line(screen, "", "", "", f"  {verdict}  {told}", column, _VERDICTS[verdict], indent=2, width=_WIDTH)
+    for name, verdict, note in _verdict_notes(one):
+        text = f"{name}: {note}" if note else name
+        line(screen, "", "", "", f"  {verdict}  {text}", column, _VERDICTS[verdict], indent=2, width=_WIDTH)
 
 
-def _call(one: ScanFinding) -> str:
+def _call_text(one: ScanFinding) -> str:
     names = [part.name for part in one.parameters]
     return f"{one.subject}({', '.join([*names, *['**'] * one.more])})"
 
 
-def _judged(one: ScanFinding) -> list[tuple[str, str, str]]:
+def _verdict_notes(one: ScanFinding) -> list[tuple[str, str, str]]:
     """What is not simply taken: the call as a whole, then its arguments."""
     found = [(part.name, part.verdict, part.note) for part in one.parameters if part.verdict in _VERDICTS]
     if "verdict" in one.details:
@@ -76,19 +76,19 @@ def _summary(screen: Console, scan: Scan) -> None:
     if verdicts:
         say(screen, f"on {scan.target.title}, by argument: {verdicts}")
     if scan.target.assumed:
-        say(screen, f"No profile is {_unchosen()}")
+        say(screen, f"No profile is {_assumption()}")
     if scan.unreadable:
         say(screen, f"{counted(len(scan.unreadable), 'file')} not scanned", "yellow")
 
 
-def _unchosen() -> str:
+def _assumption() -> str:
     names = ", ".join(sorted(Settings.profiles(os.environ)))
     if names:
         return f"chosen: this is Ollama. --profile NAME chooses one of these: {names}"
     return "configured: this is Ollama. `llm-adapter config init` writes a file; --profile chooses."
 
 
-def _next(screen: Console, scan: Scan) -> None:
+def _next_steps(screen: Console, scan: Scan) -> None:
     """What each kind of finding asks for, the gravest first."""
     given = [VERDICTS[name] for name in scan.verdicts() if name in VERDICTS]
     kinds = [one.kind for one in scan.findings if one.kind != "call" and not one.details.get("ours")]
