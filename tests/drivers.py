@@ -17,6 +17,7 @@ __all__ = [
     "CUT",
     "HOST",
     "HTTPX",
+    "SLOW",
     "SYNC_AND_ASYNC",
     "Body",
     "Play",
@@ -26,12 +27,14 @@ __all__ = [
     "first",
     "left",
     "mode",
+    "said",
 ]
 
 # httpx2, or httpx with an SDK before 3.0
 HTTPX: Any = sys.modules[openai.DefaultHttpxClient.__mro__[-2].__module__.partition(".")[0]]
 # A stream that is cut: the SDK's error in newer ones, HTTP's own in those before.
 CUT: Any = (openai.APIConnectionError, HTTPX.TransportError)
+SLOW: Any = (openai.APITimeoutError, HTTPX.TimeoutException)  # the same of a stream that is too slow
 HOST = "http://ollama.test:11434"
 Script: TypeAlias = Callable[[Any], Generator[Any, Any, Any]]
 
@@ -66,6 +69,11 @@ class Play:
         """An HTTP client, sync or async as the play is, whose requests all go to the handler."""
         kind = family.Client if self.mode == "sync" else family.AsyncClient
         return kind(transport=family.MockTransport(handler), **options)
+
+
+def said(error: Any) -> str:
+    """The server's words in an error: an SDK before 3.0 has them inside the text of a dictionary."""
+    return str(error.body["message"])
 
 
 async def driven(played: Any) -> Any:

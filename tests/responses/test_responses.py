@@ -6,11 +6,10 @@ import json
 from contextlib import suppress
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-import httpx2
 import openai
 import pytest
 from conftest import DONE, HOST
-from drivers import SYNC_AND_ASYNC, Play, mode
+from drivers import HTTPX, SYNC_AND_ASYNC, Play, mode
 from openai.types.responses import ToolParam, response_create_params
 from openai.types.responses.response_input_item_param import ResponseInputItemParam
 from pydantic import BaseModel
@@ -54,11 +53,11 @@ class Ollama:
     def __call__(self, request: Any) -> Any:
         if request.url.path == "/api/show":
             capable = ["completion", "tools", "thinking", "vision"]
-            return httpx2.Response(200, json={"capabilities": capable, "details": {}, "model_info": {}})
+            return HTTPX.Response(200, json={"capabilities": capable, "details": {}, "model_info": {}})
         self.paths.append(request.url.path)
         self.asked.append(json.loads(request.content))
         reply = self.replies.pop(0)
-        return httpx2.Response(200, content=json.dumps(reply) + "\n")
+        return HTTPX.Response(200, content=json.dumps(reply) + "\n")
 
 
 def on(play: Play, server: Any, script: Any, **settings: Any) -> Any:
@@ -501,7 +500,7 @@ def test_errors(status: int, body: Any, kind: Any, param: Any, play: Play) -> No
             yield client.responses.create(model="m", input="Hello")
         return caught.value.param
 
-    assert on(play, lambda request: httpx2.Response(status, json=body), script) == param
+    assert on(play, lambda request: HTTPX.Response(status, json=body), script) == param
 
 
 RECORDED = [
@@ -560,7 +559,7 @@ class V1:
         said = {"role": "assistant", "content": f"reply {len(self.asked)}"}
         choice = {"index": 0, "message": said, "finish_reason": "stop"}
         body = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
-        return httpx2.Response(200, json={**body, "output": []})
+        return HTTPX.Response(200, json={**body, "output": []})
 
 
 def two_turns(client: Any) -> Any:

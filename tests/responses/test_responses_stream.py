@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 from conftest import DONE, HOST
-from drivers import SYNC_AND_ASYNC, Body, Play, entered, every, left, mode
+from drivers import HTTPX, SYNC_AND_ASYNC, Body, Play, entered, every, left, mode
 from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 from recorded import SERVERS, Exchange, exchanges
@@ -49,8 +48,8 @@ def served(play: Play, native: Any, script: Any, **settings: Any) -> Any:
     def handler(request: Any) -> Any:
         if request.url.path == "/api/show":
             capable = ["completion", "tools", "thinking", "vision"]
-            return httpx2.Response(200, json={"capabilities": capable, "details": {}, "model_info": {}})
-        return httpx2.Response(200, stream=native) if isinstance(native, Body) else httpx2.Response(200, content=native)
+            return HTTPX.Response(200, json={"capabilities": capable, "details": {}, "model_info": {}})
+        return HTTPX.Response(200, stream=native) if isinstance(native, Body) else HTTPX.Response(200, content=native)
 
     configured = Settings(provider="ollama", host=HOST, **settings)
     return play(script, settings=configured, http_client=play.http(handler))
@@ -291,7 +290,7 @@ def test_failure_before_the_stream(play: Play) -> None:
             yield client.responses.create(model="m", input="Hello", stream=True)
 
     def handler(request: Any) -> Any:
-        return httpx2.Response(404, json={"error": "model 'm' not found"})
+        return HTTPX.Response(404, json={"error": "model 'm' not found"})
 
     play(script, http_client=play.http(handler))
 

@@ -12,11 +12,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import openai
 import pytest
 import respx
 from conftest import DONE, HI
+from drivers import HTTPX
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings, SettingsError
 
@@ -37,7 +37,7 @@ class Wire:
         router.route().mock(side_effect=self._answer)
 
     def _answer(self, request: Any) -> Any:
-        family = httpx2 if isinstance(request, httpx2.Request) else __import__("httpx")
+        family = __import__(type(request).__module__.partition(".")[0])
         self.requests.append(request)
         if self.redirect is not None:
             target, self.redirect = self.redirect, None
@@ -558,7 +558,7 @@ def test_copy_is_of_the_same_settings(keys: None, project: Path) -> None:
 
 def test_profile_switch_keeps_the_callers_things(wire: Wire, keys: None, project: Path) -> None:
     """Another profile keeps the HTTP client, the harmless headers and the query; credentials stay behind."""  # P26
-    http_client = httpx2.Client(headers={"X-Mine": "1"})
+    http_client = HTTPX.Client(headers={"X-Mine": "1"})
     headers = {"X-Trace": "t", "Authorization": "Bearer sk-1", "X-Api-Key": "k"}
     with OpenAI(http_client=http_client, default_headers=headers, default_query={"v": "1", "key": "k"}) as client:
         ask(client.with_options(timeout=3).with_options(profile="local", default_headers={"X-New": "n"}))
@@ -662,7 +662,7 @@ def test_proxy_of_a_remote_host(monkeypatch: pytest.MonkeyPatch, trust_env: bool
     """A remote host keeps its proxy, unless the settings say no."""  # P27
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
     with OpenAI(settings=Settings(base_url="https://llm.internal", trust_env=trust_env)) as client:
-        transport = client._client._transport_for_url(httpx2.URL("https://llm.internal/v1"))
+        transport = client._client._transport_for_url(HTTPX.URL("https://llm.internal/v1"))
     assert (transport is not client._client._transport) is (trust_env is not False)
 
 
@@ -677,7 +677,7 @@ def test_callers_http_client(monkeypatch: pytest.MonkeyPatch, variables: dict[st
     """The caller's HTTP client is used, whatever the environment says."""  # P27
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    mine = httpx2.Client(transport=httpx2.MockTransport(lambda request: httpx2.Response(200, json=NATIVE)))
+    mine = HTTPX.Client(transport=HTTPX.MockTransport(lambda request: HTTPX.Response(200, json=NATIVE)))
     with OpenAI(settings=LOCAL, http_client=mine) as client:
         assert client._client is mine
         assert client.copy(timeout=1)._client is mine

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from commands import Command, command
+from drivers import HTTPX
 from hypothesis import given
 from hypothesis import strategies as some
 from loopback import Handler, serving
@@ -113,6 +114,7 @@ def test_whole_replies_have_no_pace(command: Command, fake: fakes.Fake) -> None:
 
 
 CUT = "peer closed connection"
+BROKEN_OFF = "APIConnectionError" if HTTPX.__name__ == "httpx2" else "RemoteProtocolError"  # HTTP's own before 3.0
 FAILURES: dict[str, tuple[Turn, dict[str, Any], str, str]] = {
     "an error on the way": (error(500, "oom", mid_stream=True, after=2), {}, "APIError", "oom"),
     "of /responses": (
@@ -121,7 +123,12 @@ FAILURES: dict[str, tuple[Turn, dict[str, Any], str, str]] = {
         "APIError",
         "oom",
     ),
-    "a cut": (disconnect(after=2), {}, "APIConnectionError", CUT),
+    "a cut": (
+        disconnect(after=2),
+        {},
+        "APIConnectionError" if HTTPX.__name__ == "httpx2" else "RemoteProtocolError",
+        CUT,
+    ),
     "an error at once": (error(429, "slow down"), {}, "RateLimitError", "slow down"),
 }
 

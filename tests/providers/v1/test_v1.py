@@ -11,7 +11,7 @@ import openai
 import pytest
 import respx
 from conftest import HI, Server
-from drivers import SYNC_AND_ASYNC, Play, every, mode
+from drivers import SYNC_AND_ASYNC, Play, every, mode, said
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from recorded import exchanges
 
@@ -94,8 +94,9 @@ EACH = [(name, value, dialect) for name, (value, dialects) in REFUSED.items() fo
 @pytest.mark.parametrize(("name", "value", "dialect"), EACH, ids=str)
 def test_refused_by_name(name: str, value: Any, dialect: str, play: Play, server: Server) -> None:
     """What the server would leave out, and what changes the answer, is refused before anything is sent. P2"""
-    with pytest.raises(openai.BadRequestError, match=f"`{name}` is not available on dialect '{dialect}'") as caught:
+    with pytest.raises(openai.BadRequestError) as caught:
         ask(play, dialect, **{name: value})
+    assert f"`{name}` is not available on dialect '{dialect}'" in said(caught.value)
     assert (caught.value.param, caught.value.code, server.count) == (name, "unsupported_parameter", 0)
 
 
