@@ -26,6 +26,16 @@ CITY = {"type": "object", "required": ["city"], "properties": {"city": {"type": 
 TOOLS = [
     {"type": "function", "function": {"name": "get_weather", "description": "The weather", "parameters": CITY}},
 ]
+CALLED = {
+    "role": "assistant",
+    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": ""}}],
+}
+RESULT = {"role": "tool", "tool_call_id": "c", "content": "sunny"}
+ITEM = {"type": "function_call", "call_id": "c", "name": "get_weather"}
+MANY = {
+    "type": "json_schema",
+    "json_schema": {"name": "x", "schema": {"type": "array", "items": {"type": "integer"}, "maxItems": 2000}},
+}
 GREEDY: dict[str, Any] = {"model": "tiny", "temperature": 0}
 STREAM: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
 
@@ -40,6 +50,10 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "top_logprobs alone": (CHAT, {"messages": HI, "top_logprobs": 2}),
     "a number": (CHAT, {"messages": HI, "temperature": "hot"}),
     "a flag": (CHAT, {"messages": HI, "stream": "yes"}),
+    "a grammar beside tools": (CHAT, {"messages": HI, "tools": TOOLS, "grammar": 'root ::= "a"'}),
+    "empty arguments in the history": (CHAT, {"messages": [*CITIES, CALLED, RESULT]}),
+    "empty arguments among the items": ("/v1/responses", {"input": [*HI, {**ITEM, "arguments": ""}]}),
+    "too many items": (CHAT, {"messages": HI, "response_format": MANY}),
     "no prompt": (TEXT, {}),
     "a prompt that is null": (TEXT, {"prompt": None}),
     "no input": ("/v1/responses", {}),
@@ -58,6 +72,11 @@ CASES: dict[str, tuple[str, str, Any]] = {
     "stream with usage": ("POST", CHAT, {**GREEDY, "messages": HI, **STREAM}),
     "tools": ("POST", CHAT, {**GREEDY, "messages": CITIES, "tools": TOOLS}),
     "streamed tools": ("POST", CHAT, {**GREEDY, "messages": CITIES, "tools": TOOLS, **STREAM}),
+    "a form beside tools": (
+        "POST",
+        CHAT,
+        {**GREEDY, "messages": CITIES, "tools": TOOLS, "response_format": {"type": "json_object"}},
+    ),
     "two choices": ("POST", CHAT, {**GREEDY, "messages": HI, "n": 2, "max_tokens": 3}),
     "a model it has not": ("POST", CHAT, {**GREEDY, "messages": HI, "model": "nope"}),
     "too long": ("POST", CHAT, {**GREEDY, "messages": LONG}),

@@ -5,9 +5,12 @@ Drivers ask `settled` first: what is refused, loads a model or lists models need
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
+from llm_adapter.testing.personas.grammar import example
 from llm_adapter.testing.personas.llamacpp import LLAMACPP
 from llm_adapter.testing.personas.lmstudio import LMSTUDIO
 from llm_adapter.testing.personas.models import after
@@ -65,7 +68,19 @@ def answer(persona: Persona, request: ServerRequest, turn: Turn = HELLO) -> Answ
     streamed = request.streamed and route.streams
     if turn.failure is not None and (turn.failure.after is None or not streamed):
         return replace(refused(persona, request, turn.failure), wait=turn.pace.start)
-    return route.handler(persona, request, turn)
+    return route.handler(persona, request, _held(turn, persona.form(request)) if request.items("tools") else turn)
+
+
+def _held(turn: Turn, form: Any) -> Turn:
+    """A turn under a form that covers the whole reply: no tool is called, and where one was to be, the form is filled.
+
+    Source: ollama v0.24.0 and v0.32.15, server/routes.go ChatHandler, where the grammar begins with the reply; asked of
+    llama.cpp b11549. A thinking model is asked once more when it has thought, with the grammar.
+    """
+    if form is None or not turn.calls:
+        return turn
+    said = json.dumps(example(form), ensure_ascii=False)
+    return replace(turn, content=said, pieces=None, calls=(), finish=None)
 
 
 def _route(persona: Persona, request: ServerRequest) -> Route | Answer:

@@ -12,10 +12,11 @@ from typing import Any
 
 from llm_adapter.testing.personas.chat import chat, completions
 from llm_adapter.testing.personas.embeddings import embeddings
+from llm_adapter.testing.personas.grammar import LARGEST, Fault, faults
 from llm_adapter.testing.personas.models import list_models
 from llm_adapter.testing.personas.persona import Check, Model, Persona, ResponseShape, Route, Shape, TextShape, too_long
 from llm_adapter.testing.personas.responses import responses
-from llm_adapter.testing.personas.wire import Answer, Json, ServerRequest, event, whole
+from llm_adapter.testing.personas.wire import Answer, Json, ServerRequest, event, part_of, whole
 from llm_adapter.testing.turns import Failure, Turn
 
 _TOO_LONG = "exceed_context_size_error"
@@ -31,19 +32,25 @@ _SORTS = {str: "string", bool: "boolean", int: "number", float: "number", list: 
 _NUMBERS = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "max_tokens", "seed", "n", "logprobs")
 _FLAGS = ("stream", "echo")
 _PARTS = ("text", "image_url", "input_audio", "video_url")
+_NO_PARSER = (
+    "Unable to generate parser for this template. Automatic parser generation failed: JSON schema conversion failed:\n"
+)
 _FORMATS = ("text", "json_object", "json_schema")
 _IMAGES = ("image_url", "input_image")
 
 
 def _unread(persona: Persona, request: ServerRequest) -> Failure | None:
     """Its parser says more of the text; here it is Python's place of the fault, and no more."""
-    if request.text is None:
-        return None
+    fault = None if request.text is None else _syntax(request.text)
+    return Failure(fault, 400) if fault else None
+
+
+def _syntax(text: str) -> str | None:
     try:
-        json.loads(request.text)
+        json.loads(text)
     except json.JSONDecodeError as problem:
-        words = "syntax error while parsing value" if request.text.strip() else _EMPTY
-        return Failure(_BROKEN.format(problem.lineno, problem.colno) + words, 400)
+        words = "syntax error while parsing value" if text.strip() else _EMPTY
+        return _BROKEN.format(problem.lineno, problem.colno) + words
     return None
 
 
@@ -100,6 +107,38 @@ def _choice(persona: Persona, request: ServerRequest) -> Failure | None:
     return Failure("top_logprobs requires logprobs to be set to true", 400) if alone else None
 
 
+def _form(request: ServerRequest) -> Any:
+    """The form that covers a whole reply: on /v1/responses it is passed over (asked of b11549)."""
+    if request.path != "/v1/chat/completions":
+        return None
+    form = request.part("response_format")
+    schema = form.get("schema") if form.get("type") == "json_object" else part_of(form, "json_schema").get("schema")
+    given = schema if schema is not None else request.fields.get("json_schema")
+    return "json" if given is None and form.get("type") == "json_object" else given
+
+
+def _grammar(persona: Persona, request: ServerRequest) -> Failure | None:
+    """A grammar is built of the form, and of the tools."""
+    tools = request.items("tools") if request.fields.get("tool_choice") != "none" else []
+    if tools and "grammar" in request.fields:
+        return Failure("Cannot use custom grammar constraints with tools.", 400)
+    schemas = [
+        _form(request),
+        *((part_of(tool, "function") or tool).get("parameters") for tool in tools if isinstance(tool, dict)),
+    ]
+    found = {fault for schema in schemas for fault in faults(schema, LARGEST - 1)} - {Fault.GROUP}  # passed over
+    if wrong := found & {Fault.UNANCHORED, Fault.BOOLEAN}:
+        return Failure(_NO_PARSER + min(one.value for one in wrong), 400)
+    return Failure("Failed to initialize samplers: failed to parse grammar", 400) if found else None
+
+
+def _history(persona: Persona, request: ServerRequest) -> Failure | None:
+    """Arguments of calls in the history are read as JSON for the template; any JSON will do."""
+    written = (function.get("arguments") for function in request.called_functions)
+    found = (fault for one in written if isinstance(one, str) and (fault := _syntax(one)))
+    return next((Failure(f"Failed to parse tool call arguments as JSON: {fault}", 500) for fault in found), None)
+
+
 def _no_prompt(persona: Persona, request: ServerRequest) -> Failure | None:
     if "prompt" not in request.fields:
         return Failure("[json.exception.out_of_range.403] key 'prompt' not found", 400)
@@ -147,6 +186,8 @@ _OVERFLOW = too_long(
 )
 _TYPES = Check("fields have their types", _SOURCE, _typed)
 _SEES = Check("the model sees, if there are images", _SOURCE, _no_media)
+_READ = Check("arguments in the history are JSON", f"{_SOURCE}, and of b11549", _history)
+_HELD = Check("a grammar holds the form and the tools", "llama.cpp#16714, openclaw#113562; grammar.py", _grammar)
 _CHAT = (
     _READABLE,
     Check("there are messages", _SOURCE, _no_messages),
@@ -154,10 +195,20 @@ _CHAT = (
     _SEES,
     Check("choices are known", _SOURCE, _choice),
     _TYPES,
+    _READ,
+    _HELD,
     _OVERFLOW,
 )
 _TEXT = (_READABLE, Check("there is a prompt", _SOURCE, _no_prompt), _TYPES, _OVERFLOW)
-_RESPONSES = (_READABLE, Check("there is an input to respond to", _SOURCE, _no_items), _SEES, _TYPES, _OVERFLOW)
+_RESPONSES = (
+    _READABLE,
+    Check("there is an input to respond to", _SOURCE, _no_items),
+    _SEES,
+    _TYPES,
+    _READ,
+    _HELD,
+    _OVERFLOW,
+)
 _VECTORS = (_READABLE, Check("there is an input to embed", _SOURCE, _no_input), _OVERFLOW)
 
 # --- replies
@@ -306,5 +357,6 @@ LLAMACPP = Persona(
     model_entry=_model_entry,
     models_extra=_ollama_list,
     own_name=True,
+    form=_form,
     response=ResponseShape(bare=True),
 )

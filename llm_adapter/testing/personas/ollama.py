@@ -319,6 +319,7 @@ OLLAMA_24 = Persona(
     ),
     reads=READS,
     limits=("max_tokens",),
+    form=checks.form,
     model_entry=_model_entry,
     no_models=None,
     missing=models.missing,

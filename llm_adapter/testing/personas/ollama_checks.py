@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from llm_adapter.testing.personas.embeddings import inputs
+from llm_adapter.testing.personas.grammar import LARGEST, Fault, faults
 from llm_adapter.testing.personas.ollama_bodies import body_fault, image_fault, quoted, syntax_fault, type_name
 from llm_adapter.testing.personas.persona import Check, Model, Persona, overflow
 from llm_adapter.testing.personas.wire import Json, ServerRequest
@@ -31,6 +32,10 @@ _EFFORTS = ("high", "medium", "low", "max", "none")
 _MORE_EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "ultra", "max", "none")
 _BY_URL = Failure("image URLs are not currently supported, please use base64 encoded data instead", 400)
 _FORMAT = Failure("invalid message format", 400)
+_STOPPED = (
+    "model runner has unexpectedly stopped, this may be due to resource limitations or an internal error, check ollama "
+    "server logs for details"
+)
 
 
 # --- messages of /v1, and items of its Responses API
@@ -96,9 +101,7 @@ def _url(url: str) -> Failure | None:
 
 
 def _arguments(persona: Persona, request: ServerRequest) -> Failure | None:
-    calls = (message.get("tool_calls") for message in messages(request))
-    functions = (call.get("function") or {} for some in calls for call in some or () if isinstance(call, dict))
-    written = (function.get("arguments") or "" for function in functions)
+    written = (function.get("arguments") or "" for function in request.called_functions)
     return next((Failure("invalid tool call arguments", 400) for one in written if not _object(one)), None)
 
 
@@ -272,10 +275,43 @@ def _raw(persona: Persona, request: ServerRequest) -> Failure | None:
     return Failure("raw mode does not support template, system, or context", 400) if also else None
 
 
+def form(request: ServerRequest) -> Any:
+    """The form that covers a whole reply: a schema, or "json"."""
+    if request.native:
+        return request.fields.get("format")
+    responding = request.path == "/v1/responses"
+    match request.part("text").get("format") if responding else request.fields.get("response_format"):
+        case {"type": "json_schema", "schema": schema} if responding:
+            return schema
+        case {"type": "json_schema", "json_schema": {"schema": schema}}:
+            return schema
+        case {"type": "json_object"} if not responding:  # openai/responses.go knows no json_object
+            return "json"
+    return None
+
+
+def _grammar_24(persona: Persona, request: ServerRequest) -> Failure | None:
+    """A schema is turned into a grammar in the server itself, and the grammar is read by the model's runner."""
+    found = set(faults(form(request)))
+    if Fault.GROUP in found:
+        return Failure("the server has died of it", 0)
+    if found & {Fault.UNANCHORED, Fault.BOOLEAN}:
+        return Failure("invalid JSON schema in format", 500)
+    return Failure(_STOPPED, 500) if found else None
+
+
+def _grammar_32(persona: Persona, request: ServerRequest) -> Failure | None:
+    found = set(faults(form(request), LARGEST - 1)) - {Fault.GROUP}  # such a group is passed over
+    if wrong := found & {Fault.UNANCHORED, Fault.BOOLEAN}:
+        words = f'"json_schema": JSON schema conversion failed:\n{min(one.value for one in wrong)}'
+        return _inner(400, words, "invalid_request_error")
+    words = "Failed to initialize samplers: failed to parse grammar"
+    return _inner(400, words, "invalid_request_error") if found else None
+
+
 def _format(persona: Persona, request: ServerRequest) -> Failure | None:
     """A format is looked at when the answer begins: a model that still thinks has none yet."""
-    wanted = request.part("response_format").get("json_schema") if not request.native else request.fields.get("format")
-    given = wanted.get("schema") if isinstance(wanted, dict) and not request.native else wanted
+    given = form(request)
     if request.path != "/api/generate" and _thinking(persona, request):
         return None
     if given not in (None, "", "json") and not isinstance(given, dict):
@@ -396,10 +432,12 @@ V1_EMBEDS = (
 OLD_EMBEDS = (MODEL, EMBEDDER, OPTIONS, Check("a prompt fits", f"{_ASKED}: embeddings", _longer_prompt))
 VECTORS_32 = (Check("the model embeds", "asked of ollama 0.33.0-rc2", _no_vectors_32),)
 LIMITS_24 = (
+    Check("a grammar holds the format", "ollama llm/server.go Completion, v0.24.0; grammar.py", _grammar_24),
     Check("the model has tools, if there are any", "recording tools_unsupported", _no_tools_24),
     Check("a prompt fits, if it may not be cut", "recording context_overflow", _overflow_24),
 )
 LIMITS_32 = (
+    Check("a grammar holds the format", "ollama llm/llama_server.go Completion, v0.32.15; grammar.py", _grammar_32),
     Check("the model has tools, if there are any", "recording tools_unsupported", _no_tools_32),
     Check("the model sees, if there are images", "recording vision_unsupported", _no_vision_32),
     Check("a prompt fits, if it may not be cut", "recording context_overflow", _overflow_32),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
-from llm_adapter.testing.personas.speech import prompt_tokens
+from llm_adapter.testing.personas.speech import CUT, prompt_tokens
 from llm_adapter.testing.personas.wire import Answer, Json, ServerRequest, whole
 from llm_adapter.testing.turns import Failure, Turn
 from llm_adapter.translation.model_names import names_embedding_model
@@ -151,6 +151,10 @@ def _no_headers(request: ServerRequest) -> Headers:
     return ()
 
 
+def _no_form(request: ServerRequest) -> Any:
+    return None
+
+
 def _no_extra(persona: Persona) -> Json:
     return {}
 
@@ -174,6 +178,7 @@ class Persona:
     shape: Shape = Shape()
     reads: frozenset[str] | None = None  # of a chat's parameters, the others are dropped; None: none is
     limits: tuple[str, ...] = ("max_tokens", "max_completion_tokens")  # what cuts a reply on /v1, the first one given
+    form: Callable[[ServerRequest], Any] = _no_form  # the schema, or "json", that covers a whole reply
     own_name: bool = False  # replies name the server's model, whatever was asked for
     text_shape: TextShape = TextShape()
     vectors: Json = field(default_factory=dict)  # what a list of vectors has besides
@@ -223,7 +228,9 @@ class Persona:
 
 
 def refused(persona: Persona, request: ServerRequest, failure: Failure) -> Answer:
-    """An error, as this server writes it on this API."""
+    """An error, as this server writes it on this API. Without a status the server, or its connection, breaks down."""
+    if not failure.status:
+        return CUT
     native = persona.dialect == "ollama" and request.native
     content = {"error": failure.message} if native else persona.envelope(failure)
     return whole(content, failure.status, failure.headers)

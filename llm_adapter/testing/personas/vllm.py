@@ -5,13 +5,14 @@ Sources: vllm entrypoints/openai/protocol.py, chat_completion/serving.py and api
 
 from __future__ import annotations
 
+import json
 from http import HTTPStatus
 
 from llm_adapter.testing.personas.chat import chat, completions
 from llm_adapter.testing.personas.embeddings import embeddings
 from llm_adapter.testing.personas.models import get_model, list_models, version
 from llm_adapter.testing.personas.openai import OPENAI
-from llm_adapter.testing.personas.persona import Model, Persona, Route, Shape, TextShape, missing_model, too_long
+from llm_adapter.testing.personas.persona import Check, Model, Persona, Route, Shape, TextShape, missing_model, too_long
 from llm_adapter.testing.personas.responses import responses
 from llm_adapter.testing.personas.wire import DONE, Answer, Json, ServerRequest, event, whole
 from llm_adapter.testing.turns import Failure
@@ -45,8 +46,20 @@ def _model_entry(request: ServerRequest, model: Model) -> Json:
     return {**head, "root": model.name, "parent": None, "max_model_len": model.context or 4096, "permission": []}
 
 
+def _history(persona: Persona, request: ServerRequest) -> Failure | None:
+    """Arguments of calls in the history are read as JSON for the template; empty ones are none."""
+    try:
+        for function in request.called_functions:
+            if isinstance(arguments := function.get("arguments"), str) and arguments:
+                json.loads(arguments)
+    except ValueError as problem:
+        return Failure(str(problem), 400)
+    return None
+
+
 _CALLED = (
     missing_model("vllm serving_engine.py _check_model"),
+    Check("arguments in the history are JSON", "vllm chat_utils.py _postprocess_messages; vllm#43995", _history),
     too_long(
         "vllm serving_engine.py _validate_input",
         Failure(

@@ -7,7 +7,7 @@ an in-process mock gives each as one read of the body.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, TypeAlias
@@ -19,6 +19,12 @@ LINES = "application/x-ndjson"
 EVENTS = "text/event-stream"
 TEXT = "text/plain"
 _MANAGED = ("/api/show", "/api/pull", "/api/push", "/api/create", "/api/delete")
+
+
+def part_of(value: Any, name: str) -> Json:
+    """An object inside another one; empty, where there is none."""
+    part = value.get(name) if isinstance(value, dict) else None
+    return part if isinstance(part, dict) else {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +60,21 @@ class ServerRequest:
 
     def part(self, name: str) -> Json:
         """An object among the fields; empty, where there is none."""
-        value = self.fields.get(name)
-        return value if isinstance(value, dict) else {}
+        return part_of(self.body, name)
 
     def items(self, name: str) -> list[Any]:
         """A list among the fields; empty, where there is none."""
         value = self.fields.get(name)
         return value if isinstance(value, list) else []
+
+    @property
+    def called_functions(self) -> Iterator[Json]:
+        """The functions that were called in the history: of messages, or of a response's items."""
+        for item in (*self.items("messages"), *self.items("input")):
+            if isinstance(item, dict) and item.get("type") == "function_call":
+                yield item
+            calls = item.get("tool_calls") if isinstance(item, dict) else None
+            yield from (part_of(call, "function") for call in (calls if isinstance(calls, list) else ()))
 
     @property
     def streamed(self) -> bool:
