@@ -53,7 +53,7 @@ def _destination(settings: Settings, environ: Mapping[str, str]) -> tuple[str, s
         return settings.base_url or settings.host or "unknown", str(error)
     if isinstance(connection.provider, Started):
         return "in this process", "none needed"
-    address = connection.resolved.base_url or ""
+    address = connection.address
     if connection.api_key is None:
         return address, "OPENAI_API_KEY" if environ.get("OPENAI_API_KEY") else "OPENAI_API_KEY, which is not set"
     if connection.api_key == NO_KEY:

@@ -93,7 +93,7 @@ def _path(given: str | None, body: Json) -> str:
 
 def _print(screen: Console, told: Explanation) -> None:
     call, connection = told.call, told.connection
-    place = "in this process" if connection.starter is not None else f"at {connection.resolved.base_url}"
+    place = "in this process" if connection.starter is not None else f"at {connection.address}"
     screen.print(f"POST {call.path} on provider {connection.provider.name}, {place}", style="bold")
     if call.report.requested_model != call.body.get("model"):
         screen.print(f"The model {call.report.requested_model} is {call.body.get('model')} there.")

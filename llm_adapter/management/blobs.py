@@ -25,55 +25,58 @@ Files: TypeAlias = "str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | 
 
 
 @dataclass(frozen=True)
-class Held:
-    """Asks whether the server has a file."""
+class CheckBlob:
+    """Ask whether the server has a file; the answer is True or False."""
 
     digest: str
 
 
 @dataclass(frozen=True)
-class Sent:
-    """Sends it."""
+class SendBlob:
+    """Send a file to the server."""
 
     digest: str
     path: Path
 
 
 # What the driver does: work outside the event loop, a request, or a line of progress to hand on.
-Step: TypeAlias = "partial[str] | Held | Sent | Json"
+Step: TypeAlias = "partial[str] | CheckBlob | SendBlob | Json"
 
 
-def uploaded(files: Files | None) -> Generator[Step, Any, dict[str, str] | None]:
-    """The digests by name, when the server has all files. Raises FileNotFoundError before anything is sent."""
+def upload_steps(files: Files | None) -> Generator[Step, Any, dict[str, str] | None]:
+    """What has to be done until the server has all files; returns their digests by name.
+
+    Raises FileNotFoundError before anything is sent.
+    """
     if files is None:
         return None
-    named = _named(files)
-    for path in named.values():
+    paths = _paths_by_name(files)
+    for path in paths.values():
         if not _is_digest(path) and not Path(path).is_file():
             raise FileNotFoundError(f"no file at {os.fspath(path)!r} for `create`")
     digests = {}
-    for name, path in named.items():
+    for name, path in paths.items():
         if _is_digest(path):
             digests[name] = str(path)
             continue
         yield {"status": f"reading {name}"}
         digest = digests[name] = yield partial(_digest, Path(path))
         size = Path(path).stat().st_size
-        about = {"status": f"uploading {name}", "digest": digest, "total": size}
-        if not (yield Held(digest)):
-            yield {**about, "completed": 0}
-            yield Sent(digest, Path(path))
-        yield {**about, "completed": size}
+        progress = {"status": f"uploading {name}", "digest": digest, "total": size}
+        if not (yield CheckBlob(digest)):
+            yield {**progress, "completed": 0}
+            yield SendBlob(digest, Path(path))
+        yield {**progress, "completed": size}
     return digests
 
 
-def pieces(path: Path) -> Iterator[bytes]:
+def file_pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while piece := file.read(PIECE):
             yield piece
 
 
-async def apieces(path: Path) -> AsyncIterator[bytes]:
+async def async_file_pieces(path: Path) -> AsyncIterator[bytes]:
     """The same, read outside the event loop."""
     async with await anyio.open_file(path, "rb") as file:
         while piece := await file.read(PIECE):
@@ -82,12 +85,12 @@ async def apieces(path: Path) -> AsyncIterator[bytes]:
 
 def _digest(path: Path) -> str:
     digest = hashlib.sha256()
-    for piece in pieces(path):
+    for piece in file_pieces(path):
         digest.update(piece)
     return f"sha256:{digest.hexdigest()}"
 
 
-def _named(files: Files) -> dict[str, str | os.PathLike[str]]:
+def _paths_by_name(files: Files) -> dict[str, str | os.PathLike[str]]:
     if isinstance(files, Mapping):
         return dict(files)
     several = [files] if isinstance(files, (str, os.PathLike)) else list(files)

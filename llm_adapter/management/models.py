@@ -1,49 +1,86 @@
 """`client.models`: OpenAI's `list`, `retrieve` and `delete`, and the verbs that it lacks, for servers that are Ollama.
 
-On the official `ollama` package, imported with the first call that needs it: pull, push, create, copy, load, unload
-(see `bridge`). Our own requests, on the same way: show, ps and version, of which the package drops fields or has
-nothing, and the blobs of `create` (ollama-python 0.6.3). Everything is asked of the server that chat goes to, or would
-if it were native: a `/v1` address is taken for the root below it.
+The official `ollama` package (see `ollama_package`) does pull, push, create, copy, load and unload; it is imported with
+the first call that needs it. Requests of our own, through the same client, do show, ps and version, of which the
+package drops fields or has nothing, and the blobs of `create` (ollama-python 0.6.3). Everything is asked of the server
+that chat goes to, or would if it were native: a `/v1` address is taken for the root below it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import anyio.to_thread
 import openai
 from openai._models import FinalRequestOptions
+from openai.resources import models as sdk
 
+from llm_adapter.management.blobs import CheckBlob, Files, SendBlob, async_file_pieces, file_pieces, upload_steps
+from llm_adapter.management.transfers import AsyncTransfer, Line, Transfer
 from llm_adapter.provider import Rejected
 from llm_adapter.providers.ollama.capabilities import forget
 from llm_adapter.providers.ollama.loading import load_body
 from llm_adapter.providers.ollama.management import BLOBS, unmanaged
 from llm_adapter.providers.ollama.missing import missing_model_message
-from llm_adapter.transport.body import http_library
-
-if TYPE_CHECKING:
-    from llm_adapter.routing.connection import Connection
-
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
-from functools import cached_property, partial
-from typing import TYPE_CHECKING
-
-import anyio.to_thread
-from openai.resources import models as sdk
-
-from llm_adapter.management.blobs import Files, Held, Sent, apieces, pieces, uploaded
-from llm_adapter.management.transfers import AsyncTransfer, Line, Transfer
 from llm_adapter.providers.ollama.types import Blob, ModelInfo, RunningModel, RunningModels, Version
+from llm_adapter.transport.body import http_library
 
 if TYPE_CHECKING:
     import ollama
 
-    from llm_adapter.provider import Rejected
+    from llm_adapter.routing.connection import Connection
+
+TransferT = TypeVar("TransferT", Transfer, AsyncTransfer)
 
 
-class Managing:
-    """A base class before the SDK's."""
+class _ModelsBase(Generic[TransferT]):
+    """What the sync and the async class share; a base class before the SDK's."""
 
     _client: Any
+    _ollama: Any  # the package's client
+
+    def pull(self, model: str, *, insecure: bool = False) -> TransferT:
+        """Install a model: iterate the progress, or wait for its end."""
+        name = self._name(model)
+        return self._transfer("pull", name, lambda: self._ollama.pull(name, insecure=insecure, stream=True))
+
+    def push(self, model: str, *, insecure: bool = False) -> TransferT:
+        """Give a model, named `namespace/name`, to its registry."""
+        return self._transfer("push", model, lambda: self._ollama.push(model, insecure=insecure, stream=True))
+
+    def create(
+        self,
+        model: str,
+        *,
+        from_: str | None = None,
+        files: Files | None = None,
+        adapters: Files | None = None,
+        template: str | None = None,
+        system: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        license: str | list[str] | None = None,  # noqa: A002
+        quantize: str | None = None,
+    ) -> TransferT:
+        """Make a model of another one (`from_`), or of files, which are uploaded where the server lacks them."""
+        fields: dict[str, Any] = {
+            "template": template,
+            "system": system,
+            "parameters": parameters,
+            "messages": messages,
+        }
+        fields |= {"from_": None if from_ is None else self._name(from_), "license": license, "quantize": quantize}
+        lines = partial(self._create_lines, model, {"files": files, "adapters": adapters}, fields)
+        return self._transfer("create", model, lines)
+
+    def _create_lines(self, model: str, uploads: Mapping[str, Files | None], fields: Mapping[str, Any]) -> Any:
+        """The lines of progress: of the files that are uploaded first, then of the server."""
+        raise NotImplementedError
+
+    def _transfer(self, verb: str, name: str, lines: Any) -> TransferT:
+        raise NotImplementedError
 
     @property
     def _connection(self) -> Connection:
@@ -53,56 +90,48 @@ class Managing:
         """Raises NotFoundError, before anything is sent, where the server is known not to be Ollama."""
         connection = self._connection
         if connection.is_openai_itself or connection.provider.endpoint("POST", "/api/pull") is None:
-            raise self._error(unmanaged(connection.provider.name))
+            raise self._sdk_error(unmanaged(connection.provider.name))
 
     def _name(self, model: str) -> str:
-        """The server's name for a model that is asked about; what is made, given away or deleted is named as it is."""
+        """The server's name of an installed model. Names of what is made, pushed or deleted are used as they are."""
         return self._connection.configured.alias(model)
 
-    def _call(self, path: str, cast_to: Any, body: Any = None) -> dict[str, Any]:
+    def _request_arguments(self, path: str, cast_to: Any, body: Any = None) -> dict[str, Any]:
         """The arguments of a request of our own."""
         self._check()
         return {"path": path, "cast_to": cast_to, **({} if body is None else {"body": body})}
 
-    def _load(self, model: str, keep_alive: float | str | None) -> dict[str, Any]:
+    def _load_arguments(self, model: str, keep_alive: float | str | None) -> dict[str, Any]:
+        self._check()
         body = load_body(self._connection.resolved, self._name(model), keep_alive)
         return {name: value for name, value in body.items() if name != "stream"}
 
-    def _preloads(self) -> list[str]:
+    def _names_to_preload(self) -> list[str]:
         settings = self._connection.configured
         return [settings.model(name) for name in settings.preload]
 
-    def _given(self, from_: str | None, **more: Any) -> dict[str, Any]:
-        return {"from_": None if from_ is None else self._name(from_), **more}
-
-    def _head(self, digest: str) -> FinalRequestOptions:
+    def _blob_check(self, digest: str) -> FinalRequestOptions:
         return FinalRequestOptions(method="head", url=f"{BLOBS}{digest}")
 
-    def _blob(self, digest: str) -> dict[str, Any]:
+    def _blob_upload(self, digest: str) -> dict[str, Any]:
         """The arguments of an upload: never repeated, for it is read as it is sent."""
-        from llm_adapter.management.ollama_package import patience
+        from llm_adapter.management.ollama_package import no_read_timeout
 
-        options = {"timeout": patience(), "max_retries": 0, "headers": {"Content-Type": "application/octet-stream"}}
+        headers = {"Content-Type": "application/octet-stream"}
+        options = {"timeout": no_read_timeout(), "max_retries": 0, "headers": headers}
         return {"path": self._connection.url(f"{BLOBS}{digest}"), "cast_to": object, "options": options}
 
-    def _changed(self, model: str) -> None:
-        forget(model)
-
-    @staticmethod
-    def _is_absent(refusal: Rejected) -> bool:
-        return bool(refusal.error["code"] == "model_not_found")
-
-    def _failed(self, verb: str, name: str, refusal: Rejected, installed: list[str]) -> Exception:
+    def _transfer_error(self, verb: str, name: str, refusal: Rejected, installed: list[str]) -> Exception:
         """The SDK's error for a transfer that went wrong after it began."""
         error = refusal.error
         error["message"] = f"{verb} of {name!r} failed: {error['message']}"
-        if self._is_absent(refusal):
+        if _is_missing_model(refusal):
             error["message"] = missing_model_message(error["message"], name, installed)
-        raised = self._error(refusal)
+        raised = self._sdk_error(refusal)
         raised.__cause__ = refusal.__cause__
         return raised
 
-    def _error(self, refusal: Rejected) -> openai.APIError:
+    def _sdk_error(self, refusal: Rejected) -> openai.APIError:
         """The SDK's error: by its status where that is the caller's fault, and else as it raises from a stream."""
         request = self._client._client.build_request("POST", self._connection.url("/api"))
         if refusal.error["code"] == "interrupted":
@@ -114,7 +143,7 @@ class Managing:
         return error
 
 
-class Models(Managing, sdk.Models):
+class Models(_ModelsBase[Transfer], sdk.Models):
     """See the module. Every method raises the SDK's own errors; without a server that is Ollama, NotFoundError."""
 
     @cached_property
@@ -123,60 +152,25 @@ class Models(Managing, sdk.Models):
 
         return ollama_package.client(self._client)
 
-    def pull(self, model: str, *, insecure: bool = False) -> Transfer:
-        """Install a model: iterate the progress, or `.wait()`."""
-        name = self._name(model)
-        return self._transfer("pull", name, lambda: self._ollama.pull(name, insecure=insecure, stream=True))
-
-    def push(self, model: str, *, insecure: bool = False) -> Transfer:
-        """Give a model, named `namespace/name`, to its registry."""
-        return self._transfer("push", model, lambda: self._ollama.push(model, insecure=insecure, stream=True))
-
-    def create(
-        self,
-        model: str,
-        *,
-        from_: str | None = None,
-        files: Files | None = None,
-        adapters: Files | None = None,
-        template: str | None = None,
-        system: str | None = None,
-        parameters: Mapping[str, Any] | None = None,
-        messages: Sequence[Mapping[str, Any]] | None = None,
-        license: str | list[str] | None = None,  # noqa: A002
-        quantize: str | None = None,
-    ) -> Transfer:
-        """Make a model of another one (`from_`), or of files, which are uploaded where the server lacks them."""
-        said = {"template": template, "system": system, "parameters": parameters, "messages": messages}
-        given = self._given(from_, **said, license=license, quantize=quantize)
-
-        def lines() -> Iterator[Any]:
-            digests: dict[str, Any] = {}
-            for kind, wanted in (("files", files), ("adapters", adapters)):
-                digests[kind] = yield from self._uploaded(wanted)
-            yield from self._ollama.create(model, **digests, **given, stream=True)
-
-        return self._transfer("create", model, lines)
-
     def copy(self, source: str, destination: str) -> None:
         """Give a model another name, too."""
         self._check()
         self._ollama.copy(self._name(source), destination)
-        self._changed(destination)
+        forget(destination)
 
     def show(self, model: str) -> ModelInfo:
         """What is known of an installed model."""
-        shown: ModelInfo = self._post(**self._call("/api/show", ModelInfo, {"model": self._name(model)}))
-        return shown
+        body = {"model": self._name(model)}
+        info: ModelInfo = self._post(**self._request_arguments("/api/show", ModelInfo, body))
+        return info
 
     def ps(self) -> list[RunningModel]:
         """The models in memory."""
-        return self._get(**self._call("/api/ps", RunningModels)).models or []
+        return self._get(**self._request_arguments("/api/ps", RunningModels)).models or []
 
     def load(self, model: str, *, keep_alive: float | str | None = None) -> None:
         """Load a model as the profile's calls need it. keep_alive: a duration, "30m", or seconds."""
-        self._check()
-        self._ollama.generate(**self._load(model, keep_alive))
+        self._ollama.generate(**self._load_arguments(model, keep_alive))
 
     def unload(self, model: str) -> None:
         """Take a model out of memory."""
@@ -185,27 +179,36 @@ class Models(Managing, sdk.Models):
 
     def preload(self) -> None:
         """Load the models that the profile names in `preload`."""
-        for model in self._preloads():
+        for model in self._names_to_preload():
             self.load(model)
 
     def version(self) -> str:
         """The server's version."""
-        return str(self._get(**self._call("/api/version", Version)).version)
+        return str(self._get(**self._request_arguments("/api/version", Version)).version)
+
+    def _create_lines(
+        self, model: str, uploads: Mapping[str, Files | None], fields: Mapping[str, Any]
+    ) -> Iterator[Any]:
+        digests: dict[str, Any] = {}
+        for field, files in uploads.items():
+            digests[field] = yield from self._upload(files)
+        yield from self._ollama.create(model, **digests, **fields, stream=True)
 
     def _transfer(self, verb: str, name: str, lines: Any) -> Transfer:
         self._check()
 
-        def ended(refusal: Rejected | None) -> Exception | None:
+        def finish(refusal: Rejected | None) -> Exception | None:
             if refusal is None:
-                self._changed(name)
+                forget(name)
                 return None
-            installed = [one.id for one in self.list()] if self._is_absent(refusal) else []
-            return self._failed(verb, name, refusal, installed)
+            installed = [one.id for one in self.list()] if _is_missing_model(refusal) else []
+            return self._transfer_error(verb, name, refusal, installed)
 
-        return Transfer(f"{verb} of {name!r}", partial(_each, lines), ended)
+        return Transfer(f"{verb} of {name!r}", partial(_lines_as_dictionaries, lines), finish)
 
-    def _uploaded(self, files: Files | None) -> Generator[Any, None, Any]:
-        steps, reply = uploaded(files), None
+    def _upload(self, files: Files | None) -> Generator[Any, None, Any]:
+        """Yields lines of progress; returns the digests of the files."""
+        steps, reply = upload_steps(files), None
         while True:
             try:
                 step = steps.send(reply)
@@ -213,17 +216,17 @@ class Models(Managing, sdk.Models):
                 return stop.value
             reply = None
             match step:
-                case Held():
-                    reply = self._client.request(Blob, self._head(step.digest)).held
-                case Sent():
-                    self._client.post(**self._blob(step.digest), content=pieces(step.path))
+                case CheckBlob():
+                    reply = self._client.request(Blob, self._blob_check(step.digest)).held
+                case SendBlob():
+                    self._client.post(**self._blob_upload(step.digest), content=file_pieces(step.path))
                 case partial():
                     reply = step()
                 case _:
                     yield step
 
 
-class AsyncModels(Managing, sdk.AsyncModels):
+class AsyncModels(_ModelsBase[AsyncTransfer], sdk.AsyncModels):
     """The same in an event loop."""
 
     @cached_property
@@ -232,62 +235,25 @@ class AsyncModels(Managing, sdk.AsyncModels):
 
         return ollama_package.async_client(self._client)
 
-    def pull(self, model: str, *, insecure: bool = False) -> AsyncTransfer:
-        """Install a model: iterate the progress, or await it."""
-        name = self._name(model)
-        return self._transfer("pull", name, lambda: self._ollama.pull(name, insecure=insecure, stream=True))
-
-    def push(self, model: str, *, insecure: bool = False) -> AsyncTransfer:
-        """Give a model, named `namespace/name`, to its registry."""
-        return self._transfer("push", model, lambda: self._ollama.push(model, insecure=insecure, stream=True))
-
-    def create(
-        self,
-        model: str,
-        *,
-        from_: str | None = None,
-        files: Files | None = None,
-        adapters: Files | None = None,
-        template: str | None = None,
-        system: str | None = None,
-        parameters: Mapping[str, Any] | None = None,
-        messages: Sequence[Mapping[str, Any]] | None = None,
-        license: str | list[str] | None = None,  # noqa: A002
-        quantize: str | None = None,
-    ) -> AsyncTransfer:
-        """Make a model of another one (`from_`), or of files, which are uploaded where the server lacks them."""
-        said = {"template": template, "system": system, "parameters": parameters, "messages": messages}
-        given = self._given(from_, **said, license=license, quantize=quantize)
-
-        async def lines() -> AsyncIterator[Any]:
-            digests: dict[str, Any] = {}
-            for kind, wanted in (("files", files), ("adapters", adapters)):
-                async for line in self._uploaded(wanted, kind, digests):
-                    yield line
-            async for line in await self._ollama.create(model, **digests, **given, stream=True):
-                yield line
-
-        return self._transfer("create", model, lines)
-
     async def copy(self, source: str, destination: str) -> None:
         """Give a model another name, too."""
         self._check()
         await self._ollama.copy(self._name(source), destination)
-        self._changed(destination)
+        forget(destination)
 
     async def show(self, model: str) -> ModelInfo:
         """What is known of an installed model."""
-        shown: ModelInfo = await self._post(**self._call("/api/show", ModelInfo, {"model": self._name(model)}))
-        return shown
+        body = {"model": self._name(model)}
+        info: ModelInfo = await self._post(**self._request_arguments("/api/show", ModelInfo, body))
+        return info
 
     async def ps(self) -> list[RunningModel]:
         """The models in memory."""
-        return (await self._get(**self._call("/api/ps", RunningModels))).models or []
+        return (await self._get(**self._request_arguments("/api/ps", RunningModels))).models or []
 
     async def load(self, model: str, *, keep_alive: float | str | None = None) -> None:
         """Load a model as the profile's calls need it. keep_alive: a duration, "30m", or seconds."""
-        self._check()
-        await self._ollama.generate(**self._load(model, keep_alive))
+        await self._ollama.generate(**self._load_arguments(model, keep_alive))
 
     async def unload(self, model: str) -> None:
         """Take a model out of memory."""
@@ -296,47 +262,62 @@ class AsyncModels(Managing, sdk.AsyncModels):
 
     async def preload(self) -> None:
         """Load the models that the profile names in `preload`."""
-        for model in self._preloads():
+        for model in self._names_to_preload():
             await self.load(model)
 
     async def version(self) -> str:
         """The server's version."""
-        return str((await self._get(**self._call("/api/version", Version))).version)
+        return str((await self._get(**self._request_arguments("/api/version", Version))).version)
+
+    async def _create_lines(
+        self, model: str, uploads: Mapping[str, Files | None], fields: Mapping[str, Any]
+    ) -> AsyncIterator[Any]:
+        digests: dict[str, Any] = {}
+        for field, files in uploads.items():
+            async for line in self._upload(files, field, digests):
+                yield line
+        async for line in await self._ollama.create(model, **digests, **fields, stream=True):
+            yield line
 
     def _transfer(self, verb: str, name: str, lines: Any) -> AsyncTransfer:
         self._check()
 
-        async def ended(refusal: Rejected | None) -> Exception | None:
+        async def finish(refusal: Rejected | None) -> Exception | None:
             if refusal is None:
-                self._changed(name)
+                forget(name)
                 return None
-            installed = [one.id async for one in self.list()] if self._is_absent(refusal) else []
-            return self._failed(verb, name, refusal, installed)
+            installed = [one.id async for one in self.list()] if _is_missing_model(refusal) else []
+            return self._transfer_error(verb, name, refusal, installed)
 
-        return AsyncTransfer(f"{verb} of {name!r}", partial(_aeach, lines), ended)
+        return AsyncTransfer(f"{verb} of {name!r}", partial(_async_lines_as_dictionaries, lines), finish)
 
-    async def _uploaded(self, files: Files | None, kind: str, digests: dict[str, Any]) -> AsyncIterator[Any]:
-        steps, reply = uploaded(files), None
+    async def _upload(self, files: Files | None, field: str, digests: dict[str, Any]) -> AsyncIterator[Any]:
+        """Yields lines of progress; the digests of the files are put into `digests`, for it can return nothing."""
+        steps, reply = upload_steps(files), None
         while True:
             try:
                 step = steps.send(reply)
             except StopIteration as stop:
-                digests[kind] = stop.value
+                digests[field] = stop.value
                 return
             reply = None
             match step:
-                case Held():
-                    reply = (await self._client.request(Blob, self._head(step.digest))).held
-                case Sent():
-                    await self._client.post(**self._blob(step.digest), content=apieces(step.path))
+                case CheckBlob():
+                    reply = (await self._client.request(Blob, self._blob_check(step.digest))).held
+                case SendBlob():
+                    await self._client.post(**self._blob_upload(step.digest), content=async_file_pieces(step.path))
                 case partial():
                     reply = await anyio.to_thread.run_sync(step)
                 case _:
                     yield step
 
 
-def _each(lines: Any) -> Iterator[Line]:
-    """The lines as dictionaries; closed, it closes what they come from."""
+def _is_missing_model(refusal: Rejected) -> bool:
+    return bool(refusal.error["code"] == "model_not_found")
+
+
+def _lines_as_dictionaries(lines: Any) -> Iterator[Line]:
+    """The lines of `lines()`; closed, it closes what they come from."""
     source = lines()
     try:
         for line in source:
@@ -345,7 +326,7 @@ def _each(lines: Any) -> Iterator[Line]:
         source.close()
 
 
-async def _aeach(lines: Any) -> AsyncIterator[Line]:
+async def _async_lines_as_dictionaries(lines: Any) -> AsyncIterator[Line]:
     source = lines()
     if not hasattr(source, "__aiter__"):
         source = await source  # the package's: a coroutine that gives an iterator

@@ -18,19 +18,19 @@ import openai
 
 # Asks the SDK for a response that is not read yet (openai-python _constants.py RAW_RESPONSE_HEADER, v3.52.0).
 UNREAD = {"X-Stainless-Raw-Response": "stream"}
-_NOWHERE = "http://llm-adapter.invalid"  # no request leaves for it
+_UNUSED_HOST = "http://llm-adapter.invalid"  # no request leaves for it
 
 
 def client(sdk: openai.OpenAI) -> ollama.Client:
-    return ollama.Client(_NOWHERE, transport=_Transport(sdk), trust_env=False)
+    return ollama.Client(_UNUSED_HOST, transport=_Transport(sdk), trust_env=False)
 
 
 def async_client(sdk: openai.AsyncOpenAI) -> ollama.AsyncClient:
-    return ollama.AsyncClient(_NOWHERE, transport=_AsyncTransport(sdk), trust_env=False)
+    return ollama.AsyncClient(_UNUSED_HOST, transport=_AsyncTransport(sdk), trust_env=False)
 
 
-def patience() -> Any:
-    """The timeout for what takes the time that it takes, but is given up where there is no connection at all."""
+def no_read_timeout() -> Any:
+    """Timeouts for a request that may take any time, but not to connect."""
     return openai.Timeout(None, connect=openai.DEFAULT_TIMEOUT.connect)
 
 
@@ -39,8 +39,8 @@ class _Transport(httpx.BaseTransport):
         self._sdk = sdk
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        reply: Any = self._sdk.post(request.url.path, cast_to=object, **_asked(request))
-        return _response(reply, _Body(reply))
+        reply: Any = self._sdk.post(request.url.path, cast_to=object, **_post_options(request))
+        return _response(reply)
 
 
 class _AsyncTransport(httpx.AsyncBaseTransport):
@@ -48,38 +48,35 @@ class _AsyncTransport(httpx.AsyncBaseTransport):
         self._sdk = sdk
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        reply: Any = await self._sdk.post(request.url.path, cast_to=object, **_asked(request))
-        return _response(reply, _AsyncBody(reply))
+        reply: Any = await self._sdk.post(request.url.path, cast_to=object, **_post_options(request))
+        return _response(reply)
 
 
-def _asked(request: httpx.Request) -> dict[str, Any]:
+def _post_options(request: httpx.Request) -> dict[str, Any]:
     body = json.loads(request.content)
-    options = {"headers": UNREAD, **({"timeout": patience()} if body.get("stream") else {})}
+    options = {"headers": UNREAD, **({"timeout": no_read_timeout()} if body.get("stream") else {})}
     return {"body": body, "options": options}
 
 
-def _response(reply: Any, body: Any) -> httpx.Response:
-    return httpx.Response(reply.status_code, headers={"content-type": "application/json"}, stream=body)
+def _response(reply: Any) -> httpx.Response:
+    return httpx.Response(reply.status_code, headers={"content-type": "application/json"}, stream=_Body(reply))
 
 
-class _Body(httpx.SyncByteStream):
+class _Body(httpx.SyncByteStream, httpx.AsyncByteStream):
+    """The body of the SDK's response."""
+
     def __init__(self, reply: Any) -> None:
         self._reply = reply
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._reply.iter_bytes()
 
-    def close(self) -> None:
-        self._reply.close()
-
-
-class _AsyncBody(httpx.AsyncByteStream):
-    def __init__(self, reply: Any) -> None:
-        self._reply = reply
-
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for data in self._reply.iter_bytes():
             yield data
+
+    def close(self) -> None:
+        self._reply.close()
 
     async def aclose(self) -> None:
         await self._reply.close()

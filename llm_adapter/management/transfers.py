@@ -1,7 +1,7 @@
-"""What `client.models.pull`, `push` and `create` return: progress to iterate, in either colour.
+"""What `client.models.pull`, `push` and `create` return: progress to iterate, sync or async.
 
-Nothing is sent before the first item is asked for. To be closed before its end is to cancel: the connection is closed,
-and the server stops. The same pull begun again goes on where it was, for the server keeps what it has (P33).
+Nothing is sent before the first item is asked for. Closing a transfer before its end cancels it: the connection is
+closed, and the server stops. The same pull begun again goes on where it was, for the server keeps what it has.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HTTP = ("httpx", "httpx2", "httpcore", "httpcore2")
 
 
 class _Transfer:
-    """What both colours share."""
+    """What the sync and the async class share."""
 
     _steps: Any
     _what = ""
@@ -49,11 +49,11 @@ class Transfer(_Transfer, Iterator[PullProgress]):
     """Progress of one transfer: iterate it, or `wait()`. As a context it is closed, and so cancelled, at the end."""
 
     def __init__(
-        self, what: str, lines: Callable[[], Iterator[Line]], ended: Callable[[Rejected | None], Exception | None]
+        self, what: str, lines: Callable[[], Iterator[Line]], finish: Callable[[Rejected | None], Exception | None]
     ) -> None:
-        """ended: called at the end, with what went wrong; gives what is to be raised."""
+        """finish: called at the end, with what went wrong; gives what is to be raised."""
         self._what = what
-        self._steps = _told(lines, ended)
+        self._steps = _progress(lines, finish)
 
     def __iter__(self) -> Self:
         return self
@@ -90,10 +90,10 @@ class AsyncTransfer(_Transfer, AsyncIterator[PullProgress]):
         self,
         what: str,
         lines: Callable[[], AsyncIterator[Line]],
-        ended: Callable[[Rejected | None], Awaitable[Exception | None]],
+        finish: Callable[[Rejected | None], Awaitable[Exception | None]],
     ) -> None:
         self._what = what
-        self._steps = _atold(lines, ended)
+        self._steps = _async_progress(lines, finish)
 
     def __aiter__(self) -> Self:
         return self
@@ -128,8 +128,8 @@ class AsyncTransfer(_Transfer, AsyncIterator[PullProgress]):
         await self.aclose()
 
 
-def _told(
-    lines: Callable[[], Iterator[Line]], ended: Callable[[Rejected | None], Exception | None]
+def _progress(
+    lines: Callable[[], Iterator[Line]], finish: Callable[[Rejected | None], Exception | None]
 ) -> Generator[PullProgress, None, None]:
     progress, refusal, parts = Progress(), None, lines()
     try:
@@ -140,12 +140,12 @@ def _told(
         refusal = _refusal(error)
     finally:
         parts.close()  # type: ignore[attr-defined] # a generator
-    if (raised := ended(refusal)) is not None:
+    if (raised := finish(refusal)) is not None:
         raise raised
 
 
-async def _atold(
-    lines: Callable[[], AsyncIterator[Line]], ended: Callable[[Rejected | None], Awaitable[Exception | None]]
+async def _async_progress(
+    lines: Callable[[], AsyncIterator[Line]], finish: Callable[[Rejected | None], Awaitable[Exception | None]]
 ) -> AsyncGenerator[PullProgress, None]:
     progress, refusal, parts = Progress(), None, lines()
     try:
@@ -156,17 +156,17 @@ async def _atold(
         refusal = _refusal(error)
     finally:
         await parts.aclose()  # type: ignore[attr-defined]
-    if (raised := await ended(refusal)) is not None:
+    if (raised := await finish(refusal)) is not None:
         raise raised
 
 
 def _refusal(error: Exception) -> Rejected:
-    """What went wrong, in our words. Raises the error itself where they would not fit."""
+    """The refusal that says what went wrong. Raises the error itself where it is not about the transfer."""
     if isinstance(error, Rejected):
         return error
-    if type(error).__name__ == "ResponseError":  # of the package: an error line
+    if type(error).__name__ == "ResponseError":  # the package raises it for an error line
         return failure(error.error)  # type: ignore[attr-defined]
-    # A line that was cut is no JSON; an HTTP error is of either library.
+    # A line that was cut is not JSON. An HTTP error is of either library.
     if isinstance(error, ValueError) or type(error).__module__.partition(".")[0] in _HTTP:
         refusal = Rejected(
             f"the connection ended before the work was complete ({error}); begun again, it goes on where it was",

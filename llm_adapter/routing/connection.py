@@ -22,14 +22,21 @@ from llm_adapter.provider import Provider, Started
 from llm_adapter.providers import PROVIDERS
 from llm_adapter.routing.terms import Terms, terms_of
 from llm_adapter.settings.errors import SettingsError
-from llm_adapter.settings.hosts import hostname, is_ollama_cloud, is_openai, is_private, ollama_root, same_origin
+from llm_adapter.settings.hosts import (
+    OPENAI_URL,
+    hostname,
+    is_ollama_cloud,
+    is_openai,
+    is_private,
+    ollama_root,
+    same_origin,
+)
 
 if TYPE_CHECKING:
     from llm_adapter.settings.settings import Settings
 
 # The SDK insists on a credential. This one stands for "none": the client takes the header off again.
 NO_KEY = "llm-adapter-no-key"
-_OPENAI = "https://api.openai.com/v1"
 _BUILT_IN = ("ollama", "embedded")  # never OpenAI's own servers: no key of OpenAI's is for them
 _AMBIENT = {"organization": "OPENAI_ORG_ID", "project": "OPENAI_PROJECT_ID", "admin_api_key": "OPENAI_ADMIN_KEY"}
 _SECRET = re.compile("auth|key|token|secret|cookie|credential|passw", re.IGNORECASE)
@@ -57,6 +64,11 @@ class Connection:
     siblings: dict[str, Connection] = field(default_factory=dict, repr=False, compare=False)
 
     @property
+    def address(self) -> str:
+        """The address of the server's /v1."""
+        return self.resolved.base_url or OPENAI_URL
+
+    @property
     def is_openai_itself(self) -> bool:
         """Whether every call goes the SDK's own way, but for provider-only parameters and prefixed models."""
         return self.resolved.provider == "openai" and self.resolved.dialect == "openai" and not self.configured.models
@@ -69,11 +81,11 @@ class Connection:
     @property
     def own_names(self) -> bool:
         """Whether "openai/x" cannot be a model's real name here: it is one on vLLM, and a namespace elsewhere."""
-        return self.provider.name != "openai" or is_openai(self.resolved.base_url or _OPENAI)
+        return self.provider.name != "openai" or is_openai(self.address)
 
     def url(self, path: str) -> str:
         """A native path's address: "/api/chat" is below the server's root, "models" below /v1."""
-        base = (self.resolved.base_url or _OPENAI).rstrip("/")
+        base = self.address.rstrip("/")
         return f"{base.removesuffix('/v1')}{path}" if path.startswith("/") else f"{base}/{path}"
 
 
@@ -203,7 +215,7 @@ def _dialect(settings: Settings, url: str) -> Any:
 
 
 def _sdk_url(environ: Mapping[str, str]) -> str:
-    return environ.get("OPENAI_BASE_URL") or _OPENAI
+    return environ.get("OPENAI_BASE_URL") or OPENAI_URL
 
 
 def _key(settings: Settings, environ: Mapping[str, str], url: str, foreign: bool, explicit: Any) -> Any:

@@ -25,7 +25,7 @@ def http_client(connection: Connection, *, asynchronous: bool) -> Any:
     kind = openai.DefaultAsyncHttpxClient if asynchronous else openai.DefaultHttpxClient
     if trust_env is False:
         return kind(trust_env=False)
-    url = connection.resolved.base_url or ""
+    url = connection.address
     try:
         return kind(mounts=dict.fromkeys((*_DIRECT, *_own(url))))
     except (ImportError, ValueError):  # a proxy that needs more than is installed: socks5h://

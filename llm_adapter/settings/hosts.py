@@ -12,6 +12,8 @@ import sys
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+_OPENAI_HOST = "api.openai.com"
+OPENAI_URL = f"https://{_OPENAI_HOST}/v1"
 OLLAMA_PORT = 11434
 _CLOUD = "ollama.com"
 _V1 = r"/chat/completions|/completions|/embeddings|/responses|(?<=/v1)/models"
@@ -87,7 +89,7 @@ def is_private(url: str) -> bool:
 def is_openai(url: str) -> bool:
     """Whether the host belongs to OpenAI."""
     host = hostname(url)
-    return host == "api.openai.com" or host.endswith(".api.openai.com")
+    return host == _OPENAI_HOST or host.endswith(f".{_OPENAI_HOST}")
 
 
 def is_ollama_cloud(url: str) -> bool:

@@ -19,6 +19,7 @@ from llm_adapter.responses.parameters import RESPONSES
 from llm_adapter.routing.connection import Connection, connect
 from llm_adapter.routing.destination import destination
 from llm_adapter.settings.errors import SettingsError, near
+from llm_adapter.settings.hosts import OPENAI_URL
 from llm_adapter.settings.settings import Settings
 from llm_adapter.testing.cassettes import Cassette
 from llm_adapter.testing.cassettes.tape import Line, loaded
@@ -27,14 +28,13 @@ from llm_adapter.testing.cassettes.tape import Line, loaded
 Loss: TypeAlias = Literal["refused", "left out", "unknown", "ignored", "emulated"]
 _HARMLESS: tuple[Loss, ...] = ("emulated", "ignored")
 _LOSSES = frozenset(get_args(Loss))
-_OPENAI = "https://api.openai.com/v1"
 # Nobody is asked there, and nothing that is remembered of a real server is touched.
 _SERVER = "http://server.invalid/v1"
 _OLLAMA = "http://ollama.invalid:11434"
 
 # What a name stands for that is no profile. A dialect is a /v1 server.
 TARGETS: dict[str, dict[str, Any]] = {
-    "openai": {"provider": "openai", "base_url": _OPENAI, "dialect": "openai"},
+    "openai": {"provider": "openai", "base_url": OPENAI_URL, "dialect": "openai"},
     "ollama": {"provider": "ollama", "host": _OLLAMA},
     "ollama-v1": {"provider": "openai", "base_url": f"{_OLLAMA}/v1", "dialect": "ollama"},
     "llamacpp": {"provider": "openai", "base_url": _SERVER, "dialect": "llamacpp"},

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 EMBEDDED = "embedded"
 FAKE = "fake:"
-_OPENAI = "https://api.openai.com/v1"
 # The mark has the last word on where a test goes: what the environment says of it is left out.
 _DESTINATION = ("profile", "provider", "host", "base_url", "dialect", "api_key", "api_key_env")
 
@@ -147,7 +146,7 @@ def _problem(settings: Settings, guard: Guard | None) -> str | None:
         return None
     if connection.api_key is None and keys.chosen(connection, os.environ).value is None:
         return "no key: set OPENAI_API_KEY"
-    url = connection.resolved.base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI
+    url = connection.address
     if guard is not None:
         proxy = proxied(url, settings.trust_env)[0]
         guard.allow(*(endpoint(one)[0] for one in (url, proxy) if one))

@@ -21,7 +21,6 @@ from llm_adapter.settings.hosts import is_openai
 from llm_adapter.settings.settings import Settings, SettingsError
 from llm_adapter.translation.model_names import names_embedding_model
 
-_OPENAI = "https://api.openai.com/v1"
 _SHOWN = 8  # models that are asked about one by one
 
 
@@ -41,7 +40,7 @@ def gathered(settings: Settings, environ: Mapping[str, str], names: Names = NONE
     """The facts of one destination."""
     settings = completed(settings, environ)
     connection, problem, barred = _connected(settings, environ)
-    address = connection.resolved.base_url or _OPENAI
+    address = connection.address
     facts = Facts(
         settings=settings,
         address=address.rstrip("/"),
