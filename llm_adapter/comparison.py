@@ -18,7 +18,7 @@ from typing import Any
 
 from llm_adapter.provider import Json
 from llm_adapter.translation.json_schema import faults
-from llm_adapter.translation.structured_output import ANY_OBJECT, Wanted
+from llm_adapter.translation.structured_output import ANY_OBJECT, ReplyForm
 
 __all__ = ["Difference", "Outcome", "ToolCall", "differences", "failure", "outcome", "ratios"]
 
@@ -359,7 +359,7 @@ def _form(given: Any) -> Json | None:
 
 
 def _valid(schema: Json | None, texts: Iterable[str]) -> bool | None:
-    return None if schema is None else not any(Wanted(schema).faults(one) for one in texts)
+    return None if schema is None else not any(ReplyForm(schema).faults(one) for one in texts)
 
 
 def _text(content: Any) -> str:

@@ -50,30 +50,30 @@ class Embedded:
         if responses.serves(path):
             return responses.endpoint(method, path, _in_dialect) or _as_it_comes
         if method == "GET" and path.startswith("/models"):
-            return _retrieved if path.startswith("/models/") else _listed
+            return _retrieve_model if path.startswith("/models/") else _list_models
         return _in_dialect if method == "POST" and path in PATHS else _as_it_comes
 
     def start(self, settings: Settings, path: str) -> Address:
         """The address of the server for `path`. Raises `SettingsError` when the extra or the file is missing."""
         embeddings = path == "/embeddings"
-        model = _file(settings, embeddings)
+        model = _gguf_file(settings, embeddings)
         key = (model, embeddings, settings.num_ctx, settings.n_gpu_layers)
         with self._lock:
             if key not in self._servers:
                 if not self._servers:
                     atexit.register(self.stop)
-                self._servers[key] = _started(model, embeddings, settings)
+                self._servers[key] = _start_server(model, embeddings, settings)
             return self._servers[key][1]
 
     def stop(self) -> None:
         """Stop the servers that were started. Idempotent; a later request starts anew."""
         with self._lock:
             for _, address in self._servers.values():
-                _hang_up(urlsplit(address.root).port)
+                _close_connections(urlsplit(address.root).port)
             self._servers.clear()
 
 
-def _hang_up(port: int | None) -> None:
+def _close_connections(port: int | None) -> None:
     """Break this process's connections to a server.
 
     Its destructor holds the GIL and waits for every reply under way: for a stream that nobody reads on, for ever
@@ -96,16 +96,16 @@ def _in_dialect(call: Call) -> Flow:
     return (yield from in_dialect(call, replace(DIALECTS["llamacpp"], fetches_images=False)))
 
 
-def _retrieved(call: Call) -> Flow:
-    from llm_adapter.providers.v1.models import retrieved
+def _retrieve_model(call: Call) -> Flow:
+    from llm_adapter.providers.v1.models import retrieve_model
 
-    return (yield from retrieved(call, _embedders(call.settings)))
+    return (yield from retrieve_model(call, _embedders(call.settings)))
 
 
-def _listed(call: Call) -> Flow:
-    from llm_adapter.providers.v1.models import listed
+def _list_models(call: Call) -> Flow:
+    from llm_adapter.providers.v1.models import list_models
 
-    return (yield from listed(call, _embedders(call.settings)))
+    return (yield from list_models(call, _embedders(call.settings)))
 
 
 def _embedders(settings: Settings) -> list[str]:
@@ -118,7 +118,7 @@ def _as_it_comes(call: Call) -> Flow:
     raise AssertionError("a passthrough exchange is not resumed")
 
 
-def _file(settings: Settings, embeddings: bool) -> Path:
+def _gguf_file(settings: Settings, embeddings: bool) -> Path:
     field = "embedding_model_path" if embeddings else "model_path"
     given: str | None = getattr(settings, field)
     path = Path(given).expanduser() if given else EMBEDDING_MODEL if embeddings else CHAT_MODEL
@@ -142,7 +142,7 @@ def _llamacpp() -> Any:
     return xllamacpp
 
 
-def _started(model: Path, embeddings: bool, settings: Settings) -> tuple[Any, Address]:
+def _start_server(model: Path, embeddings: bool, settings: Settings) -> tuple[Any, Address]:
     xllamacpp = _llamacpp()
     key = secrets.token_urlsafe(24)
     params = xllamacpp.CommonParams()

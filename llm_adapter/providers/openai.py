@@ -1,7 +1,7 @@
 """Provider `openai`: OpenAI and every server that speaks /v1. Requests stay OpenAI's; dialect rows mend the rest.
 
 Calls to OpenAI go out and come back untouched, but for parameters that only other providers know: OpenAI answers
-those with 400, so they are left out with one warning (P36).
+those with 400, so they are left out with one warning.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ from llm_adapter.provider import Json
 from llm_adapter.responses import output
 from llm_adapter.responses.history import Turn
 from llm_adapter.responses.items import item_id
-from llm_adapter.responses.parts import Called, Said, Thought, Writer
-from llm_adapter.translation.errors import mid_stream
+from llm_adapter.responses.streamed_items import FunctionCallItem, MessageItem, ReasoningItem, Writer
+from llm_adapter.translation.errors import stream_error
 from llm_adapter.translation.wire import INTERRUPTED
 
 
@@ -32,9 +32,9 @@ class ResponseDecoder:
         self._rest = b""
         self._writer = Writer()
         self._begun = self._over = False
-        self._items: list[Thought | Said | Called] = []
-        self._talking: Thought | Said | None = None  # what goes on with the next text of its kind
-        self._called: dict[Any, Called] = {}
+        self._items: list[ReasoningItem | MessageItem | FunctionCallItem] = []
+        self._open_item: ReasoningItem | MessageItem | None = None  # what goes on with the next text of its kind
+        self._called: dict[Any, FunctionCallItem] = {}
         self._chat: Json = {}  # model, usage and figures, as they come
         self._reason: str | None = None
 
@@ -43,28 +43,28 @@ class ResponseDecoder:
         return self.take(self._inner.feed(data))
 
     def finish(self) -> bytes:
-        self._take(self._inner.finish() if self._inner is not None else b"")
-        self._line(self._rest)
+        self._read(self._inner.finish() if self._inner is not None else b"")
+        self._read_line(self._rest)
         if not self._over:
             # Some servers leave out [DONE]; without a reason, the reply has not ended either.
-            self._complete() if self._reason else self._failed(mid_stream(INTERRUPTED)["error"])
+            self._complete() if self._reason else self._fail(stream_error(INTERRUPTED)["error"])
         return self._writer.written()
 
     def take(self, data: bytes) -> bytes:
         """The events for some of chat's."""
-        self._take(data)
+        self._read(data)
         return self._writer.written()
 
-    def _take(self, data: bytes) -> None:
+    def _read(self, data: bytes) -> None:
         if not self._begun:
             self._begun = True
             for kind in ("response.created", "response.in_progress"):
-                self._writer.write(kind, response=output.begun(self._call))
+                self._writer.write(kind, response=output.unfinished_response(self._call))
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
-            self._line(line)
+            self._read_line(line)
 
-    def _line(self, line: bytes) -> None:
+    def _read_line(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
         value = value.strip()
         if field != b"data" or self._over or not value:
@@ -72,39 +72,39 @@ class ResponseDecoder:
         if value == b"[DONE]":
             self._complete()
             return
-        chunk = _parsed(value)
+        chunk = _parsed_chunk(value)
         if chunk.get("error"):
-            self._failed(chunk["error"])
+            self._fail(chunk["error"])
         else:
-            self._chunk(chunk)
+            self._read_chunk(chunk)
 
-    def _chunk(self, chunk: Json) -> None:
+    def _read_chunk(self, chunk: Json) -> None:
         self._chat |= {name: chunk[name] for name in ("model", "usage", "ollama") if chunk.get(name)}
         for choice in chunk.get("choices") or ():
             delta = choice.get("delta") or {}
             thought = delta.get("reasoning") or delta.get("reasoning_content")
             if thought:
-                self._talk(Thought).add(thought)
+                self._item_of_kind(ReasoningItem).add(thought)
             if delta.get("content"):
-                said = self._talk(Said)
+                said = self._item_of_kind(MessageItem)
                 said.add(delta["content"], output.logprobs(choice.get("logprobs")))
             for tool_call in delta.get("tool_calls") or ():
                 self._tool_call(tool_call)
             self._reason = choice.get("finish_reason") or self._reason
 
-    def _talk(self, kind: type[Thought] | type[Said]) -> Any:
+    def _item_of_kind(self, kind: type[ReasoningItem] | type[MessageItem]) -> Any:
         """The item that text of a kind belongs to: the one that is open, or a new one."""
-        if not isinstance(self._talking, kind):
-            self._quiet()
-            self._talking = self._new(kind)
-        return self._talking
+        if not isinstance(self._open_item, kind):
+            self._close_open_item()
+            self._open_item = self._new_item(kind)
+        return self._open_item
 
-    def _quiet(self) -> None:
-        if self._talking is not None:
-            self._talking.close()
-            self._talking = None
+    def _close_open_item(self) -> None:
+        if self._open_item is not None:
+            self._open_item.close()
+            self._open_item = None
 
-    def _new(self, kind: Any, **about: Any) -> Any:
+    def _new_item(self, kind: Any, **about: Any) -> Any:
         place = len(self._items)
         item = kind(self._writer, place, item_id(kind.type, self._call.id, self._turn.first + place), **about)
         self._items.append(item)
@@ -114,27 +114,28 @@ class ResponseDecoder:
         function = tool_call.get("function") or {}
         called = self._called.get(tool_call["index"])
         if called is None:
-            self._quiet()
-            called = self._new(Called, call_id=tool_call["id"], function=function.get("name") or "")
+            self._close_open_item()
+            called = self._new_item(FunctionCallItem, call_id=tool_call["id"], function=function.get("name") or "")
             self._called[tool_call["index"]] = called
         if function.get("arguments"):
             called.add(function["arguments"])
 
     def _complete(self) -> None:
         self._over = True
-        if not any(isinstance(item, (Said, Called)) for item in self._items) and output.silent(False, self._reason):
-            self._talk(Said)
+        answered = any(isinstance(item, (MessageItem, FunctionCallItem)) for item in self._items)
+        if not answered and output.is_empty_message(False, self._reason):
+            self._item_of_kind(MessageItem)
         cut = self._reason in output.CUT
         for item in self._items:
             item.close(cut and item is self._items[-1])
-        whole = output.ended(self._call, [item.item for item in self._items], self._reason, self._chat)
+        whole = output.finished_response(self._call, [item.item for item in self._items], self._reason, self._chat)
         self._turn.keep(whole)
         whole["adapter"] = self._call.report.json(whole["model"])
         self._writer.write(f"response.{whole['status']}", response=whole)
 
-    def _failed(self, error: Json) -> None:
+    def _fail(self, error: Json) -> None:
         self._over = True
-        response = output.begun(self._call, "failed")
+        response = output.unfinished_response(self._call, "failed")
         response["output"] = [item.item for item in self._items]
         response["error"] = {"code": "server_error", "message": error.get("message")}
         self._writer.write("response.failed", response=response)
@@ -143,7 +144,7 @@ class ResponseDecoder:
         self._writer.write("error", **told, error=error)
 
 
-def _parsed(value: bytes) -> Json:
+def _parsed_chunk(value: bytes) -> Json:
     try:
         chunk = from_json(value)
     except ValueError:
@@ -152,5 +153,5 @@ def _parsed(value: bytes) -> Json:
         except ValueError:
             chunk = None
     if not isinstance(chunk, dict):
-        return mid_stream(f"the stream holds something that is not an object: {value[:80]!r}")
+        return stream_error(f"the stream holds something that is not an object: {value[:80]!r}")
     return chunk

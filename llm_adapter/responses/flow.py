@@ -24,9 +24,9 @@ def create(call: Call, chat: Endpoint) -> Flow:
     turn = Turn.of(call, store_of(call.settings))
     asked = chat_call(call, messages(call, call.body.get("instructions"), turn.history))
     try:
-        reply = yield from _placed(chat(asked))
+        reply = yield from _at_chat_path(chat(asked))
     except Rejected as refusal:
-        raise renamed(refusal) from None
+        raise in_responses_words(refusal) from None
     if isinstance(reply, Replay):
         events = ResponseDecoder(turn)
         return Replay(events.take(reply.data) + events.finish())
@@ -37,7 +37,7 @@ def create(call: Call, chat: Endpoint) -> Flow:
     return whole
 
 
-def _placed(flow: Flow) -> Flow:
+def _at_chat_path(flow: Flow) -> Flow:
     """A chat endpoint's flow with its own path told: the call's is another."""
     reply: Any = None
     while True:
@@ -46,24 +46,24 @@ def _placed(flow: Flow) -> Flow:
         except StopIteration as stop:
             answer: Reply = stop.value
             return answer
-        reply = yield [_at_chat(one) for one in step] if isinstance(step, Sequence) else _at_chat(step)
+        reply = yield [_request_at_chat(one) for one in step] if isinstance(step, Sequence) else _request_at_chat(step)
 
 
-def _at_chat(step: Any) -> Any:
+def _request_at_chat(step: Any) -> Any:
     here = isinstance(step, NativeRequest) and step.path is None
     return replace(step, path="chat/completions") if here else step
 
 
-def renamed(refusal: Rejected) -> Rejected:
+def in_responses_words(refusal: Rejected) -> Rejected:
     """A chat endpoint's refusal in the words of this API."""
     error: Json = dict(refusal.error)
     error["param"] = RESPONSES_NAMES.get(error["param"], error["param"])
     text = _INDEXED.sub("input", str(error["message"])).replace("/chat/completions", "/responses")
     error["message"] = _QUOTED.sub(lambda found: f"`{RESPONSES_NAMES[found[1]]}`", text)
-    return _rejected(refusal.status, error)
+    return _refusal(refusal.status, error)
 
 
-def _rejected(status: int, error: Json) -> Rejected:
+def _refusal(status: int, error: Json) -> Rejected:
     known = ("message", "type", "param", "code")
     details = {name: value for name, value in error.items() if name not in known}
     message, kind, param, code = (error[name] for name in known)

@@ -32,11 +32,11 @@ class Turn:
             )
         before: list[Json] = []
         if previous is not None:
-            before = said(store, previous)
+            before = items_up_to(store, previous)
         elif conversation is not None:
             before = conversation_of(store, conversation, status=400, param="conversation")["items"]
         given = items(call, call.body.get("input"))
-        return cls(call, store, [_resolved(store, one, before) for one in given], before, conversation)
+        return cls(call, store, [_item_or_referenced(store, one, before) for one in given], before, conversation)
 
     @property
     def history(self) -> list[Json]:
@@ -56,10 +56,10 @@ class Turn:
             self.store.change(response["id"], lambda _: record)
         if self.conversation is not None:
             turn = [*self.added, *response["output"]]
-            self.store.change(self.conversation, lambda record: extended(record, turn))
+            self.store.change(self.conversation, lambda record: with_items(record, turn))
 
 
-def said(store: Store, name: str) -> list[Json]:
+def items_up_to(store: Store, name: str) -> list[Json]:
     """All items up to and with a response's output. Raises `Rejected` when a turn is missing: nothing is forgotten."""
     turns: list[list[Json]] = []
     following: Any = name
@@ -92,20 +92,20 @@ def conversation_of(store: Store, name: str, *, status: int = 404, param: str | 
     """A conversation's record. Raises `Rejected`."""
     record = store.read(name)
     if record is None or "conversation" not in record:
-        raise missing("Conversation", name, status=status, param=param)
+        raise not_found("Conversation", name, status=status, param=param)
     return record
 
 
-def missing(what: str, name: str, *, status: int = 404, param: str | None = None) -> Rejected:
+def not_found(what: str, name: str, *, status: int = 404, param: str | None = None) -> Rejected:
     return Rejected(f"{what} with id {name!r} not found.", status=status, param=param, code="not_found")
 
 
-def extended(record: Json | None, added: list[Json]) -> Json | None:
+def with_items(record: Json | None, added: list[Json]) -> Json | None:
     """A conversation's record with more items; one that was deleted meanwhile stays so."""
     return None if record is None else {**record, "items": [*record["items"], *added]}
 
 
-def _resolved(store: Store, item: Json, before: list[Json]) -> Json:
+def _item_or_referenced(store: Store, item: Json, before: list[Json]) -> Json:
     """An item itself, or what it refers to: an item's id holds the id of the response that it came with."""
     if item["type"] != "item_reference":
         return item

@@ -129,7 +129,7 @@ class _Messages:
         if last.get("role") != "assistant" or self._thoughts or last.get(has) is not None:
             last = {"role": "assistant", "content": None}
             if self._thoughts:
-                # Both names under which servers look for it (P6).
+                # Both names under which servers look for it.
                 last["reasoning"] = last["reasoning_content"] = "\n".join(self._thoughts)
                 self._thoughts = []
             self.messages.append(last)

@@ -36,12 +36,12 @@ _ECHOED: Json = {
 }
 
 
-def begun(call: Call, status: str = "in_progress") -> Json:
+def unfinished_response(call: Call, status: str = "in_progress") -> Json:
     """The response before anything is known of the reply."""
     echoed = {name: default if call.body.get(name) is None else call.body[name] for name, default in _ECHOED.items()}
     echoed["reasoning"] = {**_ECHOED["reasoning"], **echoed["reasoning"]}
     echoed["text"] = {**_ECHOED["text"], **echoed["text"]}
-    echoed["tools"] = [_told(tool) for tool in echoed["tools"]]
+    echoed["tools"] = [_complete_tool(tool) for tool in echoed["tools"]]
     conversation = call.body.get("conversation")
     return {
         "id": f"resp_{call.id}",
@@ -59,18 +59,18 @@ def begun(call: Call, status: str = "in_progress") -> Json:
     }
 
 
-def _told(tool: Json) -> Json:
+def _complete_tool(tool: Json) -> Json:
     """A function with every field that its type has."""
     blank = {"description": None, "parameters": None, "strict": None}
     return {**blank, **tool} if tool.get("type") == "function" else tool
 
 
-def ended(call: Call, output: list[Json], reason: str | None, chat: Json) -> Json:
+def finished_response(call: Call, output: list[Json], reason: str | None, chat: Json) -> Json:
     """The response at its end. chat: the completion, or the last chunks of its stream, for model, usage and figures."""
     cut = CUT.get(reason or "")
     more = {"ollama": chat["ollama"]} if chat.get("ollama") else {}
     return {
-        **begun(call, "incomplete" if cut else "completed"),
+        **unfinished_response(call, "incomplete" if cut else "completed"),
         "incomplete_details": {"reason": cut} if cut else None,
         "model": chat.get("model") or call.body.get("model"),
         "output": output,
@@ -93,17 +93,17 @@ def response(call: Call, first: int, chat: Json) -> Json:
         output.append(reasoning_item(new("reasoning"), thought))
     calls = message.get("tool_calls") or []
     text = message.get("content") or ""
-    if text or silent(bool(calls), reason):
-        output.append(message_item(new("message"), text, _of_text(logprobs(choice.get("logprobs")), text)))
+    if text or is_empty_message(bool(calls), reason):
+        output.append(message_item(new("message"), text, _text_logprobs(logprobs(choice.get("logprobs")), text)))
     for one in calls:
         function = one["function"]
         output.append(call_item(new("function_call"), one["id"], function["name"], function["arguments"]))
     if reason in CUT and output and output[-1]["type"] != "reasoning":
         output[-1]["status"] = "incomplete"
-    return ended(call, output, reason, chat)
+    return finished_response(call, output, reason, chat)
 
 
-def silent(called: bool, reason: str | None) -> bool:
+def is_empty_message(called: bool, reason: str | None) -> bool:
     """Whether a reply without text is to be told as an empty message: it is complete, and the model said nothing."""
     return not called and reason not in CUT
 
@@ -126,7 +126,7 @@ def logprobs(given: Any) -> list[Json]:
     return list((given or {}).get("content") or [])
 
 
-def _of_text(logs: list[Json], text: str) -> list[Json]:
+def _text_logprobs(logs: list[Json], text: str) -> list[Json]:
     """The logprobs of a message's text: Ollama gives those of the thinking, too, before them."""
     place, rest = len(logs), text
     while place and rest and rest.endswith(logs[place - 1]["token"]):

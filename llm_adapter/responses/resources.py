@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from llm_adapter.provider import Call, Endpoint, Flow, Json, Rejected
-from llm_adapter.responses.history import conversation_of, missing, said
+from llm_adapter.responses.history import conversation_of, items_up_to, not_found
 from llm_adapter.responses.items import items
 from llm_adapter.responses.store import Store, store_of
 
@@ -23,11 +23,11 @@ def endpoint(method: str, path: str) -> Endpoint | None:
     for (verb, shape), answer in ANSWERS.items():
         found = shape.fullmatch(path)
         if verb == method and found is not None:
-            return _local(answer, found.groups())
+            return _answered_here(answer, found.groups())
     return None
 
 
-def _local(answer: Answer, names: tuple[str, ...]) -> Endpoint:
+def _answered_here(answer: Answer, names: tuple[str, ...]) -> Endpoint:
     def flow(call: Call) -> Flow:
         return answer(call, store_of(call.settings), *names)
         yield  # a generator that asks nothing
@@ -38,30 +38,30 @@ def _local(answer: Answer, names: tuple[str, ...]) -> Endpoint:
 def retrieve(call: Call, store: Store, name: str) -> Json:
     if call.query.get("stream") in (True, "true"):
         raise Rejected("only a background response can be streamed again", param="stream", code="unsupported_parameter")
-    response: Json = _response(store, name)["response"]
+    response: Json = _stored_response(store, name)["response"]
     return response
 
 
 def delete(call: Call, store: Store, name: str) -> Json:
-    _response(store, name)
+    _stored_response(store, name)
     store.change(name, lambda _: None)
     return {"id": name, "object": "response", "deleted": True}
 
 
 def cancel(call: Call, store: Store, name: str) -> Json:
-    _response(store, name)
+    _stored_response(store, name)
     raise Rejected("Cannot cancel a synchronous response.")
 
 
 def input_items(call: Call, store: Store, name: str) -> Json:
     """All items that a response was made from: those of the turns before it, too."""
-    record = _response(store, name)
+    record = _stored_response(store, name)
     previous = record["response"]["previous_response_id"]
-    before = said(store, previous) if previous else record["before"]
+    before = items_up_to(store, previous) if previous else record["before"]
     return _page(call, [*before, *record["input"]])
 
 
-def elsewhere(call: Call, store: Store) -> Json:
+def not_available(call: Call, store: Store) -> Json:
     raise Rejected(
         f"{call.path} is not available on provider {call.report.provider!r}", status=404, code="unsupported_endpoint"
     )
@@ -99,13 +99,13 @@ def list_items(call: Call, store: Store, name: str) -> Json:
 def create_items(call: Call, store: Store, name: str) -> Json:
     added = items(call, call.body.get("items") or [], "items")
     _change(store, name, lambda record: [*record["items"], *added], "items")
-    return _listed(added, more=False)
+    return _list_object(added, more=False)
 
 
 def retrieve_item(call: Call, store: Store, name: str, item: str) -> Json:
     found = next((one for one in conversation_of(store, name)["items"] if one.get("id") == item), None)
     if found is None:
-        raise missing("Item", item)
+        raise not_found("Item", item)
     return dict(found)
 
 
@@ -121,10 +121,10 @@ def _change(store: Store, name: str, new: Callable[[Json], Any], part: str) -> N
     store.change(name, lambda record: None if record is None else {**record, part: new(record)})
 
 
-def _response(store: Store, name: str) -> Json:
+def _stored_response(store: Store, name: str) -> Json:
     record = store.read(name)
     if record is None or "response" not in record:
-        raise missing("Response", name)
+        raise not_found("Response", name)
     return record
 
 
@@ -135,13 +135,13 @@ def _page(call: Call, all_items: list[Json]) -> Json:
     if after is not None:
         place = next((place for place, one in enumerate(ordered) if one.get("id") == after), None)
         if place is None:
-            raise missing("Item", str(after), param="after")
+            raise not_found("Item", str(after), param="after")
         ordered = ordered[place + 1 :]
     limit = int(call.query.get("limit") or 20)
-    return _listed(ordered[:limit], more=len(ordered) > limit)
+    return _list_object(ordered[:limit], more=len(ordered) > limit)
 
 
-def _listed(data: list[Json], *, more: bool) -> Json:
+def _list_object(data: list[Json], *, more: bool) -> Json:
     ends = {"first_id": data[0].get("id"), "last_id": data[-1].get("id")} if data else {"first_id": "", "last_id": ""}
     return {"object": "list", "data": data, "has_more": more, **ends}
 
@@ -150,7 +150,7 @@ _NAME = r"([^/]+)"
 ANSWERS: dict[tuple[str, re.Pattern[str]], Answer] = {
     (method, re.compile(shape)): answer
     for method, shape, answer in (
-        ("POST", "/responses/(?:compact|input_tokens)", elsewhere),
+        ("POST", "/responses/(?:compact|input_tokens)", not_available),
         ("GET", f"/responses/{_NAME}", retrieve),
         ("DELETE", f"/responses/{_NAME}", delete),
         ("POST", f"/responses/{_NAME}/cancel", cancel),

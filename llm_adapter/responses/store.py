@@ -101,13 +101,13 @@ class File:
 
     def read(self, key: str) -> Json | None:
         with self._alone() as database:
-            found = _found(database, key)
+            found = _stored_record(database, key)
             database.execute("UPDATE records SET used = (SELECT MAX(used) + 1 FROM records) WHERE id = ?", (key,))
         return found
 
     def change(self, key: str, change: Change) -> None:
         with self._alone() as database:
-            new = change(_found(database, key))
+            new = change(_stored_record(database, key))
             database.execute("DELETE FROM records WHERE id = ?", (key,))
             if new is not None:
                 insert = "INSERT INTO records SELECT ?, COALESCE(MAX(used), 0) + 1, ? FROM records"
@@ -116,7 +116,7 @@ class File:
                 database.execute(f"DELETE FROM records WHERE id IN ({old})", (self._records,))  # noqa: S608 - our own
 
 
-def _found(database: sqlite3.Connection, key: str) -> Json | None:
+def _stored_record(database: sqlite3.Connection, key: str) -> Json | None:
     row = database.execute("SELECT record FROM records WHERE id = ?", (key,)).fetchone()
     return None if row is None else _record(row[0])
 

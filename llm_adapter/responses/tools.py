@@ -1,7 +1,7 @@
 """Tools and their choice in the Responses form  →  in chat's.
 
 Source: openai-python types/responses/tool_param.py and tool_choice_*_param.py, v3.52.0. Ollama's own /v1 makes a
-nameless function of every hosted tool (P24): here they are refused by name.
+nameless function of every hosted tool: here they are refused by name.
 """
 
 from __future__ import annotations
@@ -47,17 +47,18 @@ def tool_choice(call: Call, given: Any) -> Any:
         case "auto" | "none" | "required":
             return given
         case {"type": "function", "name": str() as name}:
-            return _named(name)
+            return _function_choice(name)
         case {"type": "allowed_tools", "mode": str() as mode, "tools": list() as allowed}:
-            names = [_allowed(call, tool) for tool in allowed]
-            return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [_named(name) for name in names]}}
+            names = [_allowed_name(call, tool) for tool in allowed]
+            tools = [_function_choice(name) for name in names]
+            return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
         case {"type": str() as kind}:
             raise _unavailable(call, kind)
         case _:
             raise Rejected(f"`tool_choice` is not understood: {given!r}", param="tool_choice", code="invalid_value")
 
 
-def _allowed(call: Call, tool: Any) -> str:
+def _allowed_name(call: Call, tool: Any) -> str:
     match tool:
         case {"type": "function", "name": str() as name}:
             return name
@@ -67,7 +68,7 @@ def _allowed(call: Call, tool: Any) -> str:
             raise Rejected("an allowed tool has a type and a name", param="tool_choice", code="invalid_value")
 
 
-def _named(name: str) -> Json:
+def _function_choice(name: str) -> Json:
     return {"type": "function", "function": {"name": name}}
 
 

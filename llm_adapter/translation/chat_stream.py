@@ -1,7 +1,7 @@
-"""The deltas of one streamed choice, as they leave: the same for every backend.
+"""The checks of a streamed chat, choice by choice, in OpenAI's shape: the same for every backend.
 
-A stream cannot be sent back, so what does not fit ends it with an error (P2, P9). Text that may be a tool call is held
-until that is decided (P10). Deltas are in OpenAI's shape; their tool calls have sound places and ids.
+A stream cannot be sent back to the model, so a reply that does not fit ends with an error. Text that may turn out to be
+a tool call is held back until that is decided. The tool calls of the deltas that come in have an index and an id.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ from llm_adapter.provider import Call, Json, Replay
 from llm_adapter.translation.reply_checks import (
     NO_CALL,
     ReplyRequirements,
-    called_reason,
-    calls_in,
-    identified,
+    calls_in_text,
+    finish_reason_of_calls,
     invalid_reply,
     note_structured_output,
+    with_ids,
 )
 from llm_adapter.translation.tool_calls import OPENERS
 
 
 class OutgoingDelta(NamedTuple):
+    """One delta as the caller gets it."""
+
     delta: Json
-    reason: str | None
+    reason: str | None  # the finish reason beside it
     error: Json | None = None  # the envelope with which the stream ends instead
 
 
 class ChoiceDeltas:
-    """The state of one choice."""
+    """The deltas of one choice: what was held back, and what has to be checked at the end."""
 
     def __init__(self, requirements: ReplyRequirements, index: int = 0) -> None:
         self._requirements, self._index = requirements, index
@@ -38,39 +40,39 @@ class ChoiceDeltas:
         self._calls: dict[int, Json] = {}  # by place
 
     def outgoing(self, delta: Json, reason: str | None) -> OutgoingDelta:
-        """A delta and the finish reason beside it, as they leave."""
+        """One delta of the server, and the finish reason beside it, as the caller gets them."""
         text, calls = delta.get("content") or "", delta.get("tool_calls") or []
-        shown, called = text, calls
+        text_out, calls_out = text, calls
         if self._held is not None:
-            shown, called = self._withheld(text, calls, reason is not None)
-        if self._requirements.form is not None and shown:
-            self._text.append(shown)
-        self._remember(called)
+            text_out, calls_out = self._decided(text, calls, reason is not None)
+        if self._requirements.form is not None and text_out:
+            self._text.append(text_out)
+        self._collect_calls(calls_out)
         if not self._requirements.plan.parallel:
-            called = [one for one in called if one["index"] == 0]
+            calls_out = [one for one in calls_out if one["index"] == 0]
         out = {name: value for name, value in delta.items() if name != "tool_calls"}
-        if shown != text:
+        if text_out != text:
             out.pop("content", None)
-            out |= {"content": shown} if shown or "role" in delta else {}
-        out |= self._form_of(called)
-        return OutgoingDelta(out, None) if reason is None else self._ended(out, reason)
+            out |= {"content": text_out} if text_out or "role" in delta else {}
+        out |= self._calls_in_form(calls_out)
+        return OutgoingDelta(out, None) if reason is None else self._last_delta(out, reason)
 
-    def _form_of(self, called: list[Json]) -> Json:
-        if not called:
+    def _calls_in_form(self, calls: list[Json]) -> Json:
+        if not calls:
             return {}
-        return {"function_call": called[0]["function"]} if self._requirements.plan.legacy else {"tool_calls": called}
+        return {"function_call": calls[0]["function"]} if self._requirements.plan.legacy else {"tool_calls": calls}
 
-    def _remember(self, called: list[Json]) -> None:
-        """The calls, put together where they are checked at the end."""
-        for one in called:
-            known = self._calls.setdefault(one["index"], {"function": {"name": "", "arguments": ""}})["function"]
+    def _collect_calls(self, calls: list[Json]) -> None:
+        """Put the pieces of the calls together, for the check at the end."""
+        for one in calls:
+            call = self._calls.setdefault(one["index"], {"function": {"name": "", "arguments": ""}})["function"]
             if self._requirements.judged:
                 function = one.get("function") or {}
-                known["name"] += function.get("name") or ""
-                known["arguments"] += function.get("arguments") or ""
+                call["name"] += function.get("name") or ""
+                call["arguments"] += function.get("arguments") or ""
 
-    def _withheld(self, text: str, calls: list[Json], done: bool) -> tuple[str, list[Json]]:
-        """Text that may be a tool call is kept back until that is decided: at its first word, or at the end."""
+    def _decided(self, text: str, calls: list[Json], done: bool) -> tuple[str, list[Json]]:
+        """What of the text and the calls may leave. It is decided at the first word, or at the end of the reply."""
         self._held = held = (self._held or "") + text
         start = held.lstrip()
         undecided = not start or any(start.startswith(opener[: len(start)]) for opener in OPENERS)
@@ -80,27 +82,26 @@ class ChoiceDeltas:
         if not done:
             return "", []
         self._held = None
-        found = identified(self._requirements, calls_in(self._requirements, held), self._index)
-        return ("", [{"index": place, **one} for place, one in enumerate(found)]) if found else (held, [])
+        written = with_ids(self._requirements, calls_in_text(self._requirements, held), self._index)
+        return ("", [{"index": place, **one} for place, one in enumerate(written)]) if written else (held, [])
 
-    def _ended(self, delta: Json, reason: str) -> OutgoingDelta:
+    def _last_delta(self, delta: Json, reason: str) -> OutgoingDelta:
         plan, form = self._requirements.plan, self._requirements.form
         if self._calls:
             # Where calls are left out, the reply that is left was not cut.
             reason = reason if plan.parallel or len(self._calls) == 1 else "stop"
-            found = [] if reason == "length" else self._faults()
-            reason = str(called_reason(plan, reason))
+            faults = [] if reason == "length" else self._faults()
+            reason = str(finish_reason_of_calls(plan, reason))
         elif plan.forced:
-            found = [NO_CALL]
+            faults = [NO_CALL]
         elif form is not None and reason == "stop":
-            found = form.faults("".join(self._text))
-            note_structured_output(self._requirements, enforced=not found, validated=not found, repaired=False)
+            faults = form.faults("".join(self._text))
+            note_structured_output(self._requirements, enforced=not faults, validated=not faults, repaired=False)
         else:
-            found = []
-        said = {"content": "".join(self._text), "tool_calls": list(self._calls.values())}
-        return OutgoingDelta(
-            delta, reason, invalid_reply(self._requirements, said, found).envelope() if found else None
-        )
+            faults = []
+        message = {"content": "".join(self._text), "tool_calls": list(self._calls.values())}
+        error = invalid_reply(self._requirements, message, faults).envelope() if faults else None
+        return OutgoingDelta(delta, reason, error)
 
     def _faults(self) -> list[str]:
         plan = self._requirements.plan
@@ -109,7 +110,7 @@ class ChoiceDeltas:
         return [fault for one in checked for fault in plan.faults(one, strict_only=not plan.forced)]
 
 
-def replayed(requirements: ReplyRequirements, whole: Json) -> Replay:
+def replay_of(requirements: ReplyRequirements, whole: Json) -> Replay:
     """A complete chat completion as the stream that would have brought it."""
     whole = {**whole, "adapter": requirements.call.report.json(whole.get("model"))}
     include_usage = wants_usage(requirements.call)

@@ -12,8 +12,8 @@ from typing import Any
 
 from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.translation.parameters import unsupported
-from llm_adapter.translation.reply_checks import summed
-from llm_adapter.translation.token_ids import decoded
+from llm_adapter.translation.reply_checks import summed_usage
+from llm_adapter.translation.token_ids import decoded_texts
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class CompletionRequirements:
         return {**choice, "index": place, "text": echoed_prompt + (choice.get("text") or ""), "logprobs": logs}
 
 
-def combined(requirements: CompletionRequirements, wholes: Sequence[Json]) -> Json:
+def combined_texts(requirements: CompletionRequirements, wholes: Sequence[Json]) -> Json:
     """One completion of those of all texts, prompt by prompt."""
     choices = [whole["choices"][0] for whole in wholes]
     if requirements.candidates > requirements.count:
@@ -69,7 +69,7 @@ def combined(requirements: CompletionRequirements, wholes: Sequence[Json]) -> Js
             one for group in groups for one in sorted(group, key=_likelihood, reverse=True)[: requirements.count]
         ]
     usages = [whole["usage"] for whole in wholes if whole.get("usage")]
-    counts = {"usage": summed(usages, requirements.candidates)} if len(usages) == len(wholes) else {}
+    counts = {"usage": summed_usage(usages, requirements.candidates)} if len(usages) == len(wholes) else {}
     return {**wholes[0], "choices": [requirements.placed(place, one) for place, one in enumerate(choices)], **counts}
 
 
@@ -104,7 +104,7 @@ def _prompts(call: Call, ids: bool) -> tuple[Any, ...]:
         case [int() | list(), *_] as tokens:
             if ids and call.settings.token_encoding is None:
                 return tuple(tokens) if isinstance(tokens[0], list) else (tokens,)
-            return tuple(decoded(tokens, call, "prompt"))
+            return tuple(decoded_texts(tokens, call, "prompt"))
         case None:
             raise Rejected("`prompt` is required", param="prompt", code="missing_required_parameter")
         case _:

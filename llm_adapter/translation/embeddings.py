@@ -1,4 +1,4 @@
-"""The length of embeddings, held against what a call or its profile says (P15)."""
+"""The length of embeddings, held against what a call or its profile says."""
 
 from __future__ import annotations
 

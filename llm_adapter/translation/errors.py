@@ -43,7 +43,7 @@ MEANINGS = (
     Meaning("missing unit in duration", "invalid_value", "keep_alive"),
     Meaning("model is required", "missing_required_parameter", "model"),
 )
-# Source: ollama server/sched.go ErrMaxQueue, v0.24.0. P22
+# Source: ollama server/sched.go ErrMaxQueue, v0.24.0.
 _BUSY = "maximum pending requests exceeded"
 _LESS_BUSY = (
     "; a lower `max_concurrency` sends it fewer at once, "
@@ -61,14 +61,14 @@ _KINDS = {
 def checked(reply: NativeReply, path: str = "/chat/completions") -> NativeReply:
     """The reply itself. Raises `Rejected` when it is an error. path: the OpenAI call's."""
     if reply.status >= 400:
-        refusal = rejected(reply.status, *_reason(reply))
+        refusal = server_refusal(reply.status, *_reason(reply))
         if refusal.error["param"] == PROMPT:
             refusal.error["param"] = _PROMPTS.get(path)
         raise refusal
     return reply
 
 
-def rejected(status: int, message: str, details: Json) -> Rejected:
+def server_refusal(status: int, message: str, details: Json) -> Rejected:
     """A refusal from a server's message. details: what else its error object says; kept, nulls and codes apart."""
     meaning = next((row for row in MEANINGS if row.phrase in message.lower()), None)
     kept = {key: value for key, value in details.items() if key not in ("message", "type", "code", "param")}
@@ -83,10 +83,10 @@ def rejected(status: int, message: str, details: Json) -> Rejected:
     return Rejected(message, param=param, code=code, status=status, kind=kind, **kept)
 
 
-def mid_stream(error: Any) -> Json:
+def stream_error(error: Any) -> Json:
     """The envelope for an error inside a stream, which the SDK raises as `openai.APIError`."""
-    message, details = _unwrapped(error)
-    refusal = rejected(500, message, details)
+    message, details = _error_parts(error)
+    refusal = server_refusal(500, message, details)
     refusal.error["param"] = None
     return refusal.envelope()
 
@@ -96,28 +96,28 @@ def _reason(reply: NativeReply) -> tuple[str, Json]:
         body = from_json(reply.body)
     except ValueError:
         text = reply.body[:500].decode("utf-8", "replace").strip()
-        return _text(reply.status, text), {}
+        return _message_text(reply.status, text), {}
     if not isinstance(body, dict):
-        return _text(reply.status, str(body)), {}
-    message, details = _unwrapped(body.get("error", body))
+        return _message_text(reply.status, str(body)), {}
+    message, details = _error_parts(body.get("error", body))
     beside = {key: value for key, value in body.items() if key in ("signin_url",)}
     if beside.get("signin_url"):
         message = f"{message}: sign in at {beside['signin_url']}"
-    return message or _text(reply.status, ""), {**details, **beside}
+    return message or _message_text(reply.status, ""), {**details, **beside}
 
 
-def _text(status: int, text: str) -> str:
+def _message_text(status: int, text: str) -> str:
     if status == 404 and "page not found" in text:
         return f"{text}: the server has no such endpoint; is the address right, and is it this kind of server?"
     return text or f"the server answered {status} without a reason"
 
 
-def _unwrapped(error: Any) -> tuple[str, Json]:
+def _error_parts(error: Any) -> tuple[str, Json]:
     """The message and the object around it; JSON inside a string is opened, for Ollama passes llama.cpp's on so."""
     if isinstance(error, str):
         if error.startswith("{"):
             try:
-                return _unwrapped(from_json(error).get("error", error))
+                return _error_parts(from_json(error).get("error", error))
             except (ValueError, AttributeError):
                 return error, {}
         return error, {}

@@ -1,6 +1,6 @@
-"""The images of a call's messages, made ones that a server takes: fetched, checked, converted. Pure but for Pillow.
+"""The images of a call's messages, in a form that a server takes: fetched, checked, converted. Pure but for Pillow.
 
-Servers take base64 alone and few formats: Ollama jpeg, png and webp (openai/openai.go decodeImageURL, v0.24.0; P20).
+Servers take base64 alone and few formats: Ollama jpeg, png and webp (openai/openai.go decodeImageURL, v0.24.0).
 Of what is nothing like an image, a server's error would name neither the part nor the reason.
 """
 
@@ -67,8 +67,8 @@ def with_inline_images(call: Call, accepted: Collection[str] = ACCEPTED) -> Gene
         return call
     remote = [url for url in places if _is_remote(url)]
     if remote:
-        _permitted(call, places[remote[0]], len(remote))
-    inline = {url: _inlined(call, url, places[url], accepted) for url in places if not _is_remote(url)}
+        _check_addresses(call, places[remote[0]], len(remote))
+    inline = {url: _inlined_url(call, url, places[url], accepted) for url in places if not _is_remote(url)}
     size = 0
     for start in range(0, len(remote), AT_ONCE):
         batch = remote[start : start + AT_ONCE]
@@ -76,13 +76,13 @@ def with_inline_images(call: Call, accepted: Collection[str] = ACCEPTED) -> Gene
         call.report.note("emulated", "image_url")
         size += sum(len(reply.body) for reply in replies)
         if size > MOST_BYTES:
-            raise _refused(places[batch[0]], f"the call's images together are larger than {MOST_BYTES} bytes")
+            raise _image_refusal(places[batch[0]], f"the call's images together are larger than {MOST_BYTES} bytes")
         for url, reply in zip(batch, replies, strict=True):
-            inline[url] = _data_url(*_accepted(call, reply.body, places[url], accepted))
-    return replace(call, body={**call.body, "messages": [_with(message, inline) for message in messages or ()]})
+            inline[url] = _data_url(*_format_and_bytes(call, reply.body, places[url], accepted))
+    return replace(call, body={**call.body, "messages": [_message_with(message, inline) for message in messages or ()]})
 
 
-def decoded(data: str, where: str, what: str = "an image") -> bytes:
+def decoded_base64(data: str, where: str, what: str = "an image") -> bytes:
     """The bytes of base64 text. Raises `Rejected`: a server's error would not name the part."""
     try:
         return base64.b64decode(data, validate=True)
@@ -96,25 +96,27 @@ def _is_remote(url: str) -> bool:
     return url[:8].lower().startswith(("http://", "https://"))
 
 
-def _permitted(call: Call, where: str, count: int) -> None:
+def _check_addresses(call: Call, where: str, count: int) -> None:
     if call.settings.image_urls == "refuse":
-        raise _refused(where, "images given by an address are refused (`image_urls` in the profile): send a data URL")
+        raise _image_refusal(
+            where, "images given by an address are refused (`image_urls` in the profile): send a data URL"
+        )
     if count > MOST_URLS:
-        raise _refused(where, f"a call may name {MOST_URLS} images by their address, not {count}")
+        raise _image_refusal(where, f"a call may name {MOST_URLS} images by their address, not {count}")
 
 
-def _inlined(call: Call, url: str, where: str, accepted: Collection[str]) -> str:
+def _inlined_url(call: Call, url: str, where: str, accepted: Collection[str]) -> str:
     head, comma, data = url.partition(",")
     if not (comma and head[:5].lower() == "data:" and head[-7:].lower() == ";base64"):
-        raise _refused(where, "an image is a base64 data URL, or an http(s) address")
+        raise _image_refusal(where, "an image is a base64 data URL, or an http(s) address")
     if "%" in data or any(space in data for space in " \r\n\t"):
         data = "".join(unquote(data).split())
-    raw = decoded(data, where)
-    kind, kept = _accepted(call, raw, where, accepted)
+    raw = decoded_base64(data, where)
+    kind, kept = _format_and_bytes(call, raw, where, accepted)
     return f"data:image/{kind};base64,{data}" if kept is raw else _data_url(kind, kept)
 
 
-def _accepted(call: Call, raw: bytes, where: str, accepted: Collection[str]) -> tuple[str, bytes]:
+def _format_and_bytes(call: Call, raw: bytes, where: str, accepted: Collection[str]) -> tuple[str, bytes]:
     """The format and the bytes of an image, as they are if a server takes them so."""
     kind = next((kind for kind, signature in _SIGNATURES.items() if signature.match(raw)), None)
     if kind in accepted:
@@ -128,7 +130,7 @@ def _png(raw: bytes, where: str, kind: str | None) -> bytes:
     try:
         from PIL import Image
     except ImportError:
-        raise _refused(
+        raise _image_refusal(
             where,
             f"an image is {'of format ' + kind if kind else 'neither jpeg, png nor webp'}, which has to be converted: "
             "install the extra with  pip install 'llm_adapter[images]'",
@@ -143,23 +145,23 @@ def _png(raw: bytes, where: str, kind: str | None) -> bytes:
             plain.save(out, "PNG")
             return out.getvalue()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _refused(where, f"an image has more than {MOST_PIXELS} pixels") from None
+        raise _image_refusal(where, f"an image has more than {MOST_PIXELS} pixels") from None
     except Exception:  # a decoder fed with anything at all raises anything at all
-        raise _refused(where, "an image is of no format that can be read") from None
+        raise _image_refusal(where, "an image is of no format that can be read") from None
 
 
 def _data_url(kind: str, raw: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(raw).decode()}"
 
 
-def _with(message: Any, inline: dict[str, str]) -> Any:
+def _message_with(message: Any, inline: dict[str, str]) -> Any:
     content = message.get("content") if isinstance(message, dict) else None
     if not isinstance(content, list):
         return message
-    return {**message, "content": [_replaced(part, inline) for part in content]}
+    return {**message, "content": [_part_with(part, inline) for part in content]}
 
 
-def _replaced(part: Any, inline: dict[str, str]) -> Any:
+def _part_with(part: Any, inline: dict[str, str]) -> Any:
     url = image_url(part)
     if url is None:
         return part
@@ -167,5 +169,5 @@ def _replaced(part: Any, inline: dict[str, str]) -> Any:
     return {**part, "image_url": {**(given if isinstance(given, dict) else {}), "url": inline[url]}}
 
 
-def _refused(where: str, reason: str) -> Rejected:
+def _image_refusal(where: str, reason: str) -> Rejected:
     return Rejected(f"{where}: {reason}", param="messages", code="unsupported_image")

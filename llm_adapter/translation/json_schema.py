@@ -82,13 +82,13 @@ def folded(schema: Any) -> Json:
     if isinstance(options, list):
         kept["anyOf"] = [folded(one) for one in options]
     words = [kept["description"]] if kept.get("description") else []
-    words += list(_told(schema))
+    words += list(_constraints_in_words(schema))
     if words:
         kept["description"] = " ".join(words)
     return kept
 
 
-def _told(schema: Json) -> Iterator[str]:
+def _constraints_in_words(schema: Json) -> Iterator[str]:
     for key, value in schema.items():
         if key in _SHOWN or key in _NESTED or key in _SILENT or key in ("const", "oneOf"):
             continue
@@ -105,10 +105,10 @@ def enforced(schema: Any) -> Any:
         return [enforced(one) for one in schema]
     if not isinstance(schema, dict):
         return schema
-    return {key: enforced(value) for key, value in schema.items() if not (key == "pattern" and _loose(value))}
+    return {key: enforced(value) for key, value in schema.items() if not (key == "pattern" and _is_unanchored(value))}
 
 
-def _loose(pattern: Any) -> bool:
+def _is_unanchored(pattern: Any) -> bool:
     return isinstance(pattern, str) and not (pattern.startswith("^") and pattern.endswith("$"))
 
 

@@ -1,4 +1,4 @@
-"""`reasoning_effort` on a model that cannot think (P25).
+"""`reasoning_effort` on a model that cannot think.
 
 Ollama itself checks before it generates, and answers 400 (the recordings think_unsupported and think, jinja); "none" is
 accepted by every model. So nothing is asked beforehand: the policy of the settings decides about the refusal.

@@ -1,8 +1,9 @@
-"""Replies held against what their call asks for, in OpenAI's shape: the same for every backend.
+"""Whether a reply is what its call asks for, in OpenAI's shape: the same for every backend.
 
-A demanded tool call that did not come, arguments that break a strict tool's schema, a text that breaks its form: sent
-back once with what is wrong, and then an error that carries the raw text (P2, P9). Calls that came as text are calls
-(P10). Several choices that were asked for one by one become one reply, counted as OpenAI counts.
+A reply is sent back once, with what is wrong with it, where a demanded tool call did not come, where arguments break
+the schema of a strict tool, and where a text breaks `response_format`; then it is an error that carries the raw text.
+A tool call that the model wrote as text becomes a tool call. Several choices that were asked for one by one become one
+reply, counted as OpenAI counts.
 """
 
 from __future__ import annotations
@@ -15,135 +16,135 @@ from typing import Any, TypeAlias
 from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.translation.parallel import Steps
 from llm_adapter.translation.parameters import AdapterWarning
-from llm_adapter.translation.structured_output import Wanted, correction, unfenced, wanted
-from llm_adapter.translation.tool_calls import NO_TOOLS, Plan, forced_call, plan, recovered
+from llm_adapter.translation.structured_output import ReplyForm, correction, reply_form, without_fence
+from llm_adapter.translation.tool_calls import NO_TOOLS, ToolPlan, calls_written_as_text, constrained_call, tool_plan
 from llm_adapter.translation.wire import CHOICES, Interrupted, tool_call_id
 
 NO_CALL = "it has to be one call of an allowed tool"
-# What ends a reply that would not end: a small model in a grammar writes one space after another, which the grammar
-# allows and Ollama breaks off after thirty (llm/llama_server.go tokenRepeat, v0.33.0-rc2; seen on it with 0.32's line).
+# Added to a call that is sent once more because its reply did not end: a small model held to a grammar may write one
+# space after another, which the grammar allows; Ollama breaks it off after thirty (llm/llama_server.go tokenRepeat,
+# v0.33.0-rc2; seen on 0.32, too).
 _PENALTY: Json = {"frequency_penalty": 1.0}
 
-# Sends the conversation with these turns at its end, `steadied` where the reply before did not end; the result is a
-# completion of one choice.
+# Sends the conversation with these turns at its end, and with a penalty where the reply before did not end; the result
+# is a completion of one choice.
 Ask: TypeAlias = Callable[[list[Json], bool], Steps[Json]]
 
 
 @dataclass(frozen=True)
 class ReplyRequirements:
-    """What a call asks for beyond text."""
+    """What a call demands of its reply, beyond being a text."""
 
     call: Call
-    plan: Plan = NO_TOOLS
-    form: Wanted | None = None
+    plan: ToolPlan = NO_TOOLS
+    form: ReplyForm | None = None
     count: int = 1
-    constrained: bool = False  # a demanded tool call comes as a text that is held to its form
+    constrained: bool = False  # a demanded tool call comes as a text, which a grammar holds to the call's schema
 
     @classmethod
     def of(cls, call: Call, where: str, *, constrained: bool = False, others: bool = False) -> ReplyRequirements:
         """where: what the call goes to, for messages: "provider 'ollama'". Raises `Rejected`.
 
-        others: whether there are forms that only the server knows.
+        others: whether the server has forms of `response_format` that only it can judge.
         """
-        return cls(call, plan(call, where), wanted(call, others=others), call.body.get("n") or 1, constrained)
+        return cls(call, tool_plan(call, where), reply_form(call, others=others), call.body.get("n") or 1, constrained)
 
     @property
     def judged(self) -> bool:
-        """Whether a reply may have to be sent back."""
+        """Whether a reply may be sent back to the model."""
         return self.form is not None or self.plan.forced or self.plan.strict
 
     @property
     def recovers(self) -> bool:
-        """Whether a text may be a tool call."""
+        """Whether a text is looked through for tool calls."""
         return bool(self.plan.functions) and self.call.settings.recover_tool_calls
 
 
-def answered(requirements: ReplyRequirements, ask: Ask) -> Steps[Json]:
-    """The completion of one choice, checked. Raises `Rejected`."""
+def checked_completion(requirements: ReplyRequirements, ask: Ask) -> Steps[Json]:
+    """The completion of one choice, asked for until it fits or `corrections` is used up. Raises `Rejected`."""
     turns: list[Json] = []
-    steady = False
+    penalised = False
     corrections = requirements.call.settings.corrections
     for attempt in range(corrections + 1):
         try:
-            whole = yield from ask(turns, steady)
+            whole = yield from ask(turns, penalised)
         except Interrupted:
             if not requirements.judged or attempt == corrections:
                 raise
-            steady = True
+            penalised = True
             continue
         if not whole["choices"]:  # whatever the server means by that, it is no reply to hold against anything
             return whole
-        said = whole["choices"][0]["message"]
-        choice, found = examined(requirements, whole["choices"][0])
-        if found and attempt < corrections:
-            turns = [*turns, *correction(said, found)]
+        message = whole["choices"][0]["message"]
+        choice, faults = choice_and_faults(requirements, whole["choices"][0])
+        if faults and attempt < corrections:
+            turns = [*turns, *correction(message, faults)]
             continue
         if requirements.form is not None:
+            first = attempt == 0
             note_structured_output(
-                requirements, enforced=attempt == 0 and not found, validated=not found, repaired=attempt > 0
+                requirements, enforced=first and not faults, validated=not faults, repaired=not first
             )
-        if found:
-            raise invalid_reply(requirements, said, found)
-        return {**whole, "choices": [older(requirements.plan, choice)]}
+        if faults:
+            raise invalid_reply(requirements, message, faults)
+        return {**whole, "choices": [in_older_form(requirements.plan, choice)]}
     raise AssertionError("the last attempt returns or raises")
 
 
-def steadied(call: Call, sampling: Json) -> Json:
-    """The sampling of what is asked once more, told on the reply; a penalty of the call's or the profile's stands."""
+def with_penalty(call: Call, sampling: Json) -> Json:
+    """The sampling with a penalty against endless repetition, noted in the report; the caller's own penalty stands."""
     if sampling.get("frequency_penalty") is not None:
         return sampling
     call.report.note("changed", "frequency_penalty")
     return {**sampling, **_PENALTY}
 
 
-def examined(requirements: ReplyRequirements, choice: Json) -> tuple[Json, list[str]]:
-    """A choice as it is meant, and what is wrong with it. A reply that was cut is not held against anything."""
-    said = choice.get("message") or {}
-    text = said.get("content") or ""
+def choice_and_faults(requirements: ReplyRequirements, choice: Json) -> tuple[Json, list[str]]:
+    """The choice with its tool calls and text as they are meant, and what is wrong with it.
+
+    Of a reply that was cut off nothing is demanded.
+    """
+    plan, message = requirements.plan, choice.get("message") or {}
+    text = message.get("content") or ""
     whole = choice.get("finish_reason") != "length"
-    if not whole and not text and said.get("reasoning"):
-        only_thought(requirements.call)
-    given = said.get("tool_calls") or calls_in(requirements, text)
-    if requirements.plan.forced:
-        given = given or [one for one in (forced_call(text),) if one]
-    calls = (
-        given[:1]
-        if (requirements.constrained and requirements.plan.forced) or not requirements.plan.parallel
-        else given
-    )
+    if not whole and not text and message.get("reasoning"):
+        warn_only_thinking(requirements.call)
+    given = message.get("tool_calls") or calls_in_text(requirements, text)
+    if plan.forced:
+        given = given or [one for one in (constrained_call(text),) if one]
+    only_one = (requirements.constrained and plan.forced) or not plan.parallel
+    calls = given[:1] if only_one else given
     if len(calls) < len(given):  # the reply that is left was not cut
         choice, whole = {**choice, "finish_reason": "stop"}, True
-    if requirements.plan.forced:
-        found = (
-            [fault for one in calls for fault in requirements.plan.faults(one)]
-            if whole or requirements.constrained
-            else []
-        )
-        return _called(requirements, choice, calls, ""), found if calls else [NO_CALL]
+    if plan.forced:
+        judged = calls if whole or requirements.constrained else []
+        faults = [fault for one in judged for fault in plan.faults(one)] if calls else [NO_CALL]
+        return _choice_with_calls(requirements, choice, calls, ""), faults
     if calls:
-        content = text if said.get("tool_calls") else ""
-        strict = [fault for one in calls for fault in requirements.plan.faults(one, strict_only=True)]
-        return _called(requirements, choice, calls, content), strict if requirements.plan.functions and whole else []
+        judged = calls if whole and plan.functions else []
+        faults = [fault for one in judged for fault in plan.faults(one, strict_only=True)]
+        return _choice_with_calls(requirements, choice, calls, text if message.get("tool_calls") else ""), faults
     if requirements.form is None or not whole:
         return choice, []
-    return {**choice, "message": {**said, "content": unfenced(text)}}, requirements.form.faults(unfenced(text))
+    text = without_fence(text)
+    return {**choice, "message": {**message, "content": text}}, requirements.form.faults(text)
 
 
-def only_thought(call: Call) -> None:
-    """P6: the budget went into thinking, and the reply is empty without an error."""
+def warn_only_thinking(call: Call) -> None:
+    """Warn that the budget went into thinking: the reply is empty, and there is no error."""
     call.report.note("changed", "thinking used the whole of max_tokens")
     warnings.warn("thinking used the whole of `max_tokens`: the content is empty", AdapterWarning, stacklevel=3)
 
 
-def calls_in(requirements: ReplyRequirements, text: str) -> list[Json]:
-    """The tool calls that a text is, where that is wanted. They have no ids."""
-    calls = recovered(text, requirements.plan.parameters) if requirements.recovers else []
+def calls_in_text(requirements: ReplyRequirements, text: str) -> list[Json]:
+    """The tool calls that the model wrote as a text, if the settings have them looked for. They have no ids."""
+    calls = calls_written_as_text(text, requirements.plan.parameters) if requirements.recovers else []
     if calls and not requirements.plan.forced:
-        requirements.call.report.note("changed", "tool_calls")  # they came as text
+        requirements.call.report.note("changed", "tool_calls")  # they came as a text
     return calls
 
 
-def identified(requirements: ReplyRequirements, calls: Sequence[Json], choice: int, first: int = 0) -> list[Json]:
+def with_ids(requirements: ReplyRequirements, calls: Sequence[Json], choice: int, first: int = 0) -> list[Json]:
     """The calls with ids, where they have none."""
     return [
         one if one.get("id") else {"id": tool_call_id(requirements.call.id, choice * CHOICES + place), **one}
@@ -151,19 +152,19 @@ def identified(requirements: ReplyRequirements, calls: Sequence[Json], choice: i
     ]
 
 
-def _called(requirements: ReplyRequirements, choice: Json, calls: list[Json], content: str) -> Json:
+def _choice_with_calls(requirements: ReplyRequirements, choice: Json, calls: list[Json], content: str) -> Json:
     if not calls:
         return choice
-    kept = identified(requirements, calls, choice.get("index") or 0)
+    kept = with_ids(requirements, calls, choice.get("index") or 0)
     message = {**choice["message"], "content": content or None, "tool_calls": kept}
     return {
         **choice,
         "message": message,
-        "finish_reason": called_reason(requirements.plan, choice.get("finish_reason")),
+        "finish_reason": finish_reason_of_calls(requirements.plan, choice.get("finish_reason")),
     }
 
 
-def called_reason(requirements: Plan, reason: Any) -> Any:
+def finish_reason_of_calls(requirements: ToolPlan, reason: Any) -> Any:
     """OpenAI's finish reason of a reply that calls a tool.
 
     It is "stop" for a function that the caller named: calling it was no decision of the model's.
@@ -175,7 +176,7 @@ def called_reason(requirements: Plan, reason: Any) -> Any:
     return "function_call" if requirements.legacy else "tool_calls"
 
 
-def older(requirements: Plan, choice: Json) -> Json:
+def in_older_form(requirements: ToolPlan, choice: Json) -> Json:
     """The same choice in the form before `tools`, where the call has that form."""
     calls = choice["message"].get("tool_calls")
     if not (requirements.legacy and calls):
@@ -185,12 +186,12 @@ def older(requirements: Plan, choice: Json) -> Json:
 
 
 def note_structured_output(requirements: ReplyRequirements, *, enforced: bool, validated: bool, repaired: bool) -> None:
-    """Note what became of the form that was asked for; of several choices, of all of them."""
-    told = requirements.call.report.structured_output or {"enforced": True, "validated": True, "repaired": False}
+    """Note in the report what became of `response_format`, for all choices of the call together."""
+    before = requirements.call.report.structured_output or {"enforced": True, "validated": True, "repaired": False}
     requirements.call.report.structured_output = {
-        "enforced": told["enforced"] and enforced,
-        "validated": told["validated"] and validated,
-        "repaired": told["repaired"] or repaired,
+        "enforced": before["enforced"] and enforced,
+        "validated": before["validated"] and validated,
+        "repaired": before["repaired"] or repaired,
     }
 
 
@@ -204,17 +205,17 @@ def invalid_reply(requirements: ReplyRequirements, message: Json, faults: list[s
     return Rejected(text, status=422, kind="invalid_reply", code=code, raw=raw, faults=faults)
 
 
-def combined(wholes: Sequence[Json]) -> Json:
+def combined_choices(wholes: Sequence[Json]) -> Json:
     """One completion of several that have one choice each, for the same prompt."""
     first = wholes[0]
     if len(wholes) == 1:
         return first
     choices = [{**whole["choices"][0], "index": place} for place, whole in enumerate(wholes)]
     usages = [whole["usage"] for whole in wholes if whole.get("usage")]
-    return {**first, "choices": choices, **({"usage": summed(usages)} if usages else {})}
+    return {**first, "choices": choices, **({"usage": summed_usage(usages)} if usages else {})}
 
 
-def summed(usages: Sequence[Json], per_prompt: int | None = None) -> Json:
+def summed_usage(usages: Sequence[Json], per_prompt: int | None = None) -> Json:
     """The usage of several replies: a prompt once, what was generated for it in full.
 
     per_prompt: how many replies in a row share one; all of them by default.

@@ -1,4 +1,4 @@
-"""Structured outputs: the schema is sent to be enforced, and the reply is held against it all the same (P9).
+"""Structured outputs: the schema is sent to be enforced, and the reply is held against it all the same.
 
 Not every server enforces: Ollama Cloud and MLX models accept a schema and ignore it, 0.24 loses it with thinking off.
 A reply that breaks the schema is sent back once, with what is wrong; then it is an error that carries the raw text.
@@ -20,7 +20,7 @@ _FENCE = re.compile(r"^\s*```(?:json)?\s*(.*?)\s*```\s*$", re.DOTALL)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReplyForm:
     """The form that a reply must have."""
 
     schema: Json
@@ -45,7 +45,7 @@ class Wanted:
         return faults(self.schema, value)
 
 
-def wanted(call: Call, *, others: bool = False) -> Wanted | None:
+def reply_form(call: Call, *, others: bool = False) -> ReplyForm | None:
     """The form that `response_format` asks for, or None for text. Raises `Rejected`.
 
     others: whether the server has forms of its own, which it judges itself.
@@ -54,9 +54,9 @@ def wanted(call: Call, *, others: bool = False) -> Wanted | None:
         case None | {"type": "text"}:
             return None
         case {"type": "json_object"}:
-            return Wanted(ANY_OBJECT)
+            return ReplyForm(ANY_OBJECT)
         case {"type": "json_schema", "json_schema": {"schema": dict() as schema} as given}:
-            return Wanted(schema, {name: value for name, value in given.items() if name != "schema"})
+            return ReplyForm(schema, {name: value for name, value in given.items() if name != "schema"})
         case {"type": str() as kind} if others and kind not in ("json_object", "json_schema"):
             return None
         case _:
@@ -67,7 +67,7 @@ def wanted(call: Call, *, others: bool = False) -> Wanted | None:
             )
 
 
-def unfenced(text: str) -> str:
+def without_fence(text: str) -> str:
     """The text inside a Markdown fence, where a model that was not constrained put one; or the text."""
     fence = _FENCE.match(text)
     return fence[1] if fence else text

@@ -24,12 +24,12 @@ class Count(NamedTuple):
 
 
 def count_tokens(model: str, messages: str | Iterable[Any], tools: Any = None) -> Count:
-    """The tokens of a conversation or of one text, for any model. Never raises and never asks the network (P35).
+    """The tokens of a conversation or of one text, for any model. Never raises and never asks the network.
 
     Exact where tiktoken is installed, knows the model and has its vocabulary at hand; an estimate everywhere else.
     """
     text, messages = ([messages], []) if isinstance(messages, str) else ([], list(messages))
-    texts = [*text, *map(_text, messages), *([json.dumps(tools)] if tools else [])]
+    texts = [*text, *map(_prompt_text, messages), *([json.dumps(tools)] if tools else [])]
     encode = _encoder(model)
     if encode is None:
         return Count(sum(estimate(text) for text in texts) + _overhead(messages), "estimate")
@@ -85,7 +85,7 @@ def _images(message: Any) -> int:
     return sum(1 for part in parts if isinstance(part, dict) and part.get("type") == "image_url")
 
 
-def _text(message: Any) -> str:
+def _prompt_text(message: Any) -> str:
     """What of a message is written into the prompt."""
     message = message if isinstance(message, dict) else message.model_dump(exclude_none=True)
     content = message.get("content") or ""

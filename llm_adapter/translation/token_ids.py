@@ -1,4 +1,4 @@
-"""Token ids as text: OpenAI takes ids of its own vocabularies, and no other model knows those (P16).
+"""Token ids as text: OpenAI takes ids of its own vocabularies, and no other model knows those.
 
 They are decoded with the tiktoken encoding that the profile declares (`token_encoding`); without it they are refused,
 for a guess would be silently wrong.
@@ -11,12 +11,12 @@ from typing import Any
 from llm_adapter.provider import Call, Rejected
 
 
-def of_ids(given: Any) -> bool:
+def is_token_ids(given: Any) -> bool:
     """Whether an input is token ids: one list of them, or several."""
     return isinstance(given, list) and bool(given) and isinstance(given[0], (int, list))
 
 
-def decoded(tokens: list[Any], call: Call, param: str) -> list[str]:
+def decoded_texts(tokens: list[Any], call: Call, param: str) -> list[str]:
     """The texts of one list of ids, or of several. Raises `Rejected`."""
     several = tokens if isinstance(tokens[0], list) else [tokens]
     if not all(isinstance(one, int) for ids in several for one in (ids if isinstance(ids, list) else [None])):

@@ -1,6 +1,6 @@
-"""Tools: what a call offers and demands, what a server is told, what came back.
+"""Tools: which ones a call offers and demands, how a server is given them, and the tool calls that come back.
 
-Ollama has no `tool_choice` (P2). `none` withholds the tools. `required` and a named function constrain the reply to
+Ollama has no `tool_choice`. `none` withholds the tools. `required` and a named function constrain the reply to
 one call of an allowed tool; a server that cannot constrain is asked once more, and then it is an error.
 Source: ollama/api/types.go ChatRequest, Tool, v0.24.0; the recordings tools_*.
 """
@@ -21,12 +21,12 @@ from llm_adapter.translation.json_schema import faults, folded, inlined
 
 _FENCE = re.compile(r"^```(?:json|tool_call)?\s*(.*?)\s*```$", re.DOTALL)
 _TAG = re.compile(r"</?tool_calls?>|\[/?TOOL_CALLS\]")
-# What a tool call that comes back as text begins with (P10).
+# What a tool call that comes back as text begins with.
 OPENERS = ("{", "[{", "[ {", "[\n", "<tool_call", "```", "[TOOL_CALLS]")
 
 
 @dataclass(frozen=True)
-class Plan:
+class ToolPlan:
     """What one call offers and demands."""
 
     functions: tuple[Json, ...] = ()  # the functions that the model may call, as OpenAI describes them
@@ -48,9 +48,9 @@ class Plan:
     @property
     def folded(self) -> list[Json]:
         """The tools in the keywords that Ollama shows a model."""
-        return [{"type": "function", "function": self._shown(one)} for one in self.functions]
+        return [{"type": "function", "function": self._folded_function(one)} for one in self.functions]
 
-    def _shown(self, function: Json) -> Json:
+    def _folded_function(self, function: Json) -> Json:
         shown: Json = {key: function[key] for key in ("name", "description") if key in function}
         if "parameters" not in function:
             return shown
@@ -99,35 +99,37 @@ class Plan:
         return any(one["name"] == name and one.get("strict") for one in self.functions)
 
 
-NO_TOOLS = Plan()
+NO_TOOLS = ToolPlan()
 
 
-def plan(call: Call, where: str) -> Plan:
+def tool_plan(call: Call, where: str) -> ToolPlan:
     """What a call's `tools`, `tool_choice` and `parallel_tool_calls` say, or their older forms. Raises `Rejected`.
 
     where: what the call goes to, for the message: "provider 'ollama'".
     """
     body = call.body
     if body.get("tools") is None and body.get("functions") is not None:
-        offered, choice, legacy = _list(body["functions"], "functions"), _older(body.get("function_call")), True
+        legacy, offered = True, _checked_list(body["functions"], "functions")
+        choice = _choice_of_function_call(body.get("function_call"))
     else:
-        offered, choice, legacy = _functions(body.get("tools") or [], where), body.get("tool_choice"), False
+        legacy, offered = False, _functions(body.get("tools") or [], where)
+        choice = body.get("tool_choice")
     if not offered and choice is None:
         return NO_TOOLS
     parallel = body.get("parallel_tool_calls") is not False and not legacy
-    return _chosen(Plan(tuple(offered), parallel=parallel, legacy=legacy), choice)
+    return _with_choice(ToolPlan(tuple(offered), parallel=parallel, legacy=legacy), choice)
 
 
-def _chosen(given: Plan, choice: Any) -> Plan:
+def _with_choice(given: ToolPlan, choice: Any) -> ToolPlan:
     match choice:
         case None | "auto":
             return given
         case "none":
-            return _only(given, [])
+            return _with_tools(given, [])
         case "required":
-            return _only(given, [one["name"] for one in given.functions], forced=True)
+            return _with_tools(given, [one["name"] for one in given.functions], forced=True)
         case {"type": "function", "function": {"name": str() as name}} | {"type": "function", "name": str() as name}:
-            return _only(given, [name], forced=True, named=True)
+            return _with_tools(given, [name], forced=True, named=True)
         case {
             "type": "allowed_tools",
             "allowed_tools": {"mode": "auto" | "required" as mode, "tools": list() as tools},
@@ -135,12 +137,12 @@ def _chosen(given: Plan, choice: Any) -> Plan:
             names = [
                 one["function"]["name"] for one in tools if isinstance(one, dict) and one.get("type") == "function"
             ]
-            return _only(given, names, forced=mode == "required")
+            return _with_tools(given, names, forced=mode == "required")
         case _:
             raise Rejected(f"`tool_choice` is not understood: {choice!r}", param="tool_choice", code="invalid_value")
 
 
-def _only(given: Plan, names: list[str], *, forced: bool = False, named: bool = False) -> Plan:
+def _with_tools(given: ToolPlan, names: list[str], *, forced: bool = False, named: bool = False) -> ToolPlan:
     kept = tuple(one for one in given.functions if one["name"] in names)
     unknown = set(names) - {one["name"] for one in kept}
     if unknown or (forced and not kept):
@@ -149,12 +151,12 @@ def _only(given: Plan, names: list[str], *, forced: bool = False, named: bool = 
             f"`tool_choice` names {missing}, which `tools` does not hold", param="tool_choice", code="invalid_value"
         )
     # A function that the caller names is called once.
-    return Plan(kept, forced, named, given.parallel and not named, given.legacy)
+    return ToolPlan(kept, forced, named, given.parallel and not named, given.legacy)
 
 
 def _functions(tools: Any, where: str) -> list[Json]:
     functions = []
-    for place, tool in enumerate(_list(tools, "tools")):
+    for place, tool in enumerate(_checked_list(tools, "tools")):
         match tool:
             case {"type": "function", "function": {"name": str()} as function}:
                 functions.append(function)
@@ -169,13 +171,13 @@ def _functions(tools: Any, where: str) -> list[Json]:
     return functions
 
 
-def _list(given: Any, param: str) -> list[Json]:
+def _checked_list(given: Any, param: str) -> list[Json]:
     if not isinstance(given, list):
         raise Rejected(f"`{param}` must be a list", param=param, code="invalid_type")
     return given
 
 
-def _older(function_call: Any) -> Any:
+def _choice_of_function_call(function_call: Any) -> Any:
     match function_call:
         case {"name": name}:
             return {"type": "function", "function": {"name": name}}
@@ -183,16 +185,16 @@ def _older(function_call: Any) -> Any:
             return function_call
 
 
-def forced_call(content: str) -> Json | None:
+def constrained_call(content: str) -> Json | None:
     """The tool call that a constrained reply holds, or None. It has no id."""
     try:
-        return _call(from_json(content.strip()))
+        return _tool_call(from_json(content.strip()))
     except ValueError:
         return None
 
 
-def recovered(content: str, names: Any) -> list[Json]:
-    """The tool calls that a reply's text is, if it is nothing else and names offered tools only (P10); or none.
+def calls_written_as_text(content: str, names: Any) -> list[Json]:
+    """The tool calls that a reply's text is, if it is nothing else and names offered tools only; or none.
 
     They have no ids.
     """
@@ -202,14 +204,14 @@ def recovered(content: str, names: Any) -> list[Json]:
     if not text.startswith(("{", "[")):
         return []
     try:
-        calls = [_call(one) for one in _values(text)]
+        calls = [_tool_call(one) for one in _json_values(text)]
     except ValueError:
         return []
     found = [one for one in calls if one is not None and one["function"]["name"] in names]
     return found if len(found) == len(calls) else []
 
 
-def _values(text: str) -> Iterator[Any]:
+def _json_values(text: str) -> Iterator[Any]:
     """The JSON values that a text is made of, one after another, lists opened. Raises ValueError for anything else."""
     decoder, place = json.JSONDecoder(), 0
     while place < len(text):
@@ -218,7 +220,7 @@ def _values(text: str) -> Iterator[Any]:
         place += len(text) - place - len(text[place:].lstrip(" \n\r\t,;"))
 
 
-def _call(value: Any) -> Json | None:
+def _tool_call(value: Any) -> Json | None:
     match value:
         case {"name": str() as name, "arguments": dict() as arguments} | {
             "name": str() as name,
@@ -227,6 +229,6 @@ def _call(value: Any) -> Json | None:
             text = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
             return {"type": "function", "function": {"name": name, "arguments": text}} if len(value) == 2 else None
         case {"type": "function", "function": dict() as function} if len(value) == 2:
-            return _call(function)
+            return _tool_call(function)
         case _:
             return None

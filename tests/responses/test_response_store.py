@@ -1,4 +1,4 @@
-"""P24: what was said is remembered, by `previous_response_id` and `conversation`, and forgotten when it should be."""
+"""What was said is remembered, by `previous_response_id` and `conversation`, and forgotten when it should be."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ HELLO = {"model": "m", "input": "Hello"}
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_two_turns(stream: bool, play: Play, kept: dict[str, Any]) -> None:
-    """P24: the second turn knows the first, on a server that knows nothing; instructions are not carried over."""
+    """The second turn knows the first, on a server that knows nothing; instructions are not carried over."""
 
     def script(client: Any) -> Any:
         first = yield client.responses.create(**HELLO, instructions="Be brief.", stream=stream)
@@ -103,7 +103,7 @@ UNKNOWN: dict[str, Callable[[Any], Any]] = {
 
 @pytest.mark.parametrize("case", UNKNOWN)
 def test_a_lost_turn_is_an_error(case: str, play: Play, kept: dict[str, Any]) -> None:
-    """P24: raised before anything is sent, with OpenAI's code; Ollama's own /v1 would answer without the history."""
+    """Raised before anything is sent, with OpenAI's code; Ollama's own /v1 would answer without the history."""
 
     def script(client: Any) -> Any:
         first = yield UNKNOWN[case](client)
@@ -467,7 +467,7 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
 
 
 def test_one_memory_for_all(play: Play) -> None:
-    """Sync and async clients, and clients of other providers, go on with each other's conversations (P30)."""
+    """Sync and async clients, and clients of other providers, go on with each other's conversations."""
     name = on(SYNC_AND_ASYNC[0], Ollama({"content": "Hi"}), lambda client: (yield client.responses.create(**HELLO))).id
 
     def script(client: Any) -> Any:

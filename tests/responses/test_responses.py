@@ -132,7 +132,7 @@ def test_every_item_of_the_sdk_is_understood_or_refused(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(kinds(ToolParam) - {"function"}))
 def test_every_hosted_tool_is_refused_by_name(kind: str) -> None:
-    """P24: Ollama's own /v1 shows the model a function without a name instead."""
+    """Ollama's own /v1 shows the model a function without a name instead."""
     with pytest.raises(Rejected, match=rf"`?tools\[0\]: a tool of type '{kind}'") as caught:
         tools(call(), [{"type": kind, "name": "x"}])
     assert (caught.value.error["param"], caught.value.error["code"]) == ("tools", "unsupported_parameter")
@@ -143,7 +143,7 @@ def test_every_hosted_tool_is_refused_by_name(kind: str) -> None:
 BASE = {"model": "m", "messages": [{"role": "user", "content": "Hello"}], "stream": False, "truncate": False}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 HONOURED: list[tuple[dict[str, Any], dict[str, Any]]] = [
-    ({}, {}),  # P18: nothing is sent that nobody asked for
+    ({}, {}),  # nothing is sent that nobody asked for
     ({"temperature": 0, "top_p": 0.5}, {"options": {"temperature": 0, "top_p": 0.5}}),
     ({"max_output_tokens": 5}, {"options": {"num_predict": 5}}),
     ({"text": {"format": {"type": "json_object"}}}, {"format": "json"}),
@@ -471,7 +471,7 @@ def test_parse(play: Play) -> None:
 
 
 def test_broken_structure(play: Play) -> None:
-    """P9: a reply that does not fit is sent back once; then it is an error in this API's words, with the raw text."""
+    """A reply that does not fit is sent back once; then it is an error in this API's words, with the raw text."""
 
     def script(client: Any) -> Any:
         with pytest.raises(openai.UnprocessableEntityError, match="`text`") as caught:
@@ -570,7 +570,7 @@ def two_turns(client: Any) -> Any:
 
 @pytest.mark.parametrize("dialect", ["vllm", "llamacpp", "lmstudio", "ollama"])
 def test_v1_servers_remember(dialect: str, play: Play) -> None:
-    """P24: vLLM forgets a previous response in silence, llama.cpp refuses it. Here the whole history is sent."""
+    """VLLM forgets a previous response in silence, llama.cpp refuses it. Here the whole history is sent."""
     server = V1()
     _, second = on(play, server, two_turns, **{**VLLM, "dialect": dialect})
     assert second.output_text == "reply 2"

@@ -240,7 +240,7 @@ FAILURES: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize(("native", "match"), FAILURES.values(), ids=FAILURES)
 def test_failure(native: Any, match: str, play: Play) -> None:
-    """P5: what is not complete is told as failed, raises, and is not kept."""
+    """What is not complete is told as failed, raises, and is not kept."""
     form = {"format": {"type": "json_schema", "name": "x", "schema": {"type": "object"}}}
     arguments: dict[str, Any] = {"text": form} if match == "does not fit" else {}
     seen: list[Any] = []

@@ -25,13 +25,13 @@ def user(text: str) -> dict[str, Any]:
 
 
 def test_unknown_models_are_estimated() -> None:
-    """No model name raises, and the result says what it is. P35"""
+    """No model name raises, and the result says what it is."""
     assert count_tokens("qwen3:8b", [user("Hello there")]) == Count(7, "estimate")
     assert count_tokens("qwen3:8b", "Hello there") == Count(3, "estimate")  # a text has no template around it
 
 
 def test_known_models_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the vocabulary at hand the count is exact. P35"""
+    """With the vocabulary at hand the count is exact."""
     made = tiktoken.Encoding(
         "o200k_base", pat_str=".", mergeable_ranks={bytes([i]): i for i in range(256)}, special_tokens={}
     )

@@ -43,7 +43,7 @@ def recorded() -> list[Any]:
 
 @pytest.mark.parametrize(("intent", "exchange"), recorded())
 def test_refusal(intent: str, exchange: Any, run: Any, ollama: Any) -> None:
-    """Class, code and parameter; asked once, whatever the status was: a refusal is not repeated (P21, P34)."""
+    """Class, code and parameter; asked once, whatever the status was: a refusal is not repeated."""
     wanted, code, param, path = REFUSALS[intent]
     ollama.answer(path, exchange.status, exchange.body)
     with pytest.raises(wanted) as caught:
@@ -53,7 +53,7 @@ def test_refusal(intent: str, exchange: Any, run: Any, ollama: Any) -> None:
 
 
 def test_overflow_names_both_counts(run: Any, ollama: Any) -> None:
-    """llama.cpp's counts come out of the JSON inside Ollama's string. P1"""
+    """llama.cpp's counts come out of the JSON inside Ollama's string."""
     ollama.answer(CHAT, 400, exchanges("ollama-0.32.15", "context_overflow", "native")[0].body)
     with pytest.raises(openai.BadRequestError, match=r"9013 tokens.*512 tokens") as caught:
         run(ACTIONS[CHAT])
@@ -64,7 +64,7 @@ def test_overflow_names_both_counts(run: Any, ollama: Any) -> None:
 @pytest.mark.parametrize(
     ("status", "body", "wanted", "text"),
     [
-        (404, "404 page not found", openai.NotFoundError, "is the address right"),  # P13
+        (404, "404 page not found", openai.NotFoundError, "is the address right"),
         (
             401,
             {"error": "unauthorized", "signin_url": "https://ollama.com/connect"},
@@ -96,7 +96,7 @@ def test_reply_that_is_not_json(run: Any, ollama: Any) -> None:
 
 
 def test_reply_that_is_not_done(run: Any, ollama: Any) -> None:
-    """0.24 answers 200 with done=false when it stops a model that repeats itself: that is no answer. P5"""
+    """0.24 answers 200 with done=false when it stops a model that repeats itself: that is no answer."""
     ollama.answer(CHAT, 200, {"model": "m", "message": {"role": "assistant", "content": "a a a"}, "done": False})
     with pytest.raises(openai.InternalServerError, match="ended before"):
         run(ACTIONS[CHAT])

@@ -1,4 +1,4 @@
-"""Images and sounds on Ollama: fetched, checked, converted - and never ignored by a model that cannot see. P20, P34"""
+"""Images and sounds on Ollama: fetched, checked, converted - and never ignored by a model that cannot see."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_streamed(run: Any, ollama: Any) -> None:
     ids=["image", "sound", "address"],
 )
 def test_a_model_that_cannot(part: Any, capability: str, stream: bool, run: Any, ollama: Any) -> None:
-    """Refused by name before anything is generated or fetched, with installed models that can. P34"""
+    """Refused by name before anything is generated or fetched, with installed models that can."""
     sees(ollama, "tools")
     able = [{"name": "seer", "capabilities": ["vision", "audio"]}, {"name": "m", "capabilities": []}, {"name": "old"}]
     ollama.answer("/api/tags", body={"models": able}, method="GET")
@@ -153,7 +153,7 @@ def test_the_models_of_two_servers() -> None:
 
     def known(root: str, *replies: NativeReply) -> capabilities.Model:
         settings = Settings(provider="ollama", host=root)
-        steps = capabilities.known(Call("POST", "/chat/completions", {"model": "m"}, settings, "0", 0))
+        steps = capabilities.known_model(Call("POST", "/chat/completions", {"model": "m"}, settings, "0", 0))
         given = iter(replies)
         try:
             request = next(steps)

@@ -58,9 +58,9 @@ def sent(ollama: Any, run: Any, settings: dict[str, Any] | None = None, **argume
 
 BASE = {"model": "m", "messages": HI, "stream": False, "truncate": False}
 HONOURED: list[tuple[dict[str, Any], dict[str, Any]]] = [
-    ({}, {}),  # P18: nothing is sent that nobody asked for
+    ({}, {}),  # nothing is sent that nobody asked for
     ({"temperature": 0, "top_p": 0.5, "seed": 7}, {"options": {"temperature": 0, "top_p": 0.5, "seed": 7}}),
-    ({"max_completion_tokens": 5}, {"options": {"num_predict": 5}}),  # P3
+    ({"max_completion_tokens": 5}, {"options": {"num_predict": 5}}),
     ({"max_tokens": 5}, {"options": {"num_predict": 5}}),
     ({"stop": "x"}, {"options": {"stop": ["x"]}}),
     ({"stop": ["x", "y"]}, {"options": {"stop": ["x", "y"]}}),
@@ -68,7 +68,7 @@ HONOURED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"logprobs": True, "top_logprobs": 3}, {"logprobs": True, "top_logprobs": 3}),
     ({"response_format": {"type": "text"}}, {}),
     ({"response_format": {"type": "json_object"}}, {"format": "json"}),
-    ({"reasoning_effort": "none"}, {"think": False}),  # P25
+    ({"reasoning_effort": "none"}, {"think": False}),
     ({"reasoning_effort": "minimal"}, {"think": "low"}),
     ({"reasoning_effort": "low"}, {"think": "low"}),
     ({"reasoning_effort": "medium"}, {"think": "medium"}),
@@ -77,9 +77,9 @@ HONOURED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"user": "u", "metadata": {"a": "b"}, "store": True, "service_tier": "auto"}, {}),
     ({"n": 1, "tool_choice": "auto", "parallel_tool_calls": True, "logit_bias": {}}, {}),
     ({"temperature": None}, {}),
-    ({"extra_body": {"keep_alive": "1h"}}, {"keep_alive": "1h"}),  # P4
+    ({"extra_body": {"keep_alive": "1h"}}, {"keep_alive": "1h"}),
     ({"extra_body": {"keep_alive": "300"}}, {"keep_alive": 300}),
-    ({"extra_body": {"num_ctx": 16384, "top_k": 20}}, {"options": {"num_ctx": 16384, "top_k": 20}}),  # P1
+    ({"extra_body": {"num_ctx": 16384, "top_k": 20}}, {"options": {"num_ctx": 16384, "top_k": 20}}),
     ({"temperature": 1, "extra_body": {"options": {"min_p": 0.1}}}, {"options": {"temperature": 1, "min_p": 0.1}}),
     ({"extra_body": {"think": True, "truncate": True}}, {"think": True, "truncate": True}),
 ]
@@ -97,7 +97,7 @@ PROFILES: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ({"think": False}, {}, {"think": False}),
     ({"think": False}, {"reasoning_effort": "high"}, {"think": "high"}),
     ({"options": {"top_k": 5}}, {"extra_body": {"top_k": 9}}, {"options": {"top_k": 9}}),
-    ({"sampling_defaults": "openai"}, {}, {"options": {"temperature": 1.0, "top_p": 1.0}}),  # P18
+    ({"sampling_defaults": "openai"}, {}, {"options": {"temperature": 1.0, "top_p": 1.0}}),
     (
         {"sampling_defaults": "openai", "options": {"temperature": 0.2}},
         {},
@@ -164,7 +164,7 @@ def test_wrong_value(arguments: dict[str, Any], param: str, run: Any, ollama: An
 
 @pytest.mark.parametrize("server", ["ollama-0.24.0", "ollama-0.32.15-jinja"])
 def test_effort_on_a_model_that_cannot_think(server: str, run: Any, ollama: Any) -> None:
-    """Ollama refuses before it generates; the policy may have the call made without thinking. P25"""
+    """Ollama refuses before it generates; the policy may have the call made without thinking."""
     import httpx
 
     intent = "think_unsupported" if server == "ollama-0.24.0" else "think"

@@ -47,7 +47,7 @@ def test_a_reply_that_fits(run: Any, ollama: Any) -> None:
 
 
 def test_a_reply_that_does_not_fit_is_mended_once(run: Any, ollama: Any) -> None:
-    """A server that ignores the schema gets one turn to correct itself, told what is wrong. P9"""
+    """A server that ignores the schema gets one turn to correct itself, told what is wrong."""
     import respx
 
     route: respx.Route = ollama.answer("/api/chat", body=said(BAD))
@@ -61,7 +61,7 @@ def test_a_reply_that_does_not_fit_is_mended_once(run: Any, ollama: Any) -> None
 
 
 def test_a_reply_that_never_fits_is_an_error(run: Any, ollama: Any) -> None:
-    """The error carries the raw text, and is not repeated by the SDK. P9"""
+    """The error carries the raw text, and is not repeated by the SDK."""
     ollama.answer("/api/chat", body=said(BAD))
     with pytest.raises(openai.UnprocessableEntityError, match="'age' is a required property") as caught:
         ask(run)
@@ -70,7 +70,7 @@ def test_a_reply_that_never_fits_is_an_error(run: Any, ollama: Any) -> None:
 
 
 def test_a_fence_is_taken_off(run: Any, ollama: Any) -> None:
-    """Models that are not constrained like to put JSON into Markdown. P9"""
+    """Models that are not constrained like to put JSON into Markdown."""
     ollama.answer("/api/chat", body=said(f"```json\n{GOOD}\n```"))
     assert ask(run).choices[0].message.content == GOOD
     assert ollama.count == 1
@@ -113,7 +113,7 @@ def test_what_a_grammar_cannot_hold_is_checked_only(run: Any, ollama: Any) -> No
 
 @pytest.mark.parametrize(("text", "fits"), [(GOOD, True), (BAD, False)])
 def test_a_stream_is_checked_at_its_end(text: str, fits: bool, run: Any, ollama: Any) -> None:
-    """A stream cannot be mended, but it does not end as if it were right. P9"""
+    """A stream cannot be mended, but it does not end as if it were right."""
     ollama.answer("/api/chat", body=[said(letter) | {"done": False} for letter in text] + [said("")])
     asked: Any = {"model": "m", "messages": HI, "response_format": FORM, "stream": True}
     if not fits:

@@ -16,7 +16,7 @@ from recorded import call, exchanges
 
 from llm_adapter import Settings
 from llm_adapter.providers.ollama.chat import request
-from llm_adapter.translation.tool_calls import recovered
+from llm_adapter.translation.tool_calls import calls_written_as_text
 
 ASKED: list[Any] = [{"role": "user", "content": "What is the weather in Paris?"}]
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -39,7 +39,7 @@ def ask(run: Any, stream: bool = False, settings: Any = None, **arguments: Any) 
 
 
 def test_none_withholds_the_tools(run: Any, ollama: Any) -> None:
-    """Ollama's /v1 calls a tool all the same (recordings: tools_choice_none). P2"""
+    """Ollama's /v1 calls a tool all the same (recordings: tools_choice_none)."""
     ollama.answer("/api/chat", body=said("It is sunny."))
     reply = ask(run, tool_choice="none")
     assert "tools" not in ollama.sent
@@ -48,7 +48,7 @@ def test_none_withholds_the_tools(run: Any, ollama: Any) -> None:
 
 @pytest.mark.parametrize(("choice", "reason"), [("required", "tool_calls"), (NAMED, "stop")])
 def test_a_demanded_call_is_constrained(choice: Any, reason: str, run: Any, ollama: Any) -> None:
-    """The reply is held to one call of an allowed tool, thinking off, and arrives as tool_calls. P2"""
+    """The reply is held to one call of an allowed tool, thinking off, and arrives as tool_calls."""
     ollama.answer("/api/chat", body=said(CALLED))
     reply = ask(run, tool_choice=choice)
     sent = ollama.sent
@@ -65,7 +65,7 @@ def test_a_demanded_call_is_constrained(choice: Any, reason: str, run: Any, olla
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_prose_is_asked_once_more_and_then_an_error(stream: bool, run: Any, ollama: Any) -> None:
-    """A server that does not constrain is asked twice; a demanded call never ends in plain content. P2"""
+    """A server that does not constrain is asked twice; a demanded call never ends in plain content."""
     ollama.answer("/api/chat", body=said("It is sunny in Paris."))
     with pytest.raises(openai.UnprocessableEntityError, match="did not call a tool") as caught:
         ask(run, stream, tool_choice="required")
@@ -80,7 +80,7 @@ SPACES = {"model": "m", "message": {"role": "assistant", "content": '{"name":' +
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_loop_is_asked_once_more(stream: bool, run: Any, ollama: Any) -> None:
-    """0.33 stops a model that goes on with spaces under the grammar, with 200 and done=false. P2, P5"""
+    """0.33 stops a model that goes on with spaces under the grammar, with 200 and done=false."""
     answers = [httpx.Response(200, json=one) for one in (SPACES, said(CALLED))]
     ollama.answer("/api/chat").mock(side_effect=answers)
     got = ask(run, stream, tool_choice=NAMED)
@@ -108,7 +108,7 @@ def test_a_loop_with_a_penalty_of_the_callers(place: str, run: Any, ollama: Any)
     [(1, {"tool_choice": NAMED}, 2), (0, {"tool_choice": NAMED}, 1), (2, {"tool_choice": NAMED}, 3), (1, {}, 1)],
 )
 def test_a_loop_without_an_end(corrections: int, asked: Any, count: int, run: Any, ollama: Any) -> None:
-    """After the last attempt, and where nothing is demanded, it is the error that it is. P5"""
+    """After the last attempt, and where nothing is demanded, it is the error that it is."""
     ollama.answer("/api/chat", body=SPACES)
     settings = Settings(provider="ollama", host="http://ollama.test:11434", corrections=corrections)
     with pytest.raises(openai.InternalServerError, match="ended before"):
@@ -163,7 +163,7 @@ def test_one_call_at_a_time(stream: bool, run: Any, ollama: Any) -> None:
 
 @pytest.mark.parametrize("server", ["ollama-0.24.0", "ollama-0.32.15"])
 def test_two_streamed_calls_accumulate(server: str, run: Any, ollama: Any) -> None:
-    """The SDK's own accumulator gets two calls with their own arguments. P11"""
+    """The SDK's own accumulator gets two calls with their own arguments."""
     ollama.answer("/api/chat", body=exchanges(server, "tools_two_stream", "native")[0].body)
     chunks = ask(run, stream=True)
     calls = [one for chunk in chunks for c in chunk.choices for one in c.delta.tool_calls or ()]
@@ -193,7 +193,7 @@ TEXTS = [
 @pytest.mark.parametrize(("text", "count"), TEXTS, ids=[text for text, _ in TEXTS])
 @pytest.mark.parametrize("stream", [False, True])
 def test_calls_that_come_as_text(text: str, count: int, stream: bool, run: Any, ollama: Any) -> None:
-    """A reply that is nothing but calls of offered tools is those calls; anything else stays text, whole. P10"""
+    """A reply that is nothing but calls of offered tools is those calls; anything else stays text, whole."""
     pieces: Any = [said(letter) | {"done": False} for letter in text] + [said()]
     ollama.answer("/api/chat", body=pieces if stream else said(text))
     got = ask(run, stream)
@@ -220,7 +220,7 @@ def test_text_is_not_held_back(run: Any, ollama: Any) -> None:
 @given(st.text(max_size=60))
 def test_recovery_takes_nothing_else_for_a_call(text: str) -> None:
     """No text without a tool's name becomes a call, and no text raises."""
-    assert recovered(text, {"get_weather"}) == [] or "get_weather" in text
+    assert calls_written_as_text(text, {"get_weather"}) == [] or "get_weather" in text
 
 
 class Address(BaseModel):
@@ -303,7 +303,7 @@ def test_refused(arguments: dict[str, Any], param: str, run: Any, ollama: Any) -
 
 
 def test_agent_loop_of_three_turns(run: Any, ollama: Any) -> None:
-    """Question, call, result, answer, next question: each turn's history is what the recorded server wants. P19, P30"""
+    """Question, call, result, answer, next question: each turn's history is what the recorded server wants."""
     recordings = [exchanges("ollama-0.24.0", name, "native")[0] for name in ("tools", "tools_result", "tools_two")]
     messages: list[Any] = list(ASKED)
     for recording in recordings:

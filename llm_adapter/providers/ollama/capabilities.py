@@ -1,7 +1,7 @@
 """What a model can do, asked once a process: POST /api/show.
 
 Some servers answer a request that their model cannot do with 200 and leave out what it cannot (recordings:
-vision_unsupported), others with an error that names no parameter (P34). Source: ollama/api/types.go ShowResponse,
+vision_unsupported), others with an error that names no parameter. Source: ollama/api/types.go ShowResponse,
 types/model/capability.go, v0.24.0; `capabilities` came with v0.6.4.
 """
 
@@ -36,7 +36,7 @@ _models: dict[tuple[str, str], Model] = register_cache({})
 _lock = threading.Lock()
 
 
-def known(call: Call) -> Steps[Model]:
+def known_model(call: Call) -> Steps[Model]:
     """The call's model. A server that does not say is asked again next time, unless it has no such endpoint."""
     key = _key(call)
     if not key[1]:
@@ -46,22 +46,22 @@ def known(call: Call) -> Steps[Model]:
     if found is None:
         reply: NativeReply = yield NativeRequest("POST", "/api/show", {"model": key[1]})
         found = _model(reply)
-        if reply.status == 200 or _absent(reply):
+        if reply.status == 200 or _lacks_endpoint(reply):
             with _lock:
                 _models[key] = found
     return found
 
 
-def required(call: Call, capability: str, what: str, param: str) -> Steps[None]:
+def require_capability(call: Call, capability: str, what: str, param: str) -> Steps[None]:
     """Nothing, if the model can do this, or may. Raises `Rejected`, naming installed models that can.
 
     what: the thing that needs it, for the message: "an image".
     """
-    model = yield from known(call)
+    model = yield from known_model(call)
     if not model.lacks(capability):
         return
     reply: NativeReply = yield NativeRequest("GET", "/api/tags")
-    names = able(reply, capability)
+    names = models_with_capability(reply, capability)
     hint = f"; installed models that can: {', '.join(names[:5])}" if names else ""
     raise Rejected(
         f"model {_key(call)[1]!r} cannot take {what}: it lacks the capability {capability!r}{hint}",
@@ -73,7 +73,7 @@ def required(call: Call, capability: str, what: str, param: str) -> Steps[None]:
 def forget(model: str) -> None:
     """Ask again about a model that was created, pulled or deleted, on all servers."""
     with _lock:
-        for key in [key for key in _models if _tagged(key[1]) == _tagged(model)]:
+        for key in [key for key in _models if _with_tag(key[1]) == _with_tag(model)]:
             del _models[key]
 
 
@@ -82,17 +82,17 @@ def _key(call: Call) -> tuple[str, str]:
     return call.settings.base_url or call.settings.host or "", model if isinstance(model, str) else ""
 
 
-def _tagged(name: str) -> str:
+def _with_tag(name: str) -> str:
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
 
-def _absent(reply: NativeReply) -> bool:
+def _lacks_endpoint(reply: NativeReply) -> bool:
     """Whether the server has no such endpoint: a missing model is told as JSON."""
     return reply.status in (405, 501) or (reply.status == 404 and not reply.body.lstrip().startswith(b"{"))
 
 
 def _model(reply: NativeReply) -> Model:
-    shown = _object(reply)
+    shown = _reply_object(reply)
     capabilities = shown.get("capabilities")
     info = shown.get("model_info")
     info = info if isinstance(info, dict) else {}
@@ -102,22 +102,22 @@ def _model(reply: NativeReply) -> Model:
         length if isinstance(length, int) and length > 0 else None,
         str(shown.get("remote_host") or shown.get("remote_model") or "") or None,
         told=reply.status == 200,
-        missing=reply.status == 404 and not _absent(reply),
+        missing=reply.status == 404 and not _lacks_endpoint(reply),
     )
 
 
-def listed(reply: NativeReply) -> list[Json]:
+def installed_models(reply: NativeReply) -> list[Json]:
     """The installed models of a reply to GET /api/tags; none where there is something else."""
-    models: Any = _object(reply).get("models")
+    models: Any = _reply_object(reply).get("models")
     return [one for one in models if isinstance(one, dict)] if isinstance(models, list) else []
 
 
-def able(reply: NativeReply, capability: str) -> list[str]:
+def models_with_capability(reply: NativeReply, capability: str) -> list[str]:
     """The installed models that can; servers before 0.30 do not tell it here."""
-    return [str(one.get("name")) for one in listed(reply) if capability in (one.get("capabilities") or ())]
+    return [str(one.get("name")) for one in installed_models(reply) if capability in (one.get("capabilities") or ())]
 
 
-def _object(reply: NativeReply) -> Json:
+def _reply_object(reply: NativeReply) -> Json:
     """The reply's object; an empty one for anything else."""
     try:
         body = reply.json() if reply.status == 200 else None

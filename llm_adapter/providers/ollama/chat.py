@@ -25,14 +25,21 @@ from llm_adapter.providers.ollama.reply import (
     tool_calls,
     usage,
 )
-from llm_adapter.providers.ollama.sizing import counted, shortened, sized
+from llm_adapter.providers.ollama.sizing import refusal_with_counts, with_num_ctx, without_oldest_turns
 from llm_adapter.providers.ollama.stream import LineDecoder
-from llm_adapter.translation.chat_stream import ChoiceDeltas, chunk_choice, replayed, wants_usage
+from llm_adapter.translation.chat_stream import ChoiceDeltas, chunk_choice, replay_of, wants_usage
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parallel import SequentialStreams, Steps, together
 from llm_adapter.translation.parameters import note_emulated_tools
 from llm_adapter.translation.reasoning import without_thinking
-from llm_adapter.translation.reply_checks import Ask, ReplyRequirements, answered, combined, steadied, summed
+from llm_adapter.translation.reply_checks import (
+    Ask,
+    ReplyRequirements,
+    checked_completion,
+    combined_choices,
+    summed_usage,
+    with_penalty,
+)
 from llm_adapter.translation.wire import Interrupted
 
 _requirements = partial(ReplyRequirements.of, where="provider 'ollama'", constrained=True)
@@ -42,12 +49,12 @@ def flow(call: Call) -> Flow:
     """One request a choice, side by side; where a reply has to be checked and does not fit, one more."""
     call = yield from with_media(call)
     while True:
-        sized_call = yield from sized(call, call.body.get("messages"))
+        sized_call = yield from with_num_ctx(call, call.body.get("messages"))
         try:
             return (yield from _exchange(sized_call))
         except Rejected as refusal:
             if refusal.error["code"] == "context_length_exceeded":
-                call = shortened(call, (yield from counted(sized_call, refusal)))
+                call = without_oldest_turns(call, (yield from refusal_with_counts(sized_call, refusal)))
             else:
                 call = without_thinking(call, refusal)
 
@@ -60,13 +67,12 @@ def _exchange(call: Call) -> Flow:
         for reply in replies:
             checked(reply)
         return decoder(requirements)
-    wholes = yield from together(
-        [answered(requirements, _ask(requirements, one, place)) for place, one in enumerate(natives)]
-    )
-    whole = combined(wholes)
+    asks = [_asker(requirements, one, place) for place, one in enumerate(natives)]
+    wholes = yield from together([checked_completion(requirements, ask) for ask in asks])
+    whole = combined_choices(wholes)
     if len(wholes) > 1:
         whole["ollama"] = timings(*(one["ollama"] for one in wholes))
-    return replayed(requirements, whole) if call.stream else whole
+    return replay_of(requirements, whole) if call.stream else whole
 
 
 def request(call: Call, requirements: ReplyRequirements | None = None) -> Json:
@@ -85,28 +91,28 @@ def request(call: Call, requirements: ReplyRequirements | None = None) -> Json:
     return native
 
 
-def _ask(requirements: ReplyRequirements, native: Json, place: int) -> Ask:
-    """The native way of asking for one choice."""
+def _asker(requirements: ReplyRequirements, native: Json, place: int) -> Ask:
+    """What sends the native request for one choice."""
 
-    def ask(turns: list[Json], steady: bool) -> Steps[Json]:
+    def ask(turns: list[Json], penalised: bool) -> Steps[Json]:
         more: Json = {"messages": [*native["messages"], *natives_of(requirements.call, turns)]} if turns else {}
-        if steady:
-            more["options"] = steadied(requirements.call, native.get("options", {}))
+        if penalised:
+            more["options"] = with_penalty(requirements.call, native.get("options", {}))
         reply: NativeReply = yield NativeRequest("POST", "/api/chat", {**native, **more})
-        got: Json = checked(reply).json()
-        if not got.get("done"):
+        whole: Json = checked(reply).json()
+        if not whole.get("done"):
             raise Interrupted
-        return response(requirements.call, got, place)
+        return response(requirements.call, whole, place)
 
     return ask
 
 
 def response(call: Call, native: Json, place: int = 0) -> Json:
     """The chat completion of one choice's native reply: a complete one, durations in nanoseconds."""
-    said = native.get("message") or {}
+    message_in = native.get("message") or {}
     choice = {
         "index": place,
-        "message": message(call, said, place),
+        "message": message(call, message_in, place),
         "logprobs": logprobs(native),
         "finish_reason": finish_reason(native),
     }
@@ -172,7 +178,7 @@ class ChatDecoder(LineDecoder):
         out = self._chunk(native, delta, logs) if delta or logs else b""
         if error is not None:
             return out + self.failed(error)
-        return out if reason is None else out + self._end(native, reason)
+        return out if reason is None else out + self._last_events(native, reason)
 
     def _delta(self, message: Json) -> Json:
         delta: Json = {} if self._opened else {"role": "assistant", "content": ""}
@@ -185,7 +191,7 @@ class ChatDecoder(LineDecoder):
             self._called += len(delta["tool_calls"])
         return delta
 
-    def _end(self, native: Json, reason: str) -> bytes:
+    def _last_events(self, native: Json, reason: str) -> bytes:
         counts = {"usage": self._usage()} if wants_usage(self.call) else {}
         figures = {"ollama": timings(*self._tally.lasts), "adapter": self.call.report.json(native.get("model"))}
         finish = [chunk_choice(self._index, {}, None, reason)]
@@ -198,7 +204,7 @@ class ChatDecoder(LineDecoder):
     def _usage(self) -> Json:
         prompt = str(self.call.body.get("messages"))
         ends = zip(self._tally.lasts, self._tally.pieces, strict=True)
-        return summed([usage(one, prompt, pieces=pieces) for one, pieces in ends])
+        return summed_usage([usage(one, prompt, pieces=pieces) for one, pieces in ends])
 
     def _chunk(self, native: Json, delta: Json, logs: Json | None) -> bytes:
         """One delta. The head is the same for all of a stream's chunks, and is rendered once: this is the hot path."""
@@ -212,9 +218,9 @@ class ChatDecoder(LineDecoder):
     def _event(self, native: Json, choices: list[Json], more: Json) -> bytes:
         model = native.get("model") or self.call.body.get("model")
         head = {"id": f"chatcmpl-{self.call.id}", "created": self.call.created, "model": model}
-        return _rendered({**head, "choices": choices, **more})
+        return _event_bytes({**head, "choices": choices, **more})
 
 
-def _rendered(chunk: Json) -> bytes:
+def _event_bytes(chunk: Json) -> bytes:
     whole = {"object": "chat.completion.chunk", "system_fingerprint": FINGERPRINT, **chunk}
     return b"data: " + json.dumps(whole).encode() + b"\n\n"

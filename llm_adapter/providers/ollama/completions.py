@@ -11,19 +11,19 @@ import json
 from llm_adapter.provider import Call, Events, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.parameters import COMPLETIONS, generating_request, seeded_requests
 from llm_adapter.providers.ollama.reply import FINGERPRINT, timings, usage
-from llm_adapter.providers.ollama.sizing import sized
+from llm_adapter.providers.ollama.sizing import with_num_ctx
 from llm_adapter.providers.ollama.stream import LineDecoder
 from llm_adapter.translation.chat_stream import wants_usage
-from llm_adapter.translation.completions import CompletionRequirements, combined, logprobs
+from llm_adapter.translation.completions import CompletionRequirements, combined_texts, logprobs
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parallel import SequentialStreams, Steps, together
-from llm_adapter.translation.reply_checks import only_thought, summed
+from llm_adapter.translation.reply_checks import summed_usage, warn_only_thinking
 from llm_adapter.translation.wire import INTERRUPTED
 
 
 def flow(call: Call) -> Flow:
     """One request for each text, side by side."""
-    call = yield from sized(call, call.body.get("prompt"))
+    call = yield from with_num_ctx(call, call.body.get("prompt"))
     requirements = CompletionRequirements.of(call, "provider 'ollama'")
     natives = [
         one
@@ -37,24 +37,24 @@ def flow(call: Call) -> Flow:
         return decoder(call, requirements)
     wholes = yield from together(
         [
-            _answered(call, one, requirements.prompts[place // requirements.candidates])
+            _text_completion(call, one, requirements.prompts[place // requirements.candidates])
             for place, one in enumerate(natives)
         ]
     )
-    return {**combined(requirements, wholes), "ollama": timings(*(one["ollama"] for one in wholes))}
+    return {**combined_texts(requirements, wholes), "ollama": timings(*(one["ollama"] for one in wholes))}
 
 
 def request(call: Call, requirements: CompletionRequirements, prompt: str) -> Json:
     """The native request for one text. Raises `Rejected`."""
     native = generating_request(COMPLETIONS, call, {"prompt": prompt, "raw": True})
     if native["raw"]:
-        _plain(native)
+        _check_raw(native)
     if requirements.candidates > requirements.count:
         native["logprobs"] = True  # the candidates are ranked by them
     return native
 
 
-def _plain(native: Json) -> None:
+def _check_raw(native: Json) -> None:
     """Raises `Rejected` for what a raw prompt has no place for; Ollama's error says nothing of how to give it one."""
     for name in ("system", "template", "context"):
         if native.get(name):
@@ -66,7 +66,7 @@ def _plain(native: Json) -> None:
             )
 
 
-def _answered(call: Call, native: Json, prompt: str) -> Steps[Json]:
+def _text_completion(call: Call, native: Json, prompt: str) -> Steps[Json]:
     """The text completion of one text. Raises `Rejected`."""
     reply: NativeReply = yield NativeRequest("POST", "/api/generate", native)
     got: Json = checked(reply, call.path).json()
@@ -79,7 +79,7 @@ def response(call: Call, native: Json, prompt: str) -> Json:
     """The text completion of one text's native reply."""
     text = native.get("response") or ""
     if not text and native.get("thinking") and native.get("done_reason") == "length":
-        only_thought(call)
+        warn_only_thinking(call)
     choice = _choice(0, text, logprobs(native.get("logprobs"), 0), str(native.get("done_reason") or "stop"))
     whole = {**_head(call, native), "choices": [{**choice, **_thinking(native)}]}
     return {**whole, "usage": usage(native, prompt, text), "ollama": timings(native)}
@@ -117,9 +117,9 @@ class CompletionDecoder(LineDecoder):
         self._offset += len(text)
         reason = str(native.get("done_reason") or "stop") if native.get("done") else None
         choice = {**_choice(self._place, text, logs, reason), **_thinking(native)}
-        return self._end(native, choice) if native.get("done") else self._event(native, [choice], {})
+        return self._last_events(native, choice) if native.get("done") else self._event(native, [choice], {})
 
-    def _end(self, native: Json, choice: Json) -> bytes:
+    def _last_events(self, native: Json, choice: Json) -> bytes:
         self._lasts.append((native, self.pieces))
         if not self.last:
             return self._event(native, [choice], {})
@@ -132,7 +132,7 @@ class CompletionDecoder(LineDecoder):
         prompts = [self._requirements.prompts[place // self._requirements.count] for place in range(len(self._lasts))]
         ends = zip(self._lasts, prompts, strict=True)
         usages = [usage(last, prompt, pieces=pieces) for (last, pieces), prompt in ends]
-        counts = {"usage": summed(usages, self._requirements.count)}
+        counts = {"usage": summed_usage(usages, self._requirements.count)}
         return self._event(native, [choice], {}) + self._event(native, [], {**counts, **figures})
 
     def _event(self, native: Json, choices: list[Json], more: Json) -> bytes:

@@ -1,7 +1,7 @@
 """POST /embeddings  ↔  POST /api/embed
 
-Source: ollama/openai/openai.go ToEmbeddingList, v0.24.0. Rule: an input that does not fit is an error that names it
-(P17), and so are vectors of another length than was asked for (P15).
+Source: ollama/openai/openai.go ToEmbeddingList, v0.24.0. Rule: an input that does not fit is an error that names it,
+and so are vectors of another length than was asked for.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from llm_adapter.translation.embeddings import check_dimensions
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parallel import Steps, together
 from llm_adapter.translation.token_count import estimate
-from llm_adapter.translation.token_ids import decoded
+from llm_adapter.translation.token_ids import decoded_texts
 
 BATCH = 512  # inputs a request: one of Ollama's embeds them one after the other, and holds the whole reply in memory
 
@@ -29,7 +29,7 @@ def flow(call: Call) -> Flow:
     batches: list[str | list[str]] = [inputs]
     if isinstance(inputs, list):
         batches = [inputs[at : at + BATCH] for at in range(0, len(inputs), BATCH)]
-    steps = [_embedded(call, batch, place * BATCH) for place, batch in enumerate(batches)]
+    steps = [_embed(call, batch, place * BATCH) for place, batch in enumerate(batches)]
     return response(call, (yield from together(steps)))
 
 
@@ -45,7 +45,7 @@ def response(call: Call, natives: list[Json]) -> Json:
     check_dimensions(call, [len(vector) for vector in vectors])
     encode = _base64 if call.body.get("encoding_format") == "base64" else list
     counts = [native.get("prompt_eval_count") for native in natives]
-    estimated = None in counts  # never a silent zero (P31)
+    estimated = None in counts  # never a silent zero
     count = sum(map(estimate, _texts(call))) if estimated else sum(filter(None, counts))
     return {
         "object": "list",
@@ -58,14 +58,14 @@ def response(call: Call, natives: list[Json]) -> Json:
     }
 
 
-def _embedded(call: Call, inputs: str | list[str], first: int) -> Steps[Json]:
+def _embed(call: Call, inputs: str | list[str], first: int) -> Steps[Json]:
     """The native reply for one batch, complete. Raises `Rejected`."""
     reply: NativeReply = yield NativeRequest("POST", "/api/embed", request(call, inputs))
     try:
         native: Json = checked(reply, call.path).json()
     except Rejected as refusal:
         if refusal.error["code"] == "context_length_exceeded" and isinstance(inputs, list) and len(inputs) > 1:
-            place = first + (yield from _too_long(call, inputs))
+            place = first + (yield from _first_too_long(call, inputs))
             refusal.error |= {"message": f"input[{place}]: {refusal.error['message']}", "index": place}
         raise
     vectors = native.get("embeddings") or []
@@ -75,7 +75,7 @@ def _embedded(call: Call, inputs: str | list[str], first: int) -> Steps[Json]:
     return native
 
 
-def _too_long(call: Call, inputs: list[str]) -> Steps[int]:
+def _first_too_long(call: Call, inputs: list[str]) -> Steps[int]:
     """The place of the first input that does not fit: Ollama does not say, so the batch is halved until it is found."""
     start, end = 0, len(inputs)
     while end - start > 1:
@@ -95,7 +95,7 @@ def _input(call: Call) -> str | list[str]:
         case [str(), *_] if all(isinstance(item, str) for item in given):
             return list(given)
         case [int() | list(), *_]:
-            return decoded(given, call, "input")
+            return decoded_texts(given, call, "input")
         case _:
             raise Rejected(
                 "`input` must be a string or a list of strings, and not empty", param="input", code="invalid_value"

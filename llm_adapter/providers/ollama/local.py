@@ -1,4 +1,4 @@
-"""`local_only`: nothing that a call says leaves the machines around here, though Ollama would pass it on (P28).
+"""`local_only`: nothing that a call says leaves the machines around here, though Ollama would pass it on.
 
 A local Ollama sends calls for a cloud model to ollama.com by itself. Such a model is known by its name, or, where it
 was copied or made from one, by what POST /api/show says of it, which is asked once. What cannot be known is refused.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from llm_adapter.provider import Call, Endpoint, Flow, NativeRequest, Rejected
-from llm_adapter.providers.ollama.capabilities import known
+from llm_adapter.providers.ollama.capabilities import known_model
 from llm_adapter.translation.parallel import Steps
 
 _CLOUD = re.compile(r"[:-]cloud$", re.IGNORECASE)
@@ -42,12 +42,12 @@ def local_only_by_name(endpoint: Endpoint) -> Endpoint:
 def check_local(call: Call) -> Steps[None]:
     """Nothing, if the call's model runs on the server itself. Raises `Rejected`."""
     _check_names(call)
-    model = yield from known(call)
+    model = yield from known_model(call)
     name = call.body.get("model")
     if model.remote_host:
-        raise _refused(f"model {name!r} runs at {model.remote_host}")
+        raise _local_only_refusal(f"model {name!r} runs at {model.remote_host}")
     if name and not model.told and not model.missing:
-        raise _refused(f"the server does not tell where model {name!r} runs")
+        raise _local_only_refusal(f"the server does not tell where model {name!r} runs")
 
 
 def passed_on_if_local(call: Call) -> Flow:
@@ -66,10 +66,10 @@ def _check_names(call: Call) -> None:
     for field in _MODELS:
         name = call.body.get(field)
         if isinstance(name, str) and is_cloud(name):
-            raise _refused(f"model {name!r} runs at ollama.com")
+            raise _local_only_refusal(f"model {name!r} runs at ollama.com")
 
 
-def _refused(why: str) -> Rejected:
+def _local_only_refusal(why: str) -> Rejected:
     return Rejected(
         f"{why}, and `local_only` is set: use a model that is installed here, or another profile",
         param="model",

@@ -48,7 +48,7 @@ IMAGES: Rows = {
 }
 
 
-def _passed(call: Call, rows: Rows, since: str) -> Flow:
+def _passthrough(call: Call, rows: Rows, since: str) -> Flow:
     """The call as it is. A server without the endpoint answers with a text, which says nothing to an OpenAI caller."""
     native: Json = {}
     translate(rows, call, native, provider="ollama")
@@ -61,5 +61,5 @@ def _passed(call: Call, rows: Rows, since: str) -> Flow:
     raise Rejected("the server's answer was no error", status=502, kind="api_error")
 
 
-transcriptions = partial(_passed, rows=TRANSCRIPTIONS, since="versions since 0.20.0 transcribe")
-generations = partial(_passed, rows=IMAGES, since="only versions from 0.14.3 to 0.32.5 make images")
+transcriptions = partial(_passthrough, rows=TRANSCRIPTIONS, since="versions since 0.20.0 transcribe")
+generations = partial(_passthrough, rows=IMAGES, since="only versions from 0.14.3 to 0.32.5 make images")

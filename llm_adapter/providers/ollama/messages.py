@@ -1,4 +1,4 @@
-"""OpenAI's messages  →  Ollama's: one native message for one of ours, nothing taken apart (P19).
+"""OpenAI's messages  →  Ollama's: one native message for one of ours, nothing taken apart.
 
 Source: ollama/openai/openai.go FromChatRequest, v0.24.0, which makes a message of every content part and loses a tool
 result's id; api/types.go Message. Text parts are joined by a line break, as llama.cpp and vLLM join them.
@@ -12,9 +12,9 @@ from typing import Any
 from pydantic_core import from_json
 
 from llm_adapter.provider import Call, Fetch, Json, NativeRequest, Rejected
-from llm_adapter.providers.ollama.capabilities import required
-from llm_adapter.translation.images import decoded, image_url, parts, with_inline_images
-from llm_adapter.translation.messages import given, headed
+from llm_adapter.providers.ollama.capabilities import require_capability
+from llm_adapter.translation.images import decoded_base64, image_url, parts, with_inline_images
+from llm_adapter.translation.messages import messages_of, with_one_system_message
 from llm_adapter.translation.parameters import unsupported
 
 # Ollama takes sounds where it takes images (openai/openai.go, since 0.20.0; llm/media.go AudioFormat).
@@ -33,16 +33,16 @@ def with_media(call: Call) -> Generator[NativeRequest | Fetch, Any, Call]:
     for where, part in sounds:
         _check_sound(part, where)
     if any(image_url(part) is not None for _, part in found):
-        yield from required(call, "vision", "an image", "messages")
+        yield from require_capability(call, "vision", "an image", "messages")
     if sounds:
-        yield from required(call, "audio", "sound", "messages")
+        yield from require_capability(call, "audio", "sound", "messages")
     return (yield from with_inline_images(call))
 
 
 def _check_sound(part: Json, where: str) -> None:
     match part:
         case {"input_audio": {"data": str() as data, "format": str() as form}} if form in _SOUNDS:
-            decoded(data, where, "a sound")
+            decoded_base64(data, where, "a sound")
         case _:
             raise Rejected(
                 f"{where}: `input_audio` holds `data`, in base64, and `format`, one of {', '.join(_SOUNDS)}",
@@ -52,13 +52,13 @@ def _check_sound(part: Json, where: str) -> None:
 
 
 def messages(call: Call) -> list[Json]:
-    """The native messages. The leading system and developer messages become one (P8): templates keep only the first.
+    """The native messages. The leading system and developer messages become one: templates keep only the first.
 
     Raises `Rejected` for a message or a part that cannot be sent.
     """
     names: dict[str, str] = {}  # tool names by call id
-    native = [_message(message, place, call, names) for place, message in enumerate(given(call.body))]
-    return headed(native)
+    native = [_message(message, place, call, names) for place, message in enumerate(messages_of(call.body))]
+    return with_one_system_message(native)
 
 
 def natives_of(call: Call, turns: list[Json]) -> list[Json]:
@@ -122,7 +122,7 @@ def _tool_call(tool_call: Any, where: str, names: dict[str, str]) -> Json:
 
 
 def _arguments(arguments: Any, where: str) -> Json:
-    """OpenAI's JSON text as the object that Ollama wants. "" is no arguments: Ollama's /v1 refuses it (P30)."""
+    """OpenAI's JSON text as the object that Ollama wants. "" is no arguments: Ollama's /v1 refuses it."""
     if isinstance(arguments, dict):
         return arguments
     try:

@@ -1,6 +1,6 @@
 """A model that is not there, or cannot do what is asked: pulled if the profile says so, and else an error with a cure.
 
-All of it comes after the server's refusal, so that nothing precedes a call that works (P12, P33, P34). Callers that
+All of it comes after the server's refusal, so that nothing precedes a call that works. Callers that
 miss the same model at the same time pull it once: one of them does, in whatever thread or task, the others wait.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest, Rejected, WaitForPull
-from llm_adapter.providers.ollama.capabilities import able, forget, listed
+from llm_adapter.providers.ollama.capabilities import forget, installed_models, models_with_capability
 from llm_adapter.providers.ollama.progress import outcome
 from llm_adapter.settings.hosts import is_ollama_cloud
 from llm_adapter.translation.errors import checked
@@ -38,9 +38,9 @@ def pulls_missing(endpoint: Endpoint) -> Endpoint:
                 return (yield from endpoint(call))
             except Rejected as refusal:
                 caught = refusal
-            if pulled or not _pulls(call, caught):
+            if pulled or not _should_pull(call, caught):
                 raise (yield from refusal_with_cure(call, caught))
-            yield from _pulled(call)
+            yield from _pull(call)
             pulled = True
 
     return flow
@@ -66,11 +66,11 @@ def refusal_with_cure(call: Call, refusal: Rejected) -> Steps[Rejected]:
     if error["code"] == "model_not_found":
         reply = yield NativeRequest("GET", "/api/tags")
         error["message"] = missing_model_message(
-            str(error["message"]), _name(call), [str(one.get("name")) for one in listed(reply)]
+            str(error["message"]), _model_name(call), [str(one.get("name")) for one in installed_models(reply)]
         )
     elif lacks and refusal.status == 400:
         reply = yield NativeRequest("GET", "/api/tags")
-        names = able(reply, _CAPABILITY.get(lacks[1], lacks[1]))
+        names = models_with_capability(reply, _CAPABILITY.get(lacks[1], lacks[1]))
         error["message"] += f"; installed models that do: {', '.join(names[:5])}" if names else ""
     elif refusal.status == 401 and is_ollama_cloud(call.settings.base_url or "") and "signin_url" not in error:
         error["message"] += f": OLLAMA_API_KEY, or `api_key` in the profile, has to hold a key from {KEYS}"
@@ -96,7 +96,7 @@ def missing_model_message(message: str, name: str, installed: list[str]) -> str:
     return f"{message}; https://ollama.com/search?q={quote(name.partition(':')[0])} finds names."
 
 
-def _name(call: Call) -> str:
+def _model_name(call: Call) -> str:
     """The model that a call is about: in its body, or in its path."""
     name = call.body.get("model") or call.body.get("source")
     if not name:
@@ -104,14 +104,14 @@ def _name(call: Call) -> str:
     return str(name)
 
 
-def _pulls(call: Call, refusal: Rejected) -> bool:
+def _should_pull(call: Call, refusal: Rejected) -> bool:
     if refusal.error["code"] != "model_not_found":
         return False
     pull = call.settings.pull
-    return bool(pull(_name(call))) if callable(pull) else pull == "missing"
+    return bool(pull(_model_name(call))) if callable(pull) else pull == "missing"
 
 
-class _Pull:
+class _PullUnderWay:
     """One pull under way, for all who wait for it."""
 
     def __init__(self) -> None:
@@ -120,19 +120,19 @@ class _Pull:
         self.refusal: Rejected | None = None
 
 
-_under_way: dict[tuple[str, str], _Pull] = {}
+_under_way: dict[tuple[str, str], _PullUnderWay] = {}
 _lock = threading.Lock()
 
 
-def _pulled(call: Call) -> Generator[NativeRequest | WaitForPull, Any, None]:
+def _pull(call: Call) -> Generator[NativeRequest | WaitForPull, Any, None]:
     """Returns when the model is there. Raises `Rejected`; a pull that was given up is taken over by one who waits."""
-    name = _name(call)
+    name = _model_name(call)
     key = call.settings.base_url or "", name if ":" in name.rpartition("/")[2] else f"{name}:latest"
     while True:
         with _lock:
             other = _under_way.get(key)
             if other is None:
-                mine = _under_way[key] = _Pull()
+                mine = _under_way[key] = _PullUnderWay()
                 break
         yield WaitForPull(other.over)
         if other.refusal is not None:
@@ -140,13 +140,13 @@ def _pulled(call: Call) -> Generator[NativeRequest | WaitForPull, Any, None]:
         if other.done:
             return
         if not other.over.is_set():
-            mine = _Pull()  # who cannot wait for the other pulls too: the server itself fetches it once
+            mine = _PullUnderWay()  # who cannot wait for the other pulls too: the server itself fetches it once
             break
     try:
         reply: NativeReply = yield NativeRequest(
             "POST", "/api/pull", {"model": name, "stream": True}, True, progress=True
         )
-        mine.refusal = yield from _outcome(call, reply)
+        mine.refusal = yield from _pull_refusal(call, reply)
         mine.done = mine.refusal is None
     finally:
         with _lock:
@@ -158,12 +158,12 @@ def _pulled(call: Call) -> Generator[NativeRequest | WaitForPull, Any, None]:
     forget(name)
 
 
-def _outcome(call: Call, reply: NativeReply) -> Steps[Rejected | None]:
+def _pull_refusal(call: Call, reply: NativeReply) -> Steps[Rejected | None]:
     try:
         refusal = outcome(checked(reply).body)
     except Rejected as refused:
         refusal = refused
     if refusal is None:
         return None
-    refusal.error["message"] = f"pulling {_name(call)!r} failed: {refusal.error['message']}"
+    refusal.error["message"] = f"pulling {_model_name(call)!r} failed: {refusal.error['message']}"
     return (yield from refusal_with_cure(call, refusal))

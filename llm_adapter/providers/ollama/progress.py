@@ -1,4 +1,4 @@
-"""Progress of a pull, a push or a create: lines of the server in, `PullProgress` out. No IO, no clock (P33).
+"""Progress of a pull, a push or a create: lines of the server in, `PullProgress` out. No IO, no clock.
 
 Ollama counts every layer from 0 to 100 by itself, tells of a layer when it comes to it, and writes an error as a line
 of a stream that began with 200. Source: ollama/server/images.go PullModel, download.go, routes.go PullHandler,
@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from llm_adapter.provider import Rejected
 from llm_adapter.providers.ollama.types import PullProgress
-from llm_adapter.translation.errors import rejected
+from llm_adapter.translation.errors import server_refusal
 
 WINDOW = 10.0  # seconds that the rate is measured over
 _ALMOST = 99.9  # a layer may be complete before the next, larger one is told of
@@ -85,7 +85,7 @@ class Progress:
 
 def failure(error: Any) -> Rejected:
     """The refusal of an error line."""
-    refusal = rejected(500, error if isinstance(error, str) else str(error), {})
+    refusal = server_refusal(500, error if isinstance(error, str) else str(error), {})
     if any(phrase in str(error) for phrase in _ABSENT):
         return Rejected(
             f"no such model: {error}", param="model", code="model_not_found", status=404, kind="not_found_error"

@@ -24,7 +24,7 @@ TIMINGS = (
 
 
 def message(call: Call, native: Json, choice: int = 0) -> Json:
-    """OpenAI's message; its content is null beside tool calls, as OpenAI has it (P30)."""
+    """OpenAI's message; its content is null beside tool calls, as OpenAI has it."""
     calls = tool_calls(call, native, choice=choice)
     content = native.get("content") or (None if calls else "")
     reply: Json = {"role": "assistant", "content": content, "refusal": None, **reasoning(native)}
@@ -40,18 +40,18 @@ def tool_calls(call: Call, native: Json, first: int = 0, choice: int = 0) -> lis
             "index": place,
             "id": one.get("id") or tool_call_id(call.id, choice * CHOICES + place),
             "type": "function",
-            "function": {"name": one["function"]["name"], "arguments": _text(one["function"].get("arguments") or {})},
+            "function": {"name": one["function"]["name"], "arguments": _as_json_text(one["function"].get("arguments"))},
         }
         for place, one in enumerate(native.get("tool_calls") or (), first)
     ]
 
 
-def _text(arguments: Json) -> str:
-    return json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
+def _as_json_text(arguments: Json | None) -> str:
+    return json.dumps(arguments or {}, ensure_ascii=False, separators=(",", ":"))
 
 
 def reasoning(native: Json) -> Json:
-    """Both names under which clients look for the thinking (P6), or nothing."""
+    """Both names under which clients look for the thinking, or nothing."""
     thinking = native.get("thinking")
     return {"reasoning": thinking, "reasoning_content": thinking} if thinking else {}
 
@@ -75,7 +75,7 @@ def _logprob(one: Json) -> Json:
 def usage(native: Json, prompt: str = "", reply: str = "", *, pieces: int = 0) -> Json:
     """OpenAI's usage from the counts of the last message.
 
-    An older server gives no count for a cached prompt: it is estimated from the text then, and marked so (P31). Of a
+    An older server gives no count for a cached prompt: it is estimated from the text then, and marked so. Of a
     stream the pieces stand for the reply's text: Ollama sends one a token.
     """
     counts = {"prompt_tokens": native.get("prompt_eval_count"), "completion_tokens": native.get("eval_count")}

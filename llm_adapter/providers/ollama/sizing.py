@@ -1,4 +1,4 @@
-"""The context that a model is loaded with, and a conversation that has to fit into it (P1, P23).
+"""The context that a model is loaded with, and a conversation that has to fit into it.
 
 Another `num_ctx` makes Ollama load the model anew (server/sched.go needsReload, v0.24.0). So "auto" grows in powers of
 two and never shrinks: per server and model, within this process, and never below what is loaded already.
@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejected
-from llm_adapter.providers.ollama.capabilities import known
+from llm_adapter.providers.ollama.capabilities import known_model
 from llm_adapter.translation.parallel import Steps
 from llm_adapter.translation.parameters import AdapterWarning
 from llm_adapter.translation.process_cache import register_cache
@@ -27,25 +27,25 @@ _sizes: dict[tuple[str, str], int] = register_cache({})
 _lock = threading.Lock()
 
 
-def sized(call: Call, text: Any) -> Steps[Call]:
+def with_num_ctx(call: Call, text: Any) -> Steps[Call]:
     """The call with the `num_ctx` that "auto" means for it. text: messages, or a prompt."""
     key = (call.settings.base_url or "", str(call.body.get("model")))
     options = call.body.get("options")
     own = call.body.get("num_ctx") or (options.get("num_ctx") if isinstance(options, dict) else None)
     if own is not None or call.settings.num_ctx != "auto":
-        _pin(key, own or call.settings.num_ctx or call.settings.options.get("num_ctx"))
-        return call if call.settings.num_ctx != "auto" else _with(call, None)
-    model = yield from known(call)
-    loaded = _sizes.get(key) or (yield from _loaded(call, key[1]))
+        _remember_size(key, own or call.settings.num_ctx or call.settings.options.get("num_ctx"))
+        return call if call.settings.num_ctx != "auto" else _with_size(call, None)
+    model = yield from known_model(call)
+    loaded = _sizes.get(key) or (yield from _loaded_size(call, key[1]))
     limit = min(filter(None, (model.context_length, call.settings.num_ctx_max)), default=None)
     with _lock:
-        size = max(_sizes.get(key, 0), loaded, _power(_needed(call, text)))
+        size = max(_sizes.get(key, 0), loaded, _power_of_two(_tokens_needed(call, text)))
         _sizes[key] = size if limit is None else min(size, max(limit, loaded))
-        return _with(call, _sizes[key])
+        return _with_size(call, _sizes[key])
 
 
-def _pin(key: tuple[str, str], size: Any) -> None:
-    """Remember what a model is loaded with, and say when a call changes it: that costs a load, each way (P23)."""
+def _remember_size(key: tuple[str, str], size: Any) -> None:
+    """Remember what a model is loaded with, and say when a call changes it: that costs a load, each way."""
     with _lock:
         before = _sizes.get(key, size)
         if size is not None:
@@ -55,25 +55,25 @@ def _pin(key: tuple[str, str], size: Any) -> None:
         warnings.warn(told, AdapterWarning, stacklevel=2)
 
 
-def _with(call: Call, num_ctx: int | None) -> Call:
+def _with_size(call: Call, num_ctx: int | None) -> Call:
     return replace(call, settings=call.settings.model_copy(update={"num_ctx": num_ctx}))
 
 
-def _needed(call: Call, text: Any) -> int:
+def _tokens_needed(call: Call, text: Any) -> int:
     messages = text if isinstance(text, list) else [{"role": "user", "content": str(text)}]
     reply = call.body.get("max_completion_tokens") or call.body.get("max_tokens") or REPLY
     # The estimate is a rough one: a tenth more is cheaper than a refusal.
     return int(count_tokens("", messages, call.body.get("tools")).tokens * 1.1) + int(reply)
 
 
-def _power(tokens: int) -> int:
+def _power_of_two(tokens: int) -> int:
     size = SMALLEST
     while size < tokens:
         size *= 2
     return size
 
 
-def _loaded(call: Call, model: str) -> Steps[int]:
+def _loaded_size(call: Call, model: str) -> Steps[int]:
     """The context that the model is loaded with; 0 where it is not, or the server does not say."""
     reply: NativeReply = yield NativeRequest("GET", "/api/ps")
     try:
@@ -84,7 +84,7 @@ def _loaded(call: Call, model: str) -> Steps[int]:
     return max((one.get("context_length") or 0 for one in running if one.get("model") in names), default=0)
 
 
-def counted(call: Call, refusal: Rejected) -> Steps[Rejected]:
+def refusal_with_counts(call: Call, refusal: Rejected) -> Steps[Rejected]:
     """The refusal of a prompt that is too long, with both counts and the cure.
 
     0.24 gives no counts: the context is asked for, the prompt is estimated and marked so.
@@ -94,14 +94,14 @@ def counted(call: Call, refusal: Rejected) -> Steps[Rejected]:
         return refusal
     context = _sizes.get((call.settings.base_url or "", str(call.body.get("model"))))
     if context is None:
-        context = yield from _loaded(call, str(call.body.get("model")))
+        context = yield from _loaded_size(call, str(call.body.get("model")))
     prompt = count_tokens("", call.body.get("messages") or [], call.body.get("tools")).tokens
     error |= {"n_prompt_tokens": prompt, "n_ctx": context or None, "estimated": True}
     error["message"] += f" (about {prompt} tokens, the context is {context or 'unknown'}): set `num_ctx` in the profile"
     return refusal
 
 
-def shortened(call: Call, refusal: Rejected) -> Call:
+def without_oldest_turns(call: Call, refusal: Rejected) -> Call:
     """The call without its oldest turns, after the server refused it as too long; what went is reported.
 
     Raises the refusal itself where the settings want it, or where nothing can go.

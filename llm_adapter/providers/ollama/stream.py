@@ -1,7 +1,7 @@
 """Ollama's lines of JSON  →  OpenAI's server-sent events: one push decoder, fed bytes of any size.
 
 Lines end at one byte, 0x0A: a reply may hold U+0085 and U+2028. A line with an error, and an end before `done`, raise
-from the SDK's stream (P5). Source: recordings of 0.24.0 and 0.32.15; middleware/openai.go ChatWriter, v0.33.0-rc2.
+from the SDK's stream. Source: recordings of 0.24.0 and 0.32.15; middleware/openai.go ChatWriter, v0.33.0-rc2.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from llm_adapter.provider import Call, Json
-from llm_adapter.translation.errors import mid_stream
+from llm_adapter.translation.errors import stream_error
 from llm_adapter.translation.wire import INTERRUPTED, event
 
 
@@ -30,21 +30,21 @@ class LineDecoder:
 
     def feed(self, data: bytes) -> bytes:
         *lines, self._rest = (self._rest + data).split(b"\n")
-        return b"".join(self._line(line) for line in lines)
+        return b"".join(self._line_events(line) for line in lines)
 
     def finish(self) -> bytes:
-        rest, self._rest = self._line(self._rest), b""
-        return rest if self._over else rest + self._failed(INTERRUPTED)
+        rest, self._rest = self._line_events(self._rest), b""
+        return rest if self._over else rest + self._error_event(INTERRUPTED)
 
-    def _line(self, line: bytes) -> bytes:
+    def _line_events(self, line: bytes) -> bytes:
         if self._over or not line.strip():
             return b""
         try:
             native = parsed(line)
         except ValueError:
-            return self._failed(f"the stream holds something that is not JSON: {line[:80]!r}")
+            return self._error_event(f"the stream holds something that is not JSON: {line[:80]!r}")
         if not isinstance(native, dict) or native.get("error"):
-            return self._failed(native.get("error") if isinstance(native, dict) else f"unexpected line {line[:80]!r}")
+            return self._error_event(native["error"] if isinstance(native, dict) else f"unexpected line {line[:80]!r}")
         out = self.chunks(native)
         self.pieces += 1
         if native.get("done") and not self._over:
@@ -62,8 +62,8 @@ class LineDecoder:
         self._over = True
         return event(envelope)
 
-    def _failed(self, error: Any) -> bytes:
-        return self.failed(mid_stream(error))
+    def _error_event(self, error: Any) -> bytes:
+        return self.failed(stream_error(error))
 
 
 def parsed(line: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""OpenAI's endpoints that no Ollama server ever had: refused by name, before anything is sent (P40).
+"""OpenAI's endpoints that no Ollama server ever had: refused by name, before anything is sent.
 
 Source: the routes of ollama/server/routes.go, v0.14.3 to v0.33.0-rc2; the paths of openai-python src/openai/resources,
 v3.52.0, against which tests/test_endpoints.py holds the table.

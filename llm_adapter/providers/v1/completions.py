@@ -12,10 +12,10 @@ from llm_adapter.provider import Call, Events, Flow, Json, NativeReply, NativeRe
 from llm_adapter.providers.v1.dialects import Dialect
 from llm_adapter.providers.v1.repair import repaired
 from llm_adapter.providers.v1.stream import StreamDecoder, Tally
-from llm_adapter.translation.completions import CompletionRequirements, combined, logprobs
+from llm_adapter.translation.completions import CompletionRequirements, combined_texts, logprobs
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parallel import SequentialStreams, Steps, seeded, together
-from llm_adapter.translation.token_ids import of_ids
+from llm_adapter.translation.token_ids import is_token_ids
 
 _OURS = ("n", "best_of", "echo", "prompt")
 
@@ -24,24 +24,24 @@ def flow(call: Call, dialect: Dialect) -> Flow:
     """One request for each text, or one for all where the server counts itself."""
     body = dialect.body(call)
     if dialect.supports_n and (body.get("best_of") or 0) <= (body.get("n") or 1):
-        return (yield from _at_once(call, {name: body[name] for name in body if name != "best_of"}))
+        return (yield from _one_request(call, {name: body[name] for name in body if name != "best_of"}))
     requirements = CompletionRequirements.of(call, dialect.where, ids=dialect.accepts_token_ids)
     bodies = [
         one
         for prompt in requirements.prompts
-        for one in seeded(_single(requirements, body, prompt), requirements.candidates)
+        for one in seeded(_body_of_one(requirements, body, prompt), requirements.candidates)
     ]
     if call.stream:
         replies = yield [NativeRequest("POST", None, one, stream=True) for one in bodies]
         for reply in replies:
             checked(reply, call.path)
         return decoder(call, requirements)
-    return combined(requirements, (yield from together([_answered(call, one) for one in bodies])))
+    return combined_texts(requirements, (yield from together([_text_completion(call, one) for one in bodies])))
 
 
-def _at_once(call: Call, body: Json) -> Flow:
+def _one_request(call: Call, body: Json) -> Flow:
     """The call as the server takes it; token ids of a declared encoding are the text that they mean."""
-    if call.settings.token_encoding and of_ids(body.get("prompt")):
+    if call.settings.token_encoding and is_token_ids(body.get("prompt")):
         prompts = CompletionRequirements.of(call, "").prompts
         body = {**body, "prompt": list(prompts)}
     reply: NativeReply = yield NativeRequest("POST", None, body, stream=call.stream)
@@ -53,23 +53,23 @@ def _at_once(call: Call, body: Json) -> Flow:
     return PassedStream(call, 0, Tally(1, several * (body.get("n") or 1), 1), everything=False)
 
 
-def _single(requirements: CompletionRequirements, body: Json, prompt: object) -> Json:
+def _body_of_one(requirements: CompletionRequirements, body: Json, prompt: object) -> Json:
     own = {name: value for name, value in body.items() if name not in _OURS}
     ranked = {"logprobs": own.get("logprobs") or 1} if requirements.candidates > requirements.count else {}
     return {**own, "prompt": prompt, **ranked}
 
 
-def _answered(call: Call, body: Json) -> Steps[Json]:
+def _text_completion(call: Call, body: Json) -> Steps[Json]:
     """The text completion of one text. Raises `Rejected`."""
     reply: NativeReply = yield NativeRequest("POST", None, body)
     got: Json = checked(reply, call.path).json()
     if not isinstance(got, dict) or not got.get("choices"):
         raise Rejected(f"the server's reply has no choices: {reply.body[:200]!r}", status=502, kind="api_error")
     choice = got["choices"][0]
-    return {**got, "choices": [{**choice, "logprobs": _logs(choice, 0)}]}
+    return {**got, "choices": [{**choice, "logprobs": _logprobs(choice, 0)}]}
 
 
-def _logs(choice: Json, offset: int) -> Json | None:
+def _logprobs(choice: Json, offset: int) -> Json | None:
     """A choice's logprobs in the completions form: llama.cpp gives chat's."""
     given: Json | None = choice.get("logprobs")
     return logprobs(given["content"], offset) if given and "content" in given else given
@@ -101,7 +101,7 @@ class CompletionDecoder(StreamDecoder):
     def _choice(self, choice: Json) -> Json | None:
         text = self._echo + (choice.get("text") or "")
         if choice.get("logprobs"):
-            choice["logprobs"] = _logs(choice, self._offset + len(self._echo))
+            choice["logprobs"] = _logprobs(choice, self._offset + len(self._echo))
         choice["text"], self._echo = text, ""
         self._offset += len(text)
         return None

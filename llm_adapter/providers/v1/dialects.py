@@ -114,7 +114,7 @@ def _by_rows(rows: Rows, call: Call, body: Json, where: str) -> Json:
 
 
 def _system(message: Any) -> Any:
-    """Most templates know no developer (P8)."""
+    """Most templates know no developer."""
     return {**message, "role": "system"} if _role(message) == "developer" else message
 
 

@@ -12,7 +12,7 @@ from llm_adapter import responses
 from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest
 from llm_adapter.providers.v1 import PATHS, chat, completions, embeddings, models
 from llm_adapter.providers.v1.dialects import DIALECTS, Dialect, recognised
-from llm_adapter.providers.v1.repair import Repair, repaired
+from llm_adapter.providers.v1.repair import RepairDecoder, repaired
 from llm_adapter.translation.errors import checked
 
 _FLOWS = {"/chat/completions": chat.flow, "/completions": completions.flow, "/embeddings": embeddings.flow}
@@ -24,7 +24,7 @@ def endpoint(method: str, path: str) -> Endpoint | None:
     if path.startswith("/api/"):
         from llm_adapter.providers.ollama import management
 
-        return _managed if management.endpoint(method, path) else None
+        return _manage_models if management.endpoint(method, path) else None
     if path.startswith("/models/"):
         return _MODEL.get(method)
     if responses.serves(path):
@@ -47,7 +47,7 @@ def _on_server(call: Call, dialect: Dialect) -> Flow:
     return (yield from on_ollama(lambda given: in_dialect(given, dialect))(call))
 
 
-def _deleted(call: Call) -> Flow:
+def _delete_model(call: Call) -> Flow:
     """DELETE /models/{id}, which Ollama's /v1 does not have (405, measured on 0.24.0)."""
     dialect = yield from _dialect(call)
     if dialect.name != "ollama":
@@ -58,19 +58,19 @@ def _deleted(call: Call) -> Flow:
     return (yield from MODEL["DELETE"](call))
 
 
-def _retrieved(call: Call) -> Flow:
+def _retrieve_model(call: Call) -> Flow:
     """GET /models/{id}, which is only asked for where the server has it."""
     dialect = yield from _dialect(call)
     if not dialect.has_model_endpoint:
-        return (yield from models.retrieved(call))
+        return (yield from models.retrieve_model(call))
     yield NativeRequest(call.method, None, passthrough=True)
     raise AssertionError("a passthrough exchange is not resumed")
 
 
-_MODEL: dict[str, Endpoint] = {"GET": _retrieved, "DELETE": _deleted}
+_MODEL: dict[str, Endpoint] = {"GET": _retrieve_model, "DELETE": _delete_model}
 
 
-def _managed(call: Call) -> Flow:
+def _manage_models(call: Call) -> Flow:
     """A native call of `client.models`, where the server is Ollama."""
     from llm_adapter.providers.ollama.management import endpoint, unmanaged
 
@@ -83,7 +83,7 @@ def _managed(call: Call) -> Flow:
 
 
 def _responses(call: Call) -> Flow:
-    """The Responses API: OpenAI's own at OpenAI. Other servers' forget or refuse `previous_response_id` (P24)."""
+    """The Responses API: OpenAI's own at OpenAI. Other servers' forget or refuse `previous_response_id`."""
     dialect = yield from _dialect(call)
     ours = (
         responses.endpoint(call.method, call.path, lambda chat: _on_server(chat, dialect))
@@ -127,4 +127,4 @@ def _passed_on(call: Call, dialect: Dialect) -> Flow:
     reply: NativeReply = yield NativeRequest("POST", None, body, stream=call.stream)
     checked(reply, call.path)
     single = body.get("parallel_tool_calls") is False
-    return Repair(call.id, single) if call.stream else repaired(reply.json(), call.id, single)
+    return RepairDecoder(call.id, single) if call.stream else repaired(reply.json(), call.id, single)

@@ -1,8 +1,13 @@
-"""Replies of /v1 servers in OpenAI's exact shape: both spellings of reasoning, sound tool calls, an end that is one.
+"""Replies of `/v1` servers, repaired to OpenAI's exact shape.
 
-P5: a stream that stops without an end is an error. P6: the text is `reasoning` (Ollama, vLLM) or `reasoning_content`
-(llama.cpp, LM Studio). P11: Ollama sends `index: 0` for every call, older servers none, some no id. And
-`parallel_tool_calls=False` leaves the first call alone, as vLLM does it itself: Ollama and llama.cpp do not know it.
+- A stream that stops without an end is an error.
+- What the model thought is there under both names that servers use: `reasoning` (Ollama, vLLM) and
+  `reasoning_content` (llama.cpp, LM Studio).
+- Each tool call has an id, and each of a stream its own `index`: Ollama sends `index: 0` for every call, older servers
+  send none, and some servers send no id.
+- With `parallel_tool_calls=False` the first call is left alone, as vLLM does it itself: Ollama and llama.cpp do not
+  know the parameter.
+
 Bytes that need no repair are passed on as they came.
 """
 
@@ -14,7 +19,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from llm_adapter.provider import Json
-from llm_adapter.translation.errors import mid_stream
+from llm_adapter.translation.errors import stream_error
 from llm_adapter.translation.wire import CHOICES, INTERRUPTED, event, tool_call_id
 
 _FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
@@ -22,7 +27,7 @@ _SUSPECT = re.compile(rb'"(?:tool_calls|reasoning|reasoning_content|error)"')
 
 
 def repaired(reply: Any, call_id: str, single: bool = False, first: int = 0) -> Json:
-    """A whole reply of a chat, completions or embeddings call, mended in place.
+    """A whole reply of a chat, completions or embeddings call, repaired in place.
 
     single: whether the caller wants one tool call at most. first: the place of its first choice among all.
     """
@@ -39,8 +44,8 @@ def repaired(reply: Any, call_id: str, single: bool = False, first: int = 0) -> 
     return reply  # type: ignore[no-any-return]
 
 
-class Repair:
-    """Server-sent events in, the same out, mended. Fed in pieces of any size."""
+class RepairDecoder:
+    """A push decoder: server-sent events in, the same out, repaired. Fed in pieces of any size."""
 
     def __init__(self, call_id: str, single: bool = False, first: int = 0) -> None:
         self._rest = b""
@@ -56,15 +61,15 @@ class Repair:
         *lines, self._rest = (self._rest + data).split(b"\n")
         if lines:
             self._open = bool(lines[-1].strip())
-        return b"".join(self._line(line) + b"\n" for line in lines)
+        return b"".join(self._repaired_line(line) + b"\n" for line in lines)
 
     def finish(self) -> bytes:
         # Half a line is no event; and without a blank line behind it, the SDK drops a whole one.
-        rest = self._line(self._rest) if _whole(self._rest) else b""
+        rest = self._repaired_line(self._rest) if _is_whole_event(self._rest) else b""
         end = b"\n\n" if rest or self._open else b""
-        return rest + end + (b"" if self._ended else event(mid_stream(INTERRUPTED)))
+        return rest + end + (b"" if self._ended else event(stream_error(INTERRUPTED)))
 
-    def _line(self, line: bytes) -> bytes:
+    def _repaired_line(self, line: bytes) -> bytes:
         if self._over:
             return b""
         field, _, value = line.partition(b":")
@@ -98,7 +103,7 @@ class Repair:
             return chunk
         if chunk.get("error"):
             self._ended = True
-            return mid_stream(chunk["error"])
+            return stream_error(chunk["error"])
         for choice in chunk.get("choices") or ():
             delta = choice.get("delta")
             if isinstance(delta, dict):
@@ -106,7 +111,7 @@ class Repair:
                 index = choice.get("index") or 0
                 calls = self._calls.setdefault(index, ToolCalls(self._id, (self._first + index) * CHOICES))
                 for tool_call in delta.get("tool_calls") or ():
-                    calls.settle(tool_call)
+                    calls.assign_place(tool_call)
                 if self._single and delta.get("tool_calls"):
                     delta["tool_calls"] = [one for one in delta["tool_calls"] if one["index"] == 0]
         return chunk
@@ -122,7 +127,7 @@ class ToolCalls:
         self._last: int | None = None
         self._current: dict[Any, int | None] = {}  # the server's index to the place of the call it last meant
 
-    def settle(self, tool_call: Json) -> None:
+    def assign_place(self, tool_call: Json) -> None:
         """Give one delta its place, and its id when it opens a call."""
         given, name = tool_call.get("id"), (tool_call.get("function") or {}).get("name")
         index = tool_call.get("index")
@@ -136,7 +141,7 @@ class ToolCalls:
         tool_call["index"] = known
 
 
-def _whole(line: bytes) -> bool:
+def _is_whole_event(line: bytes) -> bool:
     value = line.partition(b":")[2].strip()
     try:
         return value == b"[DONE]" or bool(from_json(value))

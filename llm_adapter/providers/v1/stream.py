@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llm_adapter.provider import Call, Events, Json
-from llm_adapter.providers.v1.repair import Repair
+from llm_adapter.providers.v1.repair import RepairDecoder
 from llm_adapter.translation.chat_stream import ChoiceDeltas, wants_usage
 from llm_adapter.translation.parallel import SequentialStreams
-from llm_adapter.translation.reply_checks import ReplyRequirements, summed
+from llm_adapter.translation.reply_checks import ReplyRequirements, summed_usage
 from llm_adapter.translation.wire import event
 
 _OF_A_CHUNK = ("choices", "usage", "timings")
@@ -36,7 +36,7 @@ def decoder(requirements: ReplyRequirements, count: int) -> Events:
     return parts[0] if count == 1 else SequentialStreams(parts)
 
 
-class StreamDecoder(Repair):
+class StreamDecoder(RepairDecoder):
     """The decoder of one stream. A subclass says what becomes of one choice of a chunk."""
 
     def __init__(self, call: Call, place: int, tally: Tally, everything: bool) -> None:
@@ -57,7 +57,7 @@ class StreamDecoder(Repair):
             return b""
         if tally.streams == 1 or not wants_usage(self._call) or len(tally.usages) < tally.streams:
             return line
-        counts = summed([tally.usages[place] for place in range(tally.streams)], tally.per_prompt)
+        counts = summed_usage([tally.usages[place] for place in range(tally.streams)], tally.per_prompt)
         report = self._call.report.json(tally.head.get("model"))
         return event({**tally.head, "choices": [], "usage": counts, "adapter": report}) + line
 
@@ -67,8 +67,8 @@ class StreamDecoder(Repair):
             return chunk
         choices = [one for one in chunk.get("choices") or () if isinstance(one, dict)]
         if self._tally.streams > 1:
-            self._unite(chunk)
-        held = [_bare(one) for one in choices]
+            self._share_id_and_usage(chunk)
+        held = [_brings_nothing(one) for one in choices]
         for choice in choices:
             choice["index"] = (choice.get("index") or 0) + self._place
             error = self._choice(choice)
@@ -76,14 +76,14 @@ class StreamDecoder(Repair):
                 self._over = self._ended = True
                 return error
             self._tally.finished += choice.get("finish_reason") is not None
-        if choices and not any(held) and all(_bare(one) for one in choices):
+        if choices and not any(held) and all(_brings_nothing(one) for one in choices):
             return None  # what it brought is held back
         if self._tally.streams > 1 and not choices:
             return None
-        self._tell(chunk, choices)
+        self._add_report(chunk, choices)
         return chunk
 
-    def _unite(self, chunk: Json) -> None:
+    def _share_id_and_usage(self, chunk: Json) -> None:
         """One id for all streams, and one usage behind the last: servers give it in different places."""
         tally = self._tally
         tally.head = tally.head or {name: value for name, value in chunk.items() if name not in _OF_A_CHUNK}
@@ -91,7 +91,7 @@ class StreamDecoder(Repair):
         if usage := chunk.pop("usage", None):
             tally.usages[self._place] = usage
 
-    def _tell(self, chunk: Json, choices: list[Json]) -> None:
+    def _add_report(self, chunk: Json, choices: list[Json]) -> None:
         """What became of the call, on the last chunk."""
         last = any(one.get("finish_reason") for one in choices) and self._tally.finished == self._tally.choices
         if (not choices and chunk.get("usage")) or (last and not wants_usage(self._call)):
@@ -121,6 +121,6 @@ class ChatDecoder(StreamDecoder):
         return error
 
 
-def _bare(choice: Json) -> bool:
+def _brings_nothing(choice: Json) -> bool:
     """Whether a choice of a chunk brings nothing."""
     return not (choice.get("delta") or choice.get("text") or choice.get("finish_reason") or choice.get("logprobs"))

@@ -94,7 +94,7 @@ def test_stream(play: Play) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_two_tool_calls(play: Play, stream: bool) -> None:
-    """Side by side, each with its own id and arguments (P11)."""
+    """Side by side, each with its own id and arguments."""
 
     def script(client: Any) -> Any:
         reply = yield client.chat.completions.create(**CITIES, stream=stream)
@@ -175,7 +175,7 @@ OVERFLOWS = {
 
 @pytest.mark.parametrize(("call", "param"), OVERFLOWS.values(), ids=OVERFLOWS)
 def test_overflow(play: Play, call: Any, param: str) -> None:
-    """A prompt that does not fit is refused by OpenAI's code, and not tried again (P1, P21)."""
+    """A prompt that does not fit is refused by OpenAI's code, and not tried again."""
 
     def script(client: Any) -> Any:
         with pytest.raises(openai.BadRequestError) as caught:
@@ -348,7 +348,7 @@ TIME: Any = {"type": "function", "function": {"name": "get_time"}}
     ("choice", "name"), [("required", "get_weather"), (TIME, "get_time")], ids=["required", "named"]
 )
 def test_a_demanded_call(choice: Any, name: str, stream: bool, play: Play) -> None:
-    """llama.cpp reads a named function as "auto", and calls one that it must call until the budget is gone. P2"""
+    """llama.cpp reads a named function as "auto", and calls one that it must call until the budget is gone."""
     asked = {**GREEDY, "messages": said("What is the weather in Paris?"), "tools": WEATHER_OR_TIME}
 
     def script(client: Any) -> Any:
@@ -412,7 +412,7 @@ def test_several_texts(play: Play) -> None:
 
 
 def test_dimensions_of_another_length(play: Play) -> None:
-    """llama.cpp ignores `dimensions` (P15)."""
+    """llama.cpp ignores `dimensions`."""
 
     def script(client: Any) -> Any:
         with pytest.raises(openai.BadRequestError, match="96 dimensions, not 8"):
@@ -436,7 +436,7 @@ def test_refused_by_name(play: Play) -> None:
 
 
 def test_an_image_on_this_machine_is_not_fetched(play: Play) -> None:
-    """llama.cpp would fetch it, from this process: an address of a private network is refused before. P20"""
+    """llama.cpp would fetch it, from this process: an address of a private network is refused before."""
     part = {"type": "image_url", "image_url": {"url": "http://127.0.0.1:9/x.png"}}
 
     def script(client: Any) -> Any:

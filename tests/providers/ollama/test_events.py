@@ -48,7 +48,7 @@ def test_text_survives(parts: list[tuple[str, str]], places: list[int], escaped:
 
 @given(st.binary(), st.lists(st.integers(0, 10**6), max_size=4))
 def test_any_bytes_end_in_done_or_in_an_error(data: bytes, places: list[int]) -> None:
-    """Whatever a server sends, the stream ends in [DONE] or raises. P5"""
+    """Whatever a server sends, the stream ends in [DONE] or raises."""
     prompted = call("/completions", {"model": "m", "prompt": "x", "stream": True})
     for decoder in (chat.ChatDecoder(CALL), completions.decoder(prompted, CompletionRequirements.of(prompted, ""))):
         got = events(b"".join(map(decoder.feed, cut(data, places))) + decoder.finish())
@@ -56,7 +56,7 @@ def test_any_bytes_end_in_done_or_in_an_error(data: bytes, places: list[int]) ->
 
 
 def test_error_line() -> None:
-    """A line with an error ends the stream with it; what follows is not part of the reply. P5"""
+    """A line with an error ends the stream with it; what follows is not part of the reply."""
     decoder = chat.ChatDecoder(CALL)
     out = decoder.feed(b'{"message":{"content":"Hel"},"done":false}\n{"error":"boom"}\n{"message":{"content":"x"}}\n')
     got = events(out + decoder.finish())

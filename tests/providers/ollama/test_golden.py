@@ -47,7 +47,7 @@ LEVEL_KEPT = ("think", "think_stream")  # recorded with think=true; an effort ke
 
 @pytest.mark.parametrize("case", pairs("/v1/chat/completions", PLAIN + STREAMED), ids=str)
 def test_chat_request(case: Case) -> None:
-    """The native request is the recorded one. Stated differences: `truncate: false` (P1), and think keeps its level."""
+    """The native request is the recorded one. Stated differences: `truncate: false`, and think keeps its level."""
     sent = chat.request(call("/chat/completions", case.v1.request))
     assert sent.pop("truncate") is False
     if case.intent in LEVEL_KEPT:
@@ -62,7 +62,7 @@ def held(message: dict[str, Any]) -> dict[str, Any]:
     calls = [
         (one["function"]["name"], json.loads(one["function"]["arguments"])) for one in message.get("tool_calls") or []
     ]
-    # OpenAI's content is null beside tool calls (P30); /v1's is "".
+    # OpenAI's content is null beside tool calls; /v1's is "".
     return {"content": message.get("content") or "", "reasoning": message.get("reasoning"), "tool_calls": calls}
 
 
@@ -79,7 +79,7 @@ def answered(cases: list[Case]) -> list[Case]:
 def test_chat_reply(case: Case, run: Any, ollama: Any) -> None:
     """The completion says what /v1's says: text, reasoning, tool calls, finish, usage, logprobs."""
     ollama.answer("/api/chat", body=case.native.body)
-    # P6: thinking that eats the whole budget is said, for the content is empty then.
+    # thinking that eats the whole budget is said, for the content is empty then.
     empty = pytest.warns(AdapterWarning, match="whole of `max_tokens`") if _thought_only(case) else nullcontext()
     with empty:
         ours: ChatCompletion = run(lambda client: client.chat.completions.create(**case.v1.request))
@@ -151,7 +151,7 @@ def test_chat_stream_cut_at_every_byte(name: str, exchange: Exchange) -> None:
 
 @pytest.mark.parametrize("exchange", [e for n, e in natives("/api/chat") if e.streamed][:3])
 def test_chat_stream_ending_early_is_an_error(exchange: Exchange) -> None:
-    """Bytes that stop before `done` end in an error event, never in [DONE]. P5"""
+    """Bytes that stop before `done` end in an error event, never in [DONE]."""
     lines = exchange.body.encode().split(b"\n")
     for kept in range(len(lines) - 2):
         events = chat.ChatDecoder(call("/chat/completions", {"model": "m", "stream": True}))

@@ -25,18 +25,18 @@ def text(value: str) -> dict[str, str]:
 TRANSLATED: list[tuple[str, list[Any], list[Any]]] = [
     ("text", HI, HI),
     ("parts", [{"role": "user", "content": [text("a"), text("b")]}], [{"role": "user", "content": "a\nb"}]),
-    (  # P19
+    (
         "parts and image",
         [{"role": "user", "content": [text("a"), IMAGE, text("b")]}],
         [{"role": "user", "content": "a\nb", "images": [PNG]}],
     ),
-    (  # P20: a string, which Ollama's guides use
+    (  # a string, which Ollama's guides use
         "image as string",
         [{"role": "user", "content": [{"type": "image_url", "image_url": f"data:image/png;base64,{PNG}"}]}],
         [{"role": "user", "content": "", "images": [PNG]}],
     ),
-    ("developer", [{"role": "developer", "content": "x"}, *HI], [{"role": "system", "content": "x"}, *HI]),  # P8
-    (  # P8: templates keep the first system message only
+    ("developer", [{"role": "developer", "content": "x"}, *HI], [{"role": "system", "content": "x"}, *HI]),
+    (  # templates keep the first system message only
         "leading system messages",
         [{"role": "system", "content": "x"}, {"role": "developer", "content": [text("y")]}, *HI],
         [{"role": "system", "content": "x\n\ny"}, *HI],
@@ -53,12 +53,12 @@ TRANSLATED: list[tuple[str, list[Any], list[Any]]] = [
             {"role": "tool", "content": "r", "tool_call_id": "c1", "tool_name": "f"},
         ],
     ),
-    (  # P19: Ollama's /v1 loses the id here
+    (  # Ollama's /v1 loses the id here
         "tool result in parts",
         [{"role": "tool", "tool_call_id": "c9", "content": [text("r")]}],
         [{"role": "tool", "content": "r", "tool_call_id": "c9"}],
     ),
-    (  # P30: "" is what OpenAI itself sends for no arguments, sometimes
+    (  # "" is what OpenAI itself sends for no arguments, sometimes
         "empty arguments",
         [
             {

@@ -72,7 +72,7 @@ def asking(**more: Any) -> Any:
 
 @pytest.mark.parametrize("name", CALLS)
 def test_told(play: Play, ollama: Server, name: str) -> None:
-    """With the nearest installed names and the command; one request beside the call, and only after it failed (P12)."""
+    """With the nearest installed names and the command; one request beside the call, and only after it failed."""
     ollama.answer(NATIVE.get(name, CHAT), 404, GONE)
     ollama.answer("/api/tags", body={"models": [{"name": "qwen3:8b"}, {"name": "llama3.2:latest"}]}, method="GET")
     failure = play(failing(CALLS[name]))
@@ -118,7 +118,7 @@ def test_what_cannot_be_listed(play: Play, ollama: Server) -> None:
     [("does not support tools", "tools", {"tools": TOOLS}), ("does not support chat", "completion", {})],
 )
 def test_a_capability(play: Play, ollama: Server, said: str, capability: str, more: Any) -> None:
-    """Refused by the server, before it generates; the installed models that have it are named (P34)."""
+    """Refused by the server, before it generates; the installed models that have it are named."""
     ollama.answer(CHAT, 400, {"error": f"registry.ollama.ai/library/qwen:latest {said}"})
     tags = [{"name": "qwen:latest", "capabilities": ["x"]}, {"name": "able:1", "capabilities": [capability]}]
     ollama.answer("/api/tags", body={"models": tags}, method="GET")

@@ -86,7 +86,7 @@ def test_delete(run: Any, ollama: Any) -> None:
 
 @pytest.mark.parametrize("action", ["retrieve", "delete"])
 def test_missing(action: str, run: Any, ollama: Any) -> None:
-    """A model that is not there is NotFoundError with OpenAI's code. P12"""
+    """A model that is not there is NotFoundError with OpenAI's code."""
     ollama.answer("/api/show", 404, {"error": "model 'nope:latest' not found"})
     ollama.answer("/api/delete", 404, {"error": "model 'nope' not found"}, method="DELETE")
     with pytest.raises(openai.NotFoundError, match="nope") as caught:
@@ -95,7 +95,7 @@ def test_missing(action: str, run: Any, ollama: Any) -> None:
 
 
 def test_alias_and_default(run: Any, ollama: Any) -> None:
-    """Call sites keep their names; the reply names the real model. P12"""
+    """Call sites keep their names; the reply names the real model."""
     ollama.answer("/api/chat", body={"model": "qwen3:8b", "message": {"content": "x"}, **DONE})
     settings = Settings(provider="ollama", host=HOST, models={"gpt-4o-mini": "qwen3:8b", "*": "llama3:8b"})
     for asked, real in {"gpt-4o-mini": "qwen3:8b", "gpt-4.1": "llama3:8b", "qwen3:8b": "qwen3:8b"}.items():
@@ -114,7 +114,7 @@ TOKENS: list[Any] = [[1, 2, 3], [[1, 2], [3]]]
 
 @pytest.mark.parametrize("given", TOKENS)
 def test_token_ids_are_refused_with_the_cure(given: Any, run: Any, ollama: Any) -> None:
-    """LangChain sends token ids of another model's vocabulary; the error names its switch. P16"""
+    """LangChain sends token ids of another model's vocabulary; the error names its switch."""
     with pytest.raises(openai.BadRequestError, match="check_embedding_ctx_length=False"):
         run(lambda client: client.embeddings.create(model="e", input=given))
     with pytest.raises(openai.BadRequestError, match="token ids"):
@@ -162,7 +162,7 @@ def test_untranslated_endpoints_go_to_v1(run: Any, ollama: Any) -> None:
 
 
 def test_usage_is_never_a_silent_zero(run: Any, ollama: Any) -> None:
-    """Older servers give no count for a cached prompt: it is estimated then, and says so. P31"""
+    """Older servers give no count for a cached prompt: it is estimated then, and says so."""
     ollama.answer("/api/chat", body={"model": "m", "message": {"content": "Hello there"}, "done": True})
     usage = run(
         lambda client: client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}])
@@ -175,7 +175,7 @@ def test_usage_is_never_a_silent_zero(run: Any, ollama: Any) -> None:
 
 
 def test_usage_of_a_stream_is_never_a_silent_zero(run: Any, ollama: Any) -> None:
-    """The pieces that came stand for the tokens that nobody counted. P31"""
+    """The pieces that came stand for the tokens that nobody counted."""
     pieces = [{"model": "m", "message": {"content": word}, "done": False} for word in ("Hel", "lo", " there")]
     ollama.answer("/api/chat", body=[*pieces, {"model": "m", "message": {"content": ""}, "done": True}])
     asked: Any = {"model": "m", "stream": True, "stream_options": {"include_usage": True}}
@@ -190,7 +190,7 @@ def test_usage_of_a_stream_is_never_a_silent_zero(run: Any, ollama: Any) -> None
 
 
 def test_fingerprint(run: Any, ollama: Any) -> None:
-    """It tells models, lengths and builds apart, and nothing else. P15"""
+    """It tells models, lengths and builds apart, and nothing else."""
     from llm_adapter import embedding_fingerprint
 
     def made(model: str, vector: list[float], digest: str = "a" * 64) -> str:
@@ -207,7 +207,7 @@ def test_fingerprint(run: Any, ollama: Any) -> None:
 
 
 def test_ids_are_unique(run: Any, ollama: Any) -> None:
-    """Ollama's /v1 has 999 ids. P30"""
+    """Ollama's /v1 has 999 ids."""
     ollama.answer("/api/chat", body={"model": "m", "message": {"content": "x"}, **DONE})
 
     def script(client: Any) -> Any:
@@ -217,7 +217,7 @@ def test_ids_are_unique(run: Any, ollama: Any) -> None:
 
 
 def test_a_completion_that_only_thought(run: Any, ollama: Any) -> None:
-    """`raw: False` has the template, and the model thinks: an empty text is told of, as it is of a chat. P6"""
+    """`raw: False` has the template, and the model thinks: an empty text is told of, as it is of a chat."""
     ollama.answer(
         "/api/generate", body={"model": "m", "response": "", "thinking": "Hm", **DONE, "done_reason": "length"}
     )

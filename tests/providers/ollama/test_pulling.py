@@ -1,4 +1,4 @@
-"""Progress that never goes back, by itself and over a real socket: begun, cancelled, resumed, broken (P33)."""
+"""Progress that never goes back, by itself and over a real socket: begun, cancelled, resumed, broken."""
 
 from __future__ import annotations
 

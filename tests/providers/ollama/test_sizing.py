@@ -41,13 +41,13 @@ class Sizes:
 
 
 def test_auto_is_sticky(run: Any, ollama: Any) -> None:
-    """It grows in powers of two and does not go back: every change loads the model anew. P1, P23"""
+    """It grows in powers of two and does not go back: every change loads the model anew."""
     sizes = Sizes(ollama)
     assert [sizes.ask(run, tokens) for tokens in (3000, 5000, 4000, 20000, 100)] == [8192, 8192, 8192, 32768, 32768]
 
 
 def test_auto_keeps_what_is_loaded(run: Any, ollama: Any) -> None:
-    """A model that is loaded with more is not loaded anew with less. P23"""
+    """A model that is loaded with more is not loaded anew with less."""
     assert Sizes(ollama, loaded=32768).ask(run, 100) == 32768
 
 
@@ -63,7 +63,7 @@ def test_a_fixed_size_asks_nothing(run: Any, ollama: Any) -> None:
 
 
 def test_a_changed_size_is_said(run: Any, ollama: Any) -> None:
-    """Two sizes for one model are two loads for every pair of calls. P23"""
+    """Two sizes for one model are two loads for every pair of calls."""
     sizes = Sizes(ollama)
     assert sizes.ask(run, 10, num_ctx=4096) == 4096
     with pytest.warns(AdapterWarning, match="changes from 4096 to 8192"):
@@ -106,7 +106,7 @@ def test_truncate_leaves_out_the_oldest_turns(server: str, run: Any, ollama: Any
 
 @pytest.mark.parametrize("overflow", ["error", "truncate"])
 def test_what_cannot_fit_is_an_error_with_both_counts(overflow: Any, run: Any, ollama: Any) -> None:
-    """0.24 gives no counts: the context is asked for, the prompt estimated and marked so. P1"""
+    """0.24 gives no counts: the context is asked for, the prompt estimated and marked so."""
     ollama.answer("/api/ps", body={"models": [{"model": "m:latest", "context_length": 512}]}, method="GET")
     small(OLD, ollama, limit=0)
     settings = Settings(provider="ollama", host="http://ollama.test:11434", overflow=overflow)

@@ -64,7 +64,7 @@ MISSPELT = {
 
 @pytest.mark.parametrize("dialect", MISSPELT)
 def test_a_misspelt_name_is_told(dialect: str, play: Play, server: Server) -> None:
-    """The server would read over it without a word. It goes out: a newer server may know it. P36"""
+    """The server would read over it without a word. It goes out: a newer server may know it."""
     name, hint = MISSPELT[dialect]
     with pytest.warns(AdapterWarning) as warned:
         reply = ask(play, dialect, **{name: 1})
@@ -75,7 +75,7 @@ def test_a_misspelt_name_is_told(dialect: str, play: Play, server: Server) -> No
 
 
 def test_one_of_openais_names_may_be_meant(play: Play, server: Server) -> None:
-    """P36"""
+    """A misspelt parameter is answered with the name that may be meant."""
     with pytest.warns(AdapterWarning, match=r"did you mean `temperature`\?"):
         ask(play, "llamacpp", temprature=0)
 
@@ -153,7 +153,7 @@ def test_llamacpp_reads_what_the_list_says(embedded: OpenAI) -> None:
 
 
 def test_llamacpp_reads_nothing_else(embedded: OpenAI) -> None:
-    """What this file is about: whatever an unknown name holds, a reply comes. P36"""
+    """What this file is about: whatever an unknown name holds, a reply comes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AdapterWarning)
         assert not _refused(embedded, "no_such_parameter")

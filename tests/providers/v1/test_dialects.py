@@ -85,7 +85,7 @@ def test_every_dialect_is_in_the_table() -> None:
 
 @pytest.mark.parametrize(("dialect", "sent"), SENT.items(), ids=SENT)
 def test_renamed(play: Play, server: Server, root: str, dialect: Any, sent: dict[str, Any]) -> None:
-    """OpenAI's newer words in the server's own (P3, P8)."""
+    """OpenAI's newer words in the server's own."""
     play(create(**ASKED), settings=Settings(base_url=root, dialect=dialect))
     assert server.sent == {"model": "m", **sent}
 
@@ -102,9 +102,9 @@ UNDERSTOOD = {
 
 @pytest.mark.parametrize(("dialect", "understood"), UNDERSTOOD.items(), ids=UNDERSTOOD)
 def test_stripped(play: Play, server: Server, root: str, dialect: Any, understood: set[str]) -> None:
-    """What only Ollama knows is left out where it would be refused, and the warning names all of it (P36)."""
+    """What only Ollama knows is left out where it would be refused, and the warning names all of it."""
     settings = Settings(base_url=root, dialect=dialect)
-    if dialect == "ollama":  # said to the native API (P4)
+    if dialect == "ollama":  # said to the native API
         understood = {"keep_alive"}
         server._router.post(root.replace("/v1", "/api/generate")).respond(json={"done": True})
     with pytest.warns(AdapterWarning) as warned:
@@ -128,7 +128,7 @@ def test_stripped_with_one_warning(play: Play, server: Server, root: str) -> Non
 
 @pytest.mark.parametrize("root", ["https://api.openai.com/v1"])
 def test_stripped_for_openai_itself(play: Play, server: Server, root: str) -> None:
-    """With nothing configured but a key, too: OpenAI answers 400 to a parameter that it does not know (P36)."""
+    """With nothing configured but a key, too: OpenAI answers 400 to a parameter that it does not know."""
     with pytest.warns(AdapterWarning, match="`keep_alive`"):
         play(create(extra_body={"keep_alive": "1h", "seed": 1}), settings=Settings(), api_key="sk-test")
     assert server.sent == {**ASK, "seed": 1}
@@ -148,7 +148,7 @@ CHOICES = {
 
 @pytest.mark.parametrize(("choice", "sent"), CHOICES.values(), ids=CHOICES)
 def test_tool_choice_on_llamacpp(play: Play, server: Server, root: str, choice: Any, sent: dict[str, Any]) -> None:
-    """llama.cpp reads a named tool as "auto": it is offered alone instead (P2)."""
+    """llama.cpp reads a named tool as "auto": it is offered alone instead."""
     server.answer(CHAT, body={**REPLY, "choices": [{**REPLY["choices"][0], "message": {"tool_calls": CALLED}}]})
     play(create(tools=TOOLS, tool_choice=choice), settings=Settings(base_url=root, dialect="llamacpp"))
     assert server.sent == {**ASK, **sent}
@@ -234,14 +234,14 @@ def test_a_server_without_a_list(play: Play, server: Server, root: str, status: 
 
 
 def test_an_unknown_server_is_asked_what_the_caller_wrote(play: Play, server: Server, root: str) -> None:
-    """Nobody knows what it knows: nothing is left out, renamed or refused, for this server or that (P36)."""
+    """Nobody knows what it knows: nothing is left out, renamed or refused, for this server or that."""
     server.answer("/models", body=owned("someone"), method="GET")
     play(create(**ASKED, extra_body=EXTRAS, verbosity="low"), settings=Settings(base_url=root))
     assert server.sent == {"model": "m", **ASKED, **EXTRAS, "verbosity": "low"}
 
 
 def test_an_unknown_servers_replies_are_mended(play: Play, server: Server, root: str) -> None:
-    """Both spellings of reasoning are there (P6), and an end that is none is an error (P5)."""
+    """Both spellings of reasoning are there, and an end that is none is an error."""
     server.answer("/models", body=owned("someone"), method="GET")
     message = {"role": "assistant", "content": "", "reasoning_content": "Hmm"}
     odd = {**REPLY, "odd": 1, "choices": [{**REPLY["choices"][0], "message": message}]}
@@ -320,7 +320,7 @@ ERRORS = {
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("status", "body", "expected"), ERRORS.values(), ids=ERRORS)
 def test_errors(play: Play, server: Server, root: str, status: int, body: Any, expected: Any, stream: bool) -> None:
-    """The reason is in the message, and OpenAI's code beside it (P1, P13)."""
+    """The reason is in the message, and OpenAI's code beside it."""
     server.answer(CHAT, status, body)
 
     def script(client: Any) -> Any:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from llm_adapter.providers.v1.repair import Repair, ToolCalls, repaired
+from llm_adapter.providers.v1.repair import RepairDecoder, ToolCalls, repaired
 from llm_adapter.translation.wire import tool_call_id
 
 CALL = "0123456789abcdef0123456789abcdef"
@@ -37,7 +37,7 @@ def events(*chunks: dict[str, Any], end: bytes = b"\n\n") -> bytes:
 
 
 def mended(data: bytes, *cuts: int) -> bytes:
-    repair = Repair(CALL)
+    repair = RepairDecoder(CALL)
     places = [0, *sorted(cuts), len(data)]
     pieces = [data[start:stop] for start, stop in pairwise(places)]
     return b"".join(repair.feed(piece) for piece in pieces) + repair.finish()
@@ -65,7 +65,7 @@ def calls(*deltas: list[dict[str, Any]]) -> bytes:
     return events(*(chunk({"tool_calls": delta}) for delta in deltas), chunk({}, "tool_calls")) + DONE
 
 
-# --- tool calls (P11) -----------------------------------------------------------------------------------------------
+# --- tool calls -----------------------------------------------------------------------------------------------
 
 A, B = ("a", '{"x":1}'), ("b", '{"y":2}')
 SPELLINGS = {
@@ -150,7 +150,7 @@ def test_any_number_of_calls_in_any_pieces(data: st.DataObject) -> None:
         cut = data.draw(st.integers(0, len(arguments)))
         opening = tool(name, arguments[:cut], **index, **({"id": f"id{number}"} if with_id else {}))
         for delta in (opening, tool(None, arguments[cut:], **index)):
-            places.settle(delta)
+            places.assign_place(delta)
             settled.append(delta)
     got = [["", ""] for _ in wanted]
     for delta in settled:
@@ -169,7 +169,7 @@ def test_a_whole_replys_calls_have_ids() -> None:
     assert {one["type"] for one in reply["choices"][0]["message"]["tool_calls"]} == {"function"}
 
 
-# --- reasoning (P6) -------------------------------------------------------------------------------------------------
+# --- reasoning -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("spelling", ["reasoning", "reasoning_content"])
@@ -190,7 +190,7 @@ def test_no_reasoning_is_not_made_up() -> None:
     assert "reasoning" not in read(mended(data))[0].choices[0].delta.model_extra
 
 
-# --- the end (P5) ---------------------------------------------------------------------------------------------------
+# --- the end ---------------------------------------------------------------------------------------------------
 
 SAY = chunk({"content": "Hel"})
 ENDS = {

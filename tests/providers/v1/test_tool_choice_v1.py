@@ -11,7 +11,7 @@ from recorded import call
 from llm_adapter import Rejected
 from llm_adapter.providers.v1 import chat
 from llm_adapter.providers.v1.dialects import DIALECTS
-from llm_adapter.providers.v1.repair import Repair, repaired
+from llm_adapter.providers.v1.repair import RepairDecoder, repaired
 from llm_adapter.translation.reply_checks import ReplyRequirements
 
 HI = [{"role": "user", "content": "Hi"}]
@@ -70,7 +70,7 @@ def test_servers_that_know_names_get_them(choice: Any) -> None:
 
 @pytest.mark.parametrize("choice", ["required", named("b")], ids=str)
 def test_ollama_is_held_to_a_form(choice: Any) -> None:
-    """Ollama's /v1 reads no `tool_choice` at all: the reply is constrained, as it is natively. P2"""
+    """Ollama's /v1 reads no `tool_choice` at all: the reply is constrained, as it is natively."""
     body = sent("ollama", {"messages": HI, "tools": [A, B], "tool_choice": choice, "stream": True})
     schema = body["response_format"]["json_schema"]["schema"]
     names = [one["properties"]["name"]["enum"][0] for one in schema.get("anyOf", [schema])]
@@ -88,7 +88,7 @@ def test_reply(single: bool, names: list[str]) -> None:
 @pytest.mark.parametrize(("single", "names"), [(False, ["a", "b"]), (True, ["a"])])
 def test_stream(single: bool, names: list[str]) -> None:
     """Ollama gives every call the index 0: a call is known by its id."""
-    repair, ids = Repair("0", single), []
+    repair, ids = RepairDecoder("0", single), []
     for name in "ab":
         one = {"index": 0, "id": name, "function": {"name": name, "arguments": "{}"}}
         line = b"data: " + json.dumps({"choices": [{"delta": {"tool_calls": [one]}}]}).encode()

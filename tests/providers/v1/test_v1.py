@@ -93,7 +93,7 @@ EACH = [(name, value, dialect) for name, (value, dialects) in REFUSED.items() fo
 
 @pytest.mark.parametrize(("name", "value", "dialect"), EACH, ids=str)
 def test_refused_by_name(name: str, value: Any, dialect: str, play: Play, server: Server) -> None:
-    """What the server would leave out, and what changes the answer, is refused before anything is sent. P2"""
+    """What the server would leave out, and what changes the answer, is refused before anything is sent."""
     with pytest.raises(openai.BadRequestError) as caught:
         ask(play, dialect, **{name: value})
     assert f"`{name}` is not available on dialect '{dialect}'" in said(caught.value)
@@ -127,7 +127,7 @@ EFFORTS = {
 
 @pytest.mark.parametrize("dialect", EFFORTS)
 def test_efforts_in_the_servers_words(dialect: str, play: Play, server: Server) -> None:
-    """Ollama 0.24 refuses minimal and xhigh; LM Studio knows nothing above high. P25"""
+    """Ollama 0.24 refuses minimal and xhigh; LM Studio knows nothing above high."""
     server.answer(CHAT, body=chat())
     for ours, theirs in EFFORTS[dialect].items():
         ask(play, dialect, reasoning_effort=ours)
@@ -135,7 +135,7 @@ def test_efforts_in_the_servers_words(dialect: str, play: Play, server: Server) 
 
 
 def test_effort_on_llamacpp(play: Play, server: Server) -> None:
-    """llama.cpp reads the parameter nowhere: its templates do. What the caller tells them stays. P25"""
+    """llama.cpp reads the parameter nowhere: its templates do. What the caller tells them stays."""
     server.answer(CHAT, body=chat())
     ask(play, "llamacpp", reasoning_effort="none", extra_body={"chat_template_kwargs": {"x": 1}})
     assert server.sent["chat_template_kwargs"] == {"enable_thinking": False, "x": 1}
@@ -148,7 +148,7 @@ def test_effort_on_llamacpp(play: Play, server: Server) -> None:
 
 
 def test_effort_on_a_model_that_cannot_think(play: Play, server: Server) -> None:
-    """Ollama refuses it; the policy has the call made without. P25"""
+    """Ollama refuses it; the policy has the call made without."""
     refusal = {"error": {"message": '"m" does not support thinking', "type": "invalid_request_error"}}
     answers = [httpx.Response(400, json=refusal), httpx.Response(200, json=chat())]
     server.answer(CHAT).mock(side_effect=answers)
@@ -158,7 +158,7 @@ def test_effort_on_a_model_that_cannot_think(play: Play, server: Server) -> None
 
 
 def test_one_limit_with_two_values(play: Play, server: Server) -> None:
-    """P3"""
+    """`max_tokens` and `max_completion_tokens` that differ are refused."""
     with pytest.raises(openai.BadRequestError, match="differ"):
         ask(play, "ollama", max_tokens=1, max_completion_tokens=2)
 
@@ -169,7 +169,7 @@ def test_one_limit_with_two_values(play: Play, server: Server) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize(("choice", "reason"), [("required", "tool_calls"), (NAMED, "stop")], ids=["required", "named"])
 def test_a_demanded_call_on_ollama(choice: Any, reason: str, stream: bool, play: Play, server: Server) -> None:
-    """Ollama's /v1 ignores `tool_choice` (recordings: tools_choice_none): constrained, as on its native API. P2"""
+    """Ollama's /v1 ignores `tool_choice` (recordings: tools_choice_none): constrained, as on its native API."""
     server.answer(CHAT, body=chat(CALLED))
     got = ask(play, "ollama", stream=stream, tools=[WEATHER], tool_choice=choice)
     body = server.sent
@@ -184,7 +184,7 @@ def test_a_demanded_call_on_ollama(choice: Any, reason: str, stream: bool, play:
 @pytest.mark.parametrize("stream", [False, True])
 @local
 def test_a_demanded_call_that_does_not_come(dialect: str, stream: bool, play: Play, server: Server) -> None:
-    """Prose is no tool call, whatever the server promised: asked once more, and then an error. P2"""
+    """Prose is no tool call, whatever the server promised: asked once more, and then an error."""
     streamed = stream and dialect != "ollama"
     server.answer(CHAT, body=chunks({"content": "Sunny."}) if streamed else chat("Sunny."))
     with pytest.raises(openai.APIError, match="did not call a tool"):
@@ -194,7 +194,7 @@ def test_a_demanded_call_that_does_not_come(dialect: str, stream: bool, play: Pl
 
 @local
 def test_none_calls_nothing(dialect: str, play: Play, server: Server) -> None:
-    """P2"""
+    """With `tool_choice="none"` the server is shown no tool."""
     server.answer(CHAT, body=chat("Sunny."))
     ask(play, dialect, tools=[WEATHER], tool_choice="none")
     assert ("tools" in server.sent, server.sent.get("tool_choice")) == (
@@ -204,7 +204,7 @@ def test_none_calls_nothing(dialect: str, play: Play, server: Server) -> None:
 
 @local
 def test_strict_arguments_are_checked(dialect: str, play: Play, server: Server) -> None:
-    """A call that breaks its strict schema is answered with what is wrong, then an error. P9"""
+    """A call that breaks its strict schema is answered with what is wrong, then an error."""
     wrong = {**MADE, "function": {"name": "get_weather", "arguments": "{}"}}
     server.answer(CHAT, body=chat(None, "tool_calls", tool_calls=[wrong]))
     strict = {"type": "function", "function": {**WEATHER["function"], "strict": True}}
@@ -216,7 +216,7 @@ def test_strict_arguments_are_checked(dialect: str, play: Play, server: Server) 
 
 @pytest.mark.parametrize("dialect", ["llamacpp", "vllm"])
 def test_strict_arguments_of_a_stream(dialect: str, play: Play, server: Server) -> None:
-    """A stream cannot be sent back: it does not end as if it were right. P9"""
+    """A stream cannot be sent back: it does not end as if it were right."""
     wrong = {"index": 0, "id": "c1", "function": {"name": "get_weather", "arguments": "{}"}}
     server.answer(CHAT, body=chunks({"tool_calls": [wrong]}, reason="tool_calls"))
     strict = {"type": "function", "function": {**WEATHER["function"], "strict": True}}
@@ -228,7 +228,7 @@ def test_strict_arguments_of_a_stream(dialect: str, play: Play, server: Server) 
 @pytest.mark.parametrize(("text", "count"), [(CALLED, 1), (f"```json\n{CALLED}\n```", 1), (f"So: {CALLED}", 0)])
 @local
 def test_calls_that_come_as_text(dialect: str, text: str, count: int, stream: bool, play: Play, server: Server) -> None:
-    """LM Studio documents it, and templates without a parser do it anywhere. P10"""
+    """LM Studio documents it, and templates without a parser do it anywhere."""
     server.answer(CHAT, body=chunks(*({"content": letter} for letter in text)) if stream else chat(text))
     got = ask(play, dialect, stream=stream, tools=[WEATHER])
     parts = [c.delta for one in got for c in one.choices] if stream else [got.choices[0].message]
@@ -283,12 +283,12 @@ def test_custom_tools_are_refused(dialect: str, play: Play, server: Server) -> N
         ask(play, dialect, tools=[{"type": "custom", "custom": {"name": "x"}}])
 
 
-# --- structured output (P9) -------------------------------------------------------------------------------------------
+# --- structured output -------------------------------------------------------------------------------------------
 
 
 @local
 def test_a_reply_that_does_not_fit_is_sent_back_once(dialect: str, play: Play, server: Server) -> None:
-    """A server that accepts a schema and ignores it gets one turn to correct itself. P9"""
+    """A server that accepts a schema and ignores it gets one turn to correct itself."""
     answers = [httpx.Response(200, json=chat("{}")), httpx.Response(200, json=chat('{"age": 3}'))]
     server.answer(CHAT).mock(side_effect=answers)
     reply = ask(play, dialect, response_format=FORM)
@@ -304,7 +304,7 @@ def test_a_reply_that_does_not_fit_is_sent_back_once(dialect: str, play: Play, s
 
 @local
 def test_a_stream_is_checked_at_its_end(dialect: str, play: Play, server: Server) -> None:
-    """P9"""
+    """Text that breaks the schema ends its stream with an error."""
     server.answer(CHAT, body=chunks({"content": '{"age": '}, {"content": "3}"}))
     assert ask(play, dialect, stream=True, response_format=FORM)[-1].adapter.structured_output["validated"] is True
     server.answer(CHAT, body=chunks({"content": "{}"}))
@@ -313,7 +313,7 @@ def test_a_stream_is_checked_at_its_end(dialect: str, play: Play, server: Server
 
 
 def test_json_object_on_lm_studio(play: Play, server: Server) -> None:
-    """LM Studio answers it with 400: the schema of any object says the same. P9"""
+    """LM Studio answers it with 400: the schema of any object says the same."""
     server.answer(CHAT, body=chat("{}"))
     ask(play, "lmstudio", response_format={"type": "json_object"})
     assert server.sent["response_format"] == {
@@ -325,7 +325,7 @@ def test_json_object_on_lm_studio(play: Play, server: Server) -> None:
 
 
 def test_a_pattern_that_no_grammar_holds(play: Play, server: Server) -> None:
-    """llama.cpp answers an unanchored pattern with an error: it is checked here; vLLM holds it. P9"""
+    """llama.cpp answers an unanchored pattern with an error: it is checked here; vLLM holds it."""
     schema = {"type": "object", "properties": {"x": {"type": "string", "pattern": "A"}}}
     form: Any = {"type": "json_schema", "json_schema": {"name": "p", "strict": True, "schema": schema}}
     server.answer(CHAT, body=chat('{"x": "A"}'))
@@ -385,7 +385,7 @@ def test_n_streamed(dialect: str, play: Play, server: Server) -> None:
 
 @one_by_one
 def test_one_of_several_breaks_off(dialect: str, play: Play, server: Server) -> None:
-    """Half a reply is none. P5"""
+    """Half a reply is none."""
     whole = chunks({"content": "x"})
     bodies = iter([whole, whole.partition('data: {"id"')[0] + whole.split("\n\n")[0] + "\n\n"])
     server.answer(CHAT).mock(side_effect=lambda request: httpx.Response(200, content=next(bodies)))
@@ -404,7 +404,7 @@ def test_vllm_counts_itself(play: Play, server: Server) -> None:
 
 
 def test_ids_of_several_choices_differ(play: Play, server: Server) -> None:
-    """Calls that come without an id get one, and no two the same. P11"""
+    """Calls that come without an id get one, and no two the same."""
     server.answer(CHAT, body=chat(None, "tool_calls", tool_calls=[{"function": MADE["function"]}]))
     reply = ask(play, "llamacpp", n=2, tools=[WEATHER])
     assert len({one.message.tool_calls[0].id for one in reply.choices}) == 2
@@ -414,7 +414,7 @@ def test_ids_of_several_choices_differ(play: Play, server: Server) -> None:
 
 
 def test_content_is_not_taken_apart(play: Play, server: Server) -> None:
-    """Ollama's /v1 makes a message of every part, and refuses "" for no arguments. P19, P30"""
+    """Ollama's /v1 makes a message of every part, and refuses "" for no arguments."""
     server.answer(CHAT, body=chat())
     texts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     made = {"id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
@@ -434,7 +434,7 @@ def test_content_is_not_taken_apart(play: Play, server: Server) -> None:
 
 @pytest.mark.parametrize(("dialect", "refused"), [("ollama", True), ("lmstudio", True), ("llamacpp", False)])
 def test_images_by_their_address(dialect: str, refused: bool, play: Play, server: Server) -> None:
-    """Servers that do not fetch get the image itself, or nothing at all. P20"""
+    """Servers that do not fetch get the image itself, or nothing at all."""
     server.answer(CHAT, body=chat())
     server._router.post("http://box.test/api/show").respond(404, content="404 page not found")
     url = "http://127.0.0.1:9/x.png"
@@ -544,7 +544,7 @@ def test_vllm_takes_lists_itself(play: Play, server: Server) -> None:
 
 @pytest.mark.parametrize("dialect", ["ollama", "lmstudio"])
 def test_token_ids_are_refused(dialect: str, play: Play, server: Server) -> None:
-    """They are another model's; servers that take ids take them for their own. P16"""
+    """They are another model's; servers that take ids take them for their own."""
     with pytest.raises(openai.BadRequestError, match="check_embedding_ctx_length"):
         play(embedding(input=[[1, 2]]), settings=Settings(base_url=ROOT, dialect=dialect))
     with pytest.raises(openai.BadRequestError, match="token_encoding"):
@@ -561,7 +561,7 @@ def embedding(**arguments: Any) -> Any:
 @pytest.mark.parametrize("form", ["float", "base64"])
 @local
 def test_dimensions_are_checked(dialect: str, form: Any, play: Play, server: Server) -> None:
-    """llama.cpp ignores them, Ollama those beyond its own: found out here, not in the index. P15"""
+    """llama.cpp ignores them, Ollama those beyond its own: found out here, not in the index."""
     vector: Any = "AAAAPwAAAD8=" if form == "base64" else [0.5, 0.5]
     one = {"object": "embedding", "index": 0, "embedding": vector}
     server.answer("/embeddings", body={"object": "list", "model": "e", "data": [one], "usage": USAGE})
@@ -609,7 +609,7 @@ def test_what_a_real_ollama_answered(recording: str, intent: str, play: Play, se
 )
 @pytest.mark.parametrize("recording", SERVERS)
 def test_what_a_real_ollama_streamed(recording: str, intent: str, play: Play, server: Server) -> None:
-    """The SDK's accumulator is the judge: the same text and the same calls, each with a place of its own. P11"""
+    """The SDK's accumulator is the judge: the same text and the same calls, each with a place of its own."""
     one = recorded(recording, intent)
     server.answer(CHAT, one.status, one.body)
     got = ask(play, "ollama", **{**one.request, "stream": True})
@@ -626,7 +626,7 @@ def test_what_a_real_ollama_streamed(recording: str, intent: str, play: Play, se
 
 
 def test_a_reply_without_an_end(play: Play, server: Server) -> None:
-    """Ollama 0.24 answers so when it stops a model that repeats itself. P5"""
+    """Ollama 0.24 answers so when it stops a model that repeats itself."""
     body = chat("x x x")
     body["choices"][0]["finish_reason"] = None
     server.answer(CHAT, body=body)
@@ -635,7 +635,7 @@ def test_a_reply_without_an_end(play: Play, server: Server) -> None:
 
 
 def test_a_form_without_an_end_is_asked_once_more(play: Play, server: Server) -> None:
-    """What was demanded may come at the second attempt. P5, P9"""
+    """What was demanded may come at the second attempt."""
     loop, good = chat('{"age":' + " " * 30), chat('{"age": 3}')
     loop["choices"][0]["finish_reason"] = None
     server.answer(CHAT).mock(side_effect=[httpx.Response(200, json=one) for one in (loop, good)])
@@ -658,7 +658,7 @@ def test_every_dialect_has_its_rows() -> None:
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("dialect", ["llamacpp", "vllm", "lmstudio"])
 def test_a_named_function_is_called_once(dialect: str, stream: bool, play: Play, server: Server) -> None:
-    """llama.cpp calls it until the budget is gone: the first call is whole, and what follows is left out. P2"""
+    """llama.cpp calls it until the budget is gone: the first call is whole, and what follows is left out."""
     made = [{**MADE, "id": f"c{place}", "index": place} for place in range(3)]
     made[2] = {**made[2], "function": {"name": "get_weather", "arguments": '{"ci'}}
     body = chunks({"tool_calls": made}, reason="length") if stream else chat(None, "length", tool_calls=made)

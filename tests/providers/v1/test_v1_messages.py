@@ -17,8 +17,8 @@ from recorded import call
 from llm_adapter import Rejected, Settings
 from llm_adapter.providers.ollama.messages import messages
 from llm_adapter.providers.v1.dialects import DIALECTS
-from llm_adapter.providers.v1.messages import adapted
-from llm_adapter.translation.messages import headed
+from llm_adapter.providers.v1.messages import with_adapted_messages
+from llm_adapter.translation.messages import with_one_system_message
 
 ROOT = "http://box.test/v1"
 LOCAL = ["ollama", "llamacpp", "vllm", "lmstudio"]
@@ -72,21 +72,21 @@ HEADS: dict[str, tuple[list[Any], list[Any]]] = {
 
 @pytest.mark.parametrize(("before", "after"), HEADS.values(), ids=HEADS)
 def test_one_system_message_at_the_head(before: list[Any], after: list[Any]) -> None:
-    """Templates read the first alone. P8"""
-    assert headed(before) == after
+    """Templates read the first alone."""
+    assert with_one_system_message(before) == after
 
 
 @given(st.lists(st.builds(dict, role=st.sampled_from(["system", "user"]), content=st.text())))
 def test_no_text_is_lost(said: list[Any]) -> None:
-    """P8"""
-    made = headed(said)
+    """Joining the leading system messages keeps every text."""
+    made = with_one_system_message(said)
     assert "\n\n".join(one["content"] for one in made) == "\n\n".join(one["content"] for one in said)
-    assert headed(made) == made
+    assert with_one_system_message(made) == made
 
 
 @local
 def test_instructions_of_both_kinds(dialect: str, play: Play, server: Server) -> None:
-    """A developer's message is one, too. P8"""
+    """A developer's message is one, too."""
     reply = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}]}
     server.answer("/chat/completions", body=reply)
     said: Any = [system("a"), {"role": "developer", "content": parts("b")}, *HI]
@@ -101,15 +101,15 @@ def test_instructions_of_both_kinds(dialect: str, play: Play, server: Server) ->
 
 @local
 def test_the_same_as_natively(dialect: str) -> None:
-    """A switch from Ollama's native API to a /v1 server, or back, does not change the prompt. P8"""
+    """A switch from Ollama's native API to a /v1 server, or back, does not change the prompt."""
     said = [system("a"), system(parts("b", "c")), *HI, system("d")]
-    assert adapted({"messages": said}, DIALECTS[dialect])["messages"] == messages(
+    assert with_adapted_messages({"messages": said}, DIALECTS[dialect])["messages"] == messages(
         call("/chat/completions", {"messages": said})
     )
 
 
 def test_a_second_system_message_is_read(live: Any) -> None:
-    """On llama.cpp the prompt grew by nothing. P8"""
+    """On llama.cpp the prompt grew by nothing."""
 
     def script(client: Any) -> Any:
         counts = []
@@ -128,15 +128,15 @@ def test_a_second_system_message_is_read(live: Any) -> None:
 @local
 @pytest.mark.parametrize("body", [{"messages": []}, {"messages": "Hi"}, {}], ids=str)
 def test_no_messages(dialect: str, body: Any) -> None:
-    """llama.cpp answers them: OpenAI refuses them, and so do we, as natively. P30"""
+    """llama.cpp answers them: OpenAI refuses them, and so do we, as natively."""
     with pytest.raises(Rejected, match="at least one message") as refusal:
-        adapted(body, DIALECTS[dialect])
+        with_adapted_messages(body, DIALECTS[dialect])
     assert (refusal.value.status, refusal.value.error["param"]) == (400, "messages")
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_no_messages_on_llamacpp(stream: bool, live: Any) -> None:
-    """P30"""
+    """A call without messages is refused before it reaches the server."""
 
     def script(client: Any) -> Any:
         with pytest.raises(openai.BadRequestError, match="at least one message"):
@@ -160,7 +160,7 @@ def retrieved(play: Play, name: str, dialect: Any = None, **settings: Any) -> An
 @pytest.mark.parametrize("dialect", ["llamacpp", "lmstudio"])
 @pytest.mark.parametrize("name", ["org/tiny", "tiny", "gpt-4o-mini"])
 def test_a_model_of_a_list(name: str, dialect: str, play: Play, server: Server) -> None:
-    """llama.cpp has GET /models alone, and answers 404 to any name. A name may have a slash, or be an alias. P12"""
+    """llama.cpp has GET /models alone, and answers 404 to any name. A name may have a slash, or be an alias."""
     server.answer("/models", body={"object": "list", "data": [LISTED]}, method="GET")
     model = retrieved(play, name, dialect, models={"gpt-4o-mini": "tiny"})
     assert (model.id, model.owned_by) == ("org/tiny", "llamacpp")
@@ -171,7 +171,7 @@ def test_a_model_of_a_list(name: str, dialect: str, play: Play, server: Server) 
     [([LISTED], "lists org/tiny"), ([], "lists none"), (None, "lists none"), (["odd"], "lists none")],
 )
 def test_a_model_that_is_not_in_the_list(listed: Any, said: str, play: Play, server: Server) -> None:
-    """P12"""
+    """The error is a 404 that names the models that the server has."""
     server.answer("/models", body={"data": listed}, method="GET")
     with pytest.raises(openai.NotFoundError, match=f"'nope' not found: the server {said}") as caught:
         retrieved(play, "nope", "llamacpp")
@@ -179,7 +179,7 @@ def test_a_model_that_is_not_in_the_list(listed: Any, said: str, play: Play, ser
 
 
 def test_a_list_that_cannot_be_had(play: Play, server: Server) -> None:
-    """P13"""
+    """The server's own error is raised."""
     server.answer(
         "/models", 401, {"error": {"message": "Invalid API Key", "type": "authentication_error"}}, method="GET"
     )
@@ -198,7 +198,7 @@ def test_a_server_that_shows_its_models_is_asked(dialect: str, play: Play, serve
 
 
 def test_a_model_of_the_embedded_server(live: Any) -> None:
-    """P12"""
+    """The embedded server's chat model can be retrieved by its name."""
 
     def script(client: Any) -> Any:
         known = [one.id for one in (yield client.models.list()).data]

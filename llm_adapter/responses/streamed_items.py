@@ -28,7 +28,7 @@ class Writer:
         return "".join(events).encode()
 
 
-class _Item:
+class _StreamedItem:
     """An item under way: added when it begins, done when it is closed."""
 
     def __init__(self, writer: Writer, place: int, name: str) -> None:
@@ -47,10 +47,10 @@ class _Item:
     def _write(self, kind: str, **event: Any) -> None:
         self._writer.write(f"response.{kind}", output_index=self._place, item_id=self._name, **event)
 
-    def _added(self, item: Json) -> None:
+    def _write_added(self, item: Json) -> None:
         self._writer.write("response.output_item.added", output_index=self._place, item=item)
 
-    def _end(self) -> None:
+    def _write_end(self) -> None:
         raise NotImplementedError
 
     def close(self, cut: bool = False) -> None:
@@ -59,7 +59,7 @@ class _Item:
             return
         self._closed = True
         self._cut = cut
-        self._end()
+        self._write_end()
         self._writer.write("response.output_item.done", output_index=self._place, item=self.item)
 
     _cut = False
@@ -71,14 +71,14 @@ class _Item:
         return "incomplete" if self._cut else "completed"
 
 
-class Thought(_Item):
+class ReasoningItem(_StreamedItem):
     """What a model thinks, as the summary of a reasoning item."""
 
     type = "reasoning"
 
     def __init__(self, writer: Writer, place: int, name: str) -> None:
         super().__init__(writer, place, name)
-        self._added({**self.item, "summary": []})
+        self._write_added({**self.item, "summary": []})
         self._write("reasoning_summary_part.added", summary_index=0, part={"type": "summary_text", "text": ""})
 
     @property
@@ -89,13 +89,13 @@ class Thought(_Item):
         self._pieces.append(text)
         self._write("reasoning_summary_text.delta", summary_index=0, delta=text)
 
-    def _end(self) -> None:
+    def _write_end(self) -> None:
         text = self._text
         self._write("reasoning_summary_text.done", summary_index=0, text=text)
         self._write("reasoning_summary_part.done", summary_index=0, part={"type": "summary_text", "text": text})
 
 
-class Said(_Item):
+class MessageItem(_StreamedItem):
     """What a model says, as a message of one part."""
 
     type = "message"
@@ -103,7 +103,7 @@ class Said(_Item):
     def __init__(self, writer: Writer, place: int, name: str) -> None:
         super().__init__(writer, place, name)
         self._logs: list[Json] = []
-        self._added({**self.item, "content": []})
+        self._write_added({**self.item, "content": []})
         self._write("content_part.added", content_index=0, part=self.item["content"][0])
 
     @property
@@ -115,12 +115,12 @@ class Said(_Item):
         self._logs += logs
         self._write("output_text.delta", content_index=0, delta=text, logprobs=list(logs))
 
-    def _end(self) -> None:
+    def _write_end(self) -> None:
         self._write("output_text.done", content_index=0, text=self._text, logprobs=self._logs)
         self._write("content_part.done", content_index=0, part=self.item["content"][0])
 
 
-class Called(_Item):
+class FunctionCallItem(_StreamedItem):
     """A function call."""
 
     type = "function_call"
@@ -128,7 +128,7 @@ class Called(_Item):
     def __init__(self, writer: Writer, place: int, name: str, *, call_id: str, function: str) -> None:
         super().__init__(writer, place, name)
         self._call_id, self._function = call_id, function
-        self._added(self.item)
+        self._write_added(self.item)
 
     @property
     def item(self) -> Json:
@@ -138,5 +138,5 @@ class Called(_Item):
         self._pieces.append(text)
         self._write("function_call_arguments.delta", delta=text)
 
-    def _end(self) -> None:
+    def _write_end(self) -> None:
         self._write("function_call_arguments.done", name=self._function, arguments=self._text)
