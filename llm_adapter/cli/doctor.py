@@ -14,8 +14,8 @@ from rich.text import Text
 from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import NARROW, console, print_json
 from llm_adapter.devtools import doctor as checks
-from llm_adapter.devtools.doctor.facts import Finding
-from llm_adapter.devtools.doctor.gather import Names
+from llm_adapter.devtools.doctor.facts import CheckResult
+from llm_adapter.devtools.doctor.survey import Names
 from llm_adapter.devtools.reporting.text import Tell, harmless, silent
 
 ChatModel = Annotated[
@@ -42,7 +42,7 @@ def doctor(
     """
     names = Names(model, embedding_model, fingerprint)
     with watched() as tell:
-        found = checks.diagnosed(profile, names, tell=tell)
+        found = checks.diagnose(profile, names, tell=tell)
     if as_json:
         print_json(found.json())
     else:
@@ -62,20 +62,20 @@ def watched() -> Iterator[Tell]:
 
 
 def _show(screen: Console, found: checks.Diagnosis) -> None:
-    judged = {name: one for name, one in found.findings.items() if one.known}
-    for name, finding in judged.items():
-        _finding(screen, name, finding)
-    if unknown := [name for name in found.findings if name not in judged]:
+    judged = {name: one for name, one in found.results.items() if one.checked}
+    for name, result in judged.items():
+        _show_result(screen, name, result)
+    if unknown := [name for name in found.results if name not in judged]:
         line(screen, "?", "dim", "not checked", ", ".join(unknown), 13)
     counts = {status: sum(one.status == status for one in judged.values()) for status in ("FAIL", "WARN")}
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
     screen.print(f"\n{told or 'all is well'}", style="bold")
 
 
-def _finding(screen: Console, name: str, finding: Finding) -> None:
-    line(screen, finding.status, _STYLES[finding.status], name, finding.line, 13)
-    if finding.fix:
-        line(screen, "", "", "", f"fix: {finding.fix}", 13, "bold" if finding.status == "FAIL" else "")
+def _show_result(screen: Console, name: str, result: CheckResult) -> None:
+    line(screen, result.status, _STYLES[result.status], name, result.line, 13)
+    if result.fix:
+        line(screen, "", "", "", f"fix: {result.fix}", 13, "bold" if result.status == "FAIL" else "")
 
 
 def line(

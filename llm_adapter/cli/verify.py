@@ -12,7 +12,7 @@ from rich.text import Text
 from llm_adapter.cli.doctor import ChatModel, EmbeddingModel, line, watched
 from llm_adapter.cli.options import SECONDS, AsJson, Profile, Timeout
 from llm_adapter.cli.screen import console, print_json
-from llm_adapter.devtools.doctor.gather import Names
+from llm_adapter.devtools.doctor.survey import Names
 from llm_adapter.devtools.reporting.text import Tell
 
 if TYPE_CHECKING:  # the command line starts without what only this command needs

@@ -19,7 +19,7 @@ import openai
 import pytest
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
-from llm_adapter.devtools.doctor.facts import tagged
+from llm_adapter.devtools.doctor.facts import with_tag
 from llm_adapter.routing.connection import completed, connect
 
 _SECONDS = 5.0  # for the first answer
@@ -55,7 +55,7 @@ class LiveOllama:
 
         Raises `openai.NotFoundError` for a model that the library does not have: that is the test's own mistake.
         """
-        if tagged(name) not in map(tagged, self.models):
+        if with_tag(name) not in map(with_tag, self.models):
             if not self._pull:
                 self._missing(f"{name!r} is not installed, and --llm-no-pull is given: `ollama pull {name}`")
             try:
@@ -64,7 +64,7 @@ class LiveOllama:
                 raise
             except openai.APIError as error:
                 self._missing(f"{name!r} is not installed, and could not be pulled: {error.message}")
-        self._ensured.add(tagged(name))
+        self._ensured.add(with_tag(name))
         return name
 
     def client(self, **settings: Any) -> OpenAI:
@@ -104,7 +104,7 @@ class LiveOllama:
             self._missing(f"{self.host} is no Ollama that can be used: it answered {error.status_code}")
 
     def _running(self) -> list[str]:
-        return [tagged(one.model) for one in self._client.models.ps()]
+        return [with_tag(one.model) for one in self._client.models.ps()]
 
 
 def settings(environ: Mapping[str, str]) -> Settings:

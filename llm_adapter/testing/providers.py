@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from llm_adapter.devtools.doctor import keys
-from llm_adapter.devtools.doctor.way import endpoint, proxied, route
+from llm_adapter.devtools.doctor.network import host_and_port, proxy_for, route
 from llm_adapter.provider import Started
 from llm_adapter.routing.connection import connect
 from llm_adapter.settings.errors import SettingsError, near
@@ -144,12 +144,12 @@ def _problem(settings: Settings, guard: Guard | None) -> str | None:
     if isinstance(connection.provider, Started):
         connection.provider.start(connection.resolved, "/chat/completions")
         return None
-    if connection.api_key is None and keys.chosen(connection, os.environ).value is None:
+    if connection.api_key is None and keys.key_for(connection, os.environ).value is None:
         return "no key: set OPENAI_API_KEY"
     url = connection.address
     if guard is not None:
-        proxy = proxied(url, settings.trust_env)[0]
-        guard.allow(*(endpoint(one)[0] for one in (url, proxy) if one))
+        proxy = proxy_for(url, settings.trust_env)[0]
+        guard.allow(*(host_and_port(one)[0] for one in (url, proxy) if one))
     return _unreached(url, settings.trust_env)
 
 

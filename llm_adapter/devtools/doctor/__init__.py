@@ -1,4 +1,4 @@
-"""`llm-adapter doctor`: thirteen checks of a profile. Facts are gathered, without spending tokens, and then judged."""
+"""`llm-adapter doctor`: thirteen checks of a profile. Facts are gathered without spending tokens, and then judged."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from llm_adapter.devtools.doctor import address, keys, memory, models, process
-from llm_adapter.devtools.doctor.facts import Facts, Finding, fail
-from llm_adapter.devtools.doctor.gather import NONE, Names, gathered
+from llm_adapter.devtools.doctor import keys, libraries, models, network, servers
+from llm_adapter.devtools.doctor.facts import CheckResult, Facts, fail
+from llm_adapter.devtools.doctor.survey import NO_NAMES, Names, gather_facts
 from llm_adapter.devtools.reporting.secrets import masked
 from llm_adapter.devtools.reporting.text import Tell, silent
 from llm_adapter.settings.settings import Settings, SettingsError
 
 # In the order in which they are shown.
-CHECKS: dict[str, Callable[[Facts], Finding]] = {
-    "configuration": address.configuration,
-    "address": address.address,
-    "network": address.network,
-    "server": address.server,
+CHECKS: dict[str, Callable[[Facts], CheckResult]] = {
+    "configuration": network.configuration,
+    "address": network.address,
+    "network": network.network,
+    "server": servers.server,
     "key": keys.keys,
     "models": models.models,
     "capabilities": models.capabilities,
-    "context": memory.context,
-    "keep_alive": memory.keep_alive,
-    "embeddings": memory.embeddings,
-    "pace": memory.pace,
-    "libraries": process.libraries,
-    "telemetry": process.telemetry,
+    "context": models.context,
+    "keep_alive": models.keep_alive,
+    "embeddings": models.embeddings,
+    "pace": models.pace,
+    "libraries": libraries.libraries,
+    "telemetry": libraries.telemetry,
 }
 _PROFILE = re.compile(r"\[profiles\.(.+)\]$")
 _CODES = {"OK": 0, "WARN": 1, "FAIL": 2}
@@ -37,9 +37,9 @@ _CODES = {"OK": 0, "WARN": 1, "FAIL": 2}
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What was found, without any key in it."""
+    """The results of the checks of one profile, without any key in them."""
 
-    findings: Mapping[str, Finding]
+    results: Mapping[str, CheckResult]
     profile: str | None = None
     address: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)  # what was set, to its value and origin
@@ -47,21 +47,21 @@ class Diagnosis:
     @property
     def exit_code(self) -> int:
         """0 if all is well, 1 for warnings, 2 for failures."""
-        return max(_CODES[finding.status] for finding in self.findings.values())
+        return max(_CODES[result.status] for result in self.results.values())
 
     def json(self) -> dict[str, Any]:
         """The same for programs."""
         checks = [
-            {"number": number, "check": name, "status": finding.status, "line": finding.line, "fix": finding.fix}
-            for number, (name, finding) in enumerate(self.findings.items(), 1)
+            {"number": number, "check": name, "status": result.status, "line": result.line, "fix": result.fix}
+            for number, (name, result) in enumerate(self.results.items(), 1)
         ]
-        shown = {"profile": self.profile, "address": self.address, "settings": dict(self.settings), "checks": checks}
-        return {**shown, "exit_code": self.exit_code}
+        about = {"profile": self.profile, "address": self.address, "settings": dict(self.settings)}
+        return {**about, "checks": checks, "exit_code": self.exit_code}
 
 
-def diagnosed(
+def diagnose(
     profile: str | None = None,
-    names: Names = NONE,
+    names: Names = NO_NAMES,
     *,
     environ: Mapping[str, str] | None = None,
     tell: Tell = silent,
@@ -71,17 +71,11 @@ def diagnosed(
     try:
         settings = Settings.load(environ, profile=profile)
         tell("asking the server")
-        facts = gathered(settings, environ, names, profile or _profile(settings))
+        facts = gather_facts(settings, environ, names, profile or _profile(settings))
     except SettingsError as error:
-        return Diagnosis(
-            {
-                "configuration": fail(
-                    masked(str(error), environ=environ), "mend that setting; `llm-adapter config init` writes a file"
-                )
-            },
-            profile,
-        )
-    return judged(facts)
+        fix = "mend that setting; `llm-adapter config init` writes a file"
+        return Diagnosis({"configuration": fail(masked(str(error), environ=environ), fix)}, profile)
+    return diagnosis(facts)
 
 
 def _profile(settings: Settings) -> str | None:
@@ -90,19 +84,16 @@ def _profile(settings: Settings) -> str | None:
     return next((found[1] for origin in origins if (found := _PROFILE.search(origin))), None)
 
 
-def judged(facts: Facts) -> Diagnosis:
-    """The diagnosis of what is known."""
+def diagnosis(facts: Facts) -> Diagnosis:
+    """The diagnosis of a profile of which these facts are known."""
 
     def clean(text: str) -> str:
         return keys.masked(text, facts, facts.environ)
 
-    findings = {name: check(facts) for name, check in CHECKS.items()}
+    results = {name: check(facts) for name, check in CHECKS.items()}
     settings = facts.settings
     return Diagnosis(
-        {
-            name: found._replace(line=clean(found.line), fix=found.fix and clean(found.fix))
-            for name, found in findings.items()
-        },
+        {name: one._replace(line=clean(one.line), fix=one.fix and clean(one.fix)) for name, one in results.items()},
         facts.profile,
         clean(facts.address),
         {

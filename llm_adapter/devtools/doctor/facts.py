@@ -1,6 +1,6 @@
-"""What is known of one destination, gathered before it is judged; and what a judgement is. No IO.
+"""What is known of a profile and its server before it is judged, and what the result of a check is. No IO.
 
-A check takes `Facts` and returns a `Finding`. Facts that could not be gathered are None, and no reason to fail.
+A check takes `Facts` and returns a `CheckResult`. Facts that could not be found out are None, and no reason to fail.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from llm_adapter.translation.model_names import names_embedding_model
 Status: TypeAlias = Literal["OK", "WARN", "FAIL"]
 
 
-class Finding(NamedTuple):
-    """One check's outcome: what was found, and one line that mends it."""
+class CheckResult(NamedTuple):
+    """What one check found, and one line that mends it."""
 
     status: Status
     line: str
     fix: str | None = None
-    known: bool = True  # False: it could not be judged, for want of something that another check tells of
+    checked: bool = True  # False: it could not be judged, for want of something that another check tells of
 
 
-def ok(line: str) -> Finding:
-    return Finding("OK", line)
+def ok(line: str) -> CheckResult:
+    return CheckResult("OK", line)
 
 
-def warn(line: str, fix: str | None = None) -> Finding:
-    return Finding("WARN", line, fix)
+def warn(line: str, fix: str | None = None) -> CheckResult:
+    return CheckResult("WARN", line, fix)
 
 
-def fail(line: str, fix: str | None = None) -> Finding:
-    return Finding("FAIL", line, fix)
+def fail(line: str, fix: str | None = None) -> CheckResult:
+    return CheckResult("FAIL", line, fix)
 
 
-def unknown(why: str) -> Finding:
-    return Finding("WARN", f"not checked: {why}", None, known=False)
+def not_checked(why: str) -> CheckResult:
+    return CheckResult("WARN", f"not checked: {why}", None, checked=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,11 @@ class Answer:
     @property
     def good(self) -> bool:
         return self.status == 200 and isinstance(self.body, dict)
+
+    @property
+    def summary(self) -> str:
+        """What came, in a few words."""
+        return f"{self.url} answers {self.status}{'' if self.body is not None else ' in plain text'}"
 
     @property
     def refused(self) -> bool:
@@ -144,7 +149,7 @@ class Server:
     def model(self, name: str, embedding: bool = False) -> Model | None:
         """The installed model of that name; for a server that takes any name, the one for the purpose."""
         models = self.models or ()
-        found = next((one for one in models if tagged(one.name) == tagged(name)), None)
+        found = next((one for one in models if with_tag(one.name) == with_tag(name)), None)
         if found is None and self.any_name and models:
             able = [one for one in models if one.can("embedding" if embedding else "completion")]
             return (able or list(models))[0]
@@ -153,9 +158,9 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A model that call sites ask for."""
+    """A model that call sites ask for, or a command."""
 
-    alias: str
+    alias: str  # the call sites' name
     name: str  # the provider's
     embedding: bool = False
     elsewhere: bool = False  # its name leads to another provider
@@ -171,9 +176,9 @@ class Facts:
     key: Key = Key("none is sent")
     environ: Mapping[str, str] = field(default_factory=dict)
     route: Route | None = None  # None: in this process
-    around: Surroundings = field(default_factory=Surroundings)
-    main: Answer | None = None  # the list of models
-    better: str | None = None  # a base URL that does have a list of models, where the configured one has none
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    model_list: Answer = Answer("")  # of GET /models; without a status and an error it was not asked for
+    working_address: str | None = None  # a base URL that has a list of models, where the configured one has none
     server: Server | None = None
     wanted: tuple[Wanted, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict)  # installed ones, to their versions
@@ -190,7 +195,14 @@ class Facts:
         """Whether Ollama's own API is spoken."""
         return self.settings.provider == "ollama"
 
-    def asked(self, embedding: bool | None = None) -> list[tuple[Wanted, Model]]:
+    @property
+    def address_setting(self) -> str:
+        """The setting that the address is from."""
+        if self.native:
+            return "OLLAMA_HOST" if self.settings.origin("host") == "OLLAMA_HOST" else "host"
+        return "base_url" if self.settings.base_url else "OPENAI_BASE_URL"
+
+    def mapped_models(self, embedding: bool | None = None) -> list[tuple[Wanted, Model]]:
         """The wanted models that are installed, each once."""
         found: dict[tuple[str, bool], tuple[Wanted, Model]] = {}
         for one in self.wanted:
@@ -200,6 +212,6 @@ class Facts:
         return list(found.values())
 
 
-def tagged(name: str) -> str:
+def with_tag(name: str) -> str:
     """The name with its tag: Ollama's "x" is "x:latest"."""
     return name if ":" in name.rpartition("/")[2] else f"{name}:latest"

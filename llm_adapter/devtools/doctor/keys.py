@@ -1,11 +1,11 @@
-"""Check 5: which key goes where, and whether it may (P26, P28)."""
+"""Check 5: which key goes where, and whether it may."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-from llm_adapter.devtools.doctor.facts import Facts, Finding, Key, fail, ok, unknown, warn
+from llm_adapter.devtools.doctor.facts import CheckResult, Facts, Key, fail, not_checked, ok, warn
 from llm_adapter.devtools.reporting import secrets
 from llm_adapter.provider import Started
 from llm_adapter.routing.connection import NO_KEY, Connection
@@ -16,7 +16,7 @@ _OPENAIS = re.compile(r"sk-(proj|svcacct|admin|None)-|T3BlbkFJ")
 _OTHERS = ("sk-or-", "sk-ant-", "sk-lf-", "sk-litellm")
 
 
-def chosen(connection: Connection, environ: Mapping[str, str]) -> Key:
+def key_for(connection: Connection, environ: Mapping[str, str]) -> Key:
     """The key that goes with every request, and where it comes from."""
     settings = connection.configured
     if isinstance(connection.provider, Started):
@@ -34,7 +34,7 @@ def chosen(connection: Connection, environ: Mapping[str, str]) -> Key:
     return Key("OLLAMA_API_KEY", value, explicit=True)
 
 
-def leak(facts: Facts) -> Finding | None:
+def leak(facts: Facts) -> CheckResult | None:
     """What is wrong when a key that is OpenAI's would go to another host."""
     value = facts.key.value
     if not value or is_openai(facts.address):
@@ -53,7 +53,7 @@ def leak(facts: Facts) -> Finding | None:
     )
 
 
-def keys(facts: Facts) -> Finding:
+def keys(facts: Facts) -> CheckResult:
     """Whether the key is the right one, and goes nowhere else."""
     if facts.embedded:
         return ok(facts.key.source)
@@ -65,8 +65,8 @@ def keys(facts: Facts) -> Finding:
         return fail("OpenAI wants a key, and OPENAI_API_KEY is not set", "export OPENAI_API_KEY=...")
     if facts.key.value is None and is_ollama_cloud(facts.address):
         return fail("ollama.com wants a key", "export OLLAMA_API_KEY=..., from https://ollama.com/settings/keys")
-    if facts.main is not None and facts.main.refused:
-        return _refused(facts)
+    if facts.model_list.refused:
+        return _key_refused(facts)
     if facts.server is not None and facts.server.signed_in is False:
         return fail(
             "the server is not signed in at ollama.com, where its cloud models run",
@@ -74,13 +74,13 @@ def keys(facts: Facts) -> Finding:
         )
     if facts.key.value and facts.address.startswith("http://") and not is_local(hostname(facts.address)):
         return warn(f"the key ({facts.key.source}) goes out unencrypted", "an https:// address")
-    if facts.main is None or facts.main.status is None:
-        return unknown("whether the server takes the key: it was not reached")
-    return ok(_said(facts))
+    if facts.model_list.status is None:
+        return not_checked("whether the server takes the key: it was not reached")
+    return ok(_destination_of_key(facts))
 
 
-def _refused(facts: Facts) -> Finding:
-    status = facts.main.status if facts.main is not None else None
+def _key_refused(facts: Facts) -> CheckResult:
+    status = facts.model_list.status
     if facts.key.value is None:
         return fail(
             f"the server wants a key (it answered {status}), and none is sent",
@@ -92,7 +92,7 @@ def _refused(facts: Facts) -> Finding:
     )
 
 
-def _said(facts: Facts) -> str:
+def _destination_of_key(facts: Facts) -> str:
     if facts.key.value is None:
         elsewhere = facts.environ.get("OPENAI_API_KEY") and not is_loopback(facts.address)
         return "no key is sent" + (", OPENAI_API_KEY stays here" if elsewhere else "")

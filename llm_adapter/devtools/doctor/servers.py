@@ -1,4 +1,4 @@
-"""Which server it is, and what it says of its models. Pure: answers in, a `Server` out.
+"""Which server it is, and what it says of its models: answers in, a `Server` out. And check 4, which judges it.
 
 Sources: ollama/api/types.go ListModelResponse, ProcessModelResponse, v0.24.0; llama.cpp tools/server README.md and
 what a server of 2026-10 answered; vllm entrypoints/openai/api_server.py show_version; lmstudio-ai/docs rest-api.
@@ -6,11 +6,23 @@ what a server of 2026-10 answered; vllm entrypoints/openai/api_server.py show_ve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from llm_adapter.devtools.doctor.facts import Answer, Model, Server, tagged
+from llm_adapter.devtools.doctor.facts import (
+    Answer,
+    CheckResult,
+    Facts,
+    Model,
+    Server,
+    fail,
+    not_checked,
+    ok,
+    warn,
+    with_tag,
+)
 
 NAMES = {
     "ollama": "Ollama",
@@ -23,6 +35,8 @@ NAMES = {
 }
 # Asked one after the other until one of them is recognised. Paths are below the server's root.
 MARKS = {"ollama": "/api/version", "llamacpp": "/props", "vllm": "/version", "lmstudio": "/api/v0/models"}
+_OLDEST_OLLAMA = (0, 24)  # the oldest server with whose recordings the translation is tested
+_DIALECTS = ("ollama", "llamacpp", "vllm", "lmstudio", "openai")
 _LMSTUDIO = {"llm": {"completion"}, "vlm": {"completion", "vision"}, "embeddings": {"embedding"}}
 _LMSTUDIO_ALSO = {"tool_use": "tools"}
 
@@ -43,10 +57,10 @@ def is_mark(kind: str, answer: Answer) -> bool:
 def ollama(answers: Mapping[str, Answer]) -> Server:
     """From /api/version, /api/tags, /api/ps, /api/show of some models ("/api/show NAME"), and /api/me."""
     tags = answers.get("/api/tags")
-    running = {tagged(str(one.get("name"))): one for one in _listed(answers.get("/api/ps"), "models")}
+    running = {with_tag(str(one.get("name"))): one for one in _objects_of(answers.get("/api/ps"), "models")}
     models = [
-        _ollama_model(one, running.get(tagged(str(one.get("name"))), {}), answers.get(f"/api/show {one.get('name')}"))
-        for one in _listed(tags, "models")
+        _ollama_model(one, running.get(with_tag(str(one.get("name"))), {}), answers.get(f"/api/show {one.get('name')}"))
+        for one in _objects_of(tags, "models")
     ]
     me = answers.get("/api/me")
     return Server(
@@ -59,10 +73,10 @@ def ollama(answers: Mapping[str, Answer]) -> Server:
 
 
 def _ollama_model(listed: dict[str, Any], running: dict[str, Any], show: Answer | None) -> Model:
-    shown = _body(show)
-    info = _object(shown.get("model_info"))
+    details = _body(show)
+    info = _object(details.get("model_info"))
     family = info.get("general.architecture")
-    capabilities = shown.get("capabilities", listed.get("capabilities"))
+    capabilities = details.get("capabilities", listed.get("capabilities"))
     return Model(
         str(listed.get("name")),
         frozenset(map(str, capabilities)) if isinstance(capabilities, list) else None,
@@ -71,10 +85,10 @@ def _ollama_model(listed: dict[str, Any], running: dict[str, Any], show: Answer 
         _count(info.get(f"{family}.embedding_length")),
         _count(running.get("size") or listed.get("size")),
         vram if isinstance(vram := running.get("size_vram"), int) else None,
-        moment(running.get("expires_at")),
+        parsed_time(running.get("expires_at")),
         bool(running),
         listed.get("digest"),
-        shown.get("remote_host") or listed.get("remote_host"),
+        details.get("remote_host") or listed.get("remote_host"),
     )
 
 
@@ -85,7 +99,7 @@ def llamacpp(answers: Mapping[str, Answer], kind: str = "llamacpp") -> Server:
     can = {"completion"} | ({"tools"} if caps.get("supports_tools") else set())
     can |= {name for name in ("vision", "audio") if modalities.get(name)}
     loaded = _count(_object(props.get("default_generation_settings")).get("n_ctx"))
-    listed = _listed(answers.get("models"), "data")
+    listed = _objects_of(answers.get("models"), "data")
     models = []
     for one in listed:
         meta = _object(one.get("meta"))
@@ -109,14 +123,14 @@ def llamacpp(answers: Mapping[str, Answer], kind: str = "llamacpp") -> Server:
 
 def vllm(answers: Mapping[str, Answer]) -> Server:
     """From /version and /v1/models."""
-    found = listed("vllm", answers.get("models"))
+    found = from_model_list("vllm", answers.get("models"))
     return Server("vllm", _body(answers.get("/version")).get("version"), found.models)
 
 
 def lmstudio(answers: Mapping[str, Answer]) -> Server:
     """From /api/v0/models."""
     models = []
-    for one in _listed(answers.get("/api/v0/models"), "data"):
+    for one in _objects_of(answers.get("/api/v0/models"), "data"):
         also = {_LMSTUDIO_ALSO.get(str(name), str(name)) for name in _list(one.get("capabilities"))}
         can = _LMSTUDIO.get(str(one.get("type")))
         models.append(
@@ -131,7 +145,7 @@ def lmstudio(answers: Mapping[str, Answer]) -> Server:
     return Server("lmstudio", None, tuple(models))
 
 
-def listed(kind: str, answer: Answer | None) -> Server:
+def from_model_list(kind: str, answer: Answer | None) -> Server:
     """From /v1/models alone."""
     if answer is None or not answer.good or not isinstance(answer.body.get("data"), list):
         return Server(kind)
@@ -152,7 +166,7 @@ def embedded(chat: Mapping[str, Answer], embeddings: Mapping[str, Answer]) -> Se
     return Server("embedded", first.version, (*(first.models or ()), *vectors), True, first.slots)
 
 
-def moment(text: Any) -> datetime | None:
+def parsed_time(text: Any) -> datetime | None:
     """An RFC 3339 time. Go writes nanoseconds, which Python 3.10 does not read: they are cut off."""
     if not isinstance(text, str):
         return None
@@ -168,7 +182,7 @@ def _body(answer: Answer | None) -> dict[str, Any]:
     return answer.dictionary() if answer is not None else {}
 
 
-def _listed(answer: Answer | None, name: str) -> list[dict[str, Any]]:
+def _objects_of(answer: Answer | None, name: str) -> list[dict[str, Any]]:
     return _objects(_body(answer).get(name))
 
 
@@ -186,3 +200,32 @@ def _list(value: Any) -> list[Any]:
 
 def _count(value: Any) -> int | None:
     return value if isinstance(value, int) and value > 0 else None
+
+
+def server(facts: Facts) -> CheckResult:
+    """What kind of server it is, and whether the profile takes it for that."""
+    found, answer = facts.server, facts.model_list
+    if facts.embedded:
+        return not_checked("it does not start") if found is None else ok(NAMES["embedded"])
+    if answer.status is None:
+        return not_checked("the server was not reached")
+    if found is None:
+        beginning = f": {answer.text.strip()[:60]!r}" if answer.text.strip() else ""
+        return fail(
+            f"{answer.summary}{beginning}", f"{facts.address_setting} = the address of an LLM server, up to /v1"
+        )
+    name = NAMES[found.kind] + (f" {found.version}" if found.version else "")
+    if facts.native and found.kind != "ollama":
+        return fail(f"this is {name}, not Ollama", f'provider = "openai", base_url = "{facts.address}"')
+    given = facts.settings.dialect
+    if given in _DIALECTS and given not in (found.kind, "openai") and found.kind in _DIALECTS:
+        return warn(f"this is {name}, and `dialect` says {given}", f'dialect = "{found.kind}", or none')
+    if found.kind == "ollama" and (old := _too_old(found.version)):
+        return warn(f"{name} is older than {old}, the oldest that is tested", "update Ollama")
+    return ok(name)
+
+
+def _too_old(version: str | None) -> str | None:
+    """The oldest version that is tested, if this one is older. 0.0.0 is a build from source."""
+    numbers = tuple(int(part) for part in re.findall(r"\d+", version or "")[:2])
+    return ".".join(map(str, _OLDEST_OLLAMA)) if len(numbers) == 2 and (0, 0) < numbers < _OLDEST_OLLAMA else None

@@ -16,7 +16,7 @@ import openai
 from llm_adapter.client.clients import OpenAI
 from llm_adapter.devtools.doctor import keys
 from llm_adapter.devtools.doctor.facts import Facts, Model
-from llm_adapter.devtools.doctor.gather import NONE, Names, gathered
+from llm_adapter.devtools.doctor.survey import NO_NAMES, Names, gather_facts
 from llm_adapter.devtools.reporting.text import Tell, silent
 from llm_adapter.settings.hosts import is_openai
 from llm_adapter.settings.settings import Settings
@@ -47,7 +47,7 @@ class Verified:
 
 def verified(
     profile: str | None = None,
-    names: Names = NONE,
+    names: Names = NO_NAMES,
     *,
     timeout: float,
     context: int | None = None,
@@ -61,7 +61,7 @@ def verified(
     the name of each check before it runs.
     """
     environ = os.environ if environ is None else environ
-    facts = gathered(Settings.load(environ, profile=profile), environ, names, profile)
+    facts = gather_facts(Settings.load(environ, profile=profile), environ, names, profile)
     chat, embedding = (_model(facts, names, embedding=kind) for kind in (False, True))
     results = _results(facts, Case(None, chat or "", embedding, context), list(checks), timeout, tell)
     clean = Results([one._replace(line=keys.masked(one.line, facts, environ)) for one in results])
@@ -106,8 +106,8 @@ def _impossible(facts: Facts) -> str | None:
         return "the key would go to a host that it is not for"
     if facts.startup is not None:
         return facts.startup
-    if facts.better is not None:
-        return f"the address is wrong: {facts.better} is meant"
+    if facts.working_address is not None:
+        return f"the address is wrong: {facts.working_address} is meant"
     route = facts.route
     if route is not None and (route.problem is not None or not route.reached):
         return f"no connection to {route.target or facts.address}"
@@ -154,7 +154,7 @@ def _context(facts: Facts, chat: str) -> int | None:
     """The context that the chat model has now, in tokens."""
     if is_openai(facts.address):
         return next((length for name, length in _OPENAI_CONTEXT.items() if chat.startswith(name)), None)
-    server = gathered(facts.settings, facts.environ, Names(chat)).server
+    server = gather_facts(facts.settings, facts.environ, Names(chat)).server
     found = server.model(facts.settings.model(chat)) if server is not None else None
     return None if found is None else _shortest_context(facts, found)
 

@@ -15,7 +15,7 @@ import pytest
 from commands import Command, Ollama, command
 
 from llm_adapter import OpenAI, Settings, embedding_fingerprint
-from llm_adapter.devtools.doctor import CHECKS, diagnosed, gather, judged, servers, way
+from llm_adapter.devtools.doctor import CHECKS, diagnose, diagnosis, network, servers, survey
 from llm_adapter.devtools.doctor.facts import Answer, Attempt, Facts, Key, Model, Route, Server, Wanted
 from llm_adapter.routing.unreachable import Surroundings
 
@@ -40,7 +40,7 @@ def facts(settings: dict[str, Any] | None = None, **changes: Any) -> Facts:
         Settings(**given),
         "http://h:1/v1",
         route=THERE,
-        main=LISTS,
+        model_list=LISTS,
         server=OLLAMA,
         wanted=MAP,
         packages={"openai": "3.52.0", "httpx2": "2.16.2"},
@@ -61,14 +61,18 @@ CASES: dict[str, list[tuple[str, Facts, str, str, str]]] = {
         ("no scheme", facts(address="h:1/v1"), "FAIL", "'h:1/v1' is not a URL", "host = http://host:port/v1"),
         (
             "without /v1",
-            facts(V1, better="http://h:1/v1", main=Answer("http://h:1/models", 404, None, "404 page not found")),
+            facts(
+                V1,
+                working_address="http://h:1/v1",
+                model_list=Answer("http://h:1/models", 404, None, "404 page not found"),
+            ),
             "FAIL",
             "http://h:1/models answers 404 in plain text; http://h:1/v1/models does",
             "base_url = http://h:1/v1",
         ),
         (
             "redirect",
-            facts(main=Answer("u", 301, headers={"location": "https://h/v1"})),
+            facts(model_list=Answer("u", 301, headers={"location": "https://h/v1"})),
             "FAIL",
             "https://h/v1",
             "host",
@@ -99,14 +103,14 @@ CASES: dict[str, list[tuple[str, Facts, str, str, str]]] = {
         ("refused", facts(address="http://127.0.0.1:1/v1", route=REFUSED), "FAIL", "refused", "ollama serve"),
         (
             "in a container",
-            facts(address="http://127.0.0.1:1/v1", route=REFUSED, around=Surroundings(container=True)),
+            facts(address="http://127.0.0.1:1/v1", route=REFUSED, surroundings=Surroundings(container=True)),
             "FAIL",
             "this is a container, and its localhost is its own",
             "host = http://host.docker.internal:1, and OLLAMA_HOST=0.0.0.0 for the server",
         ),
         (
             "in WSL",
-            facts(V1, address="http://127.0.0.1:1/v1", route=REFUSED, around=Surroundings(wsl=True)),
+            facts(V1, address="http://127.0.0.1:1/v1", route=REFUSED, surroundings=Surroundings(wsl=True)),
             "FAIL",
             "this is WSL",
             "base_url = http://the-address-of-Windows:1/v1",
@@ -120,7 +124,7 @@ CASES: dict[str, list[tuple[str, Facts, str, str, str]]] = {
         ),
         (
             "proxy that fails",
-            facts(route=replace(THERE, proxy="http://p:3128", variable="HTTP_PROXY"), main=Answer("u", 502)),
+            facts(route=replace(THERE, proxy="http://p:3128", variable="HTTP_PROXY"), model_list=Answer("u", 502)),
             "FAIL",
             "the proxy http://p:3128 (HTTP_PROXY) answers 502",
             "NO_PROXY",
@@ -129,17 +133,18 @@ CASES: dict[str, list[tuple[str, Facts, str, str, str]]] = {
         (
             "certificate",
             facts(
-                main=Answer("u", error="ConnectError: CERTIFICATE_VERIFY_FAILED"), environ={"SSL_CERT_FILE": "ca.pem"}
+                model_list=Answer("u", error="ConnectError: CERTIFICATE_VERIFY_FAILED"),
+                environ={"SSL_CERT_FILE": "ca.pem"},
             ),
             "FAIL",
             "not trusted by SSL_CERT_FILE (ca.pem)",
             "SSL_CERT_FILE",
         ),
-        ("https to http", facts(main=Answer("u", error="WRONG_VERSION_NUMBER")), "FAIL", "plain http", "http://"),
-        ("hangs", facts(main=Answer("u", error="ReadTimeout: x")), "FAIL", "does not answer", "busy"),
+        ("https to http", facts(model_list=Answer("u", error="WRONG_VERSION_NUMBER")), "FAIL", "plain http", "http://"),
+        ("hangs", facts(model_list=Answer("u", error="ReadTimeout: x")), "FAIL", "does not answer", "busy"),
         (
             "not HTTP",
-            facts(main=Answer("u", error="RemoteProtocolError: x")),
+            facts(model_list=Answer("u", error="RemoteProtocolError: x")),
             "FAIL",
             "not speak HTTP",
             "another service",
@@ -166,12 +171,12 @@ CASES: dict[str, list[tuple[str, Facts, str, str, str]]] = {
         ("dialect", facts({**V1, "dialect": "vllm"}), "WARN", "`dialect` says vllm", 'dialect = "ollama"'),
         (
             "text 404",
-            facts(server=None, main=Answer("http://h:1/v1/models", 404, None, "404 page not found")),
+            facts(server=None, model_list=Answer("http://h:1/v1/models", 404, None, "404 page not found")),
             "FAIL",
             "http://h:1/v1/models answers 404 in plain text: '404 page not found'",
             "host = the address of an LLM server",
         ),
-        ("gone", facts(server=None, main=None), "WARN", "not checked", ""),
+        ("gone", facts(server=None, model_list=Answer("u")), "WARN", "not checked", ""),
     ],
     "key": [
         ("none", facts(), "OK", "no key is sent", ""),
@@ -202,8 +207,14 @@ CASES: dict[str, list[tuple[str, Facts, str, str, str]]] = {
         ("a gateway's", facts(V1, key=Key("MINE", "sk-or-v1-1234", explicit=True)), "OK", "MINE goes to h", ""),
         ("missing", facts(address="https://api.openai.com/v1"), "FAIL", "OpenAI wants a key", "OPENAI_API_KEY"),
         ("cloud", facts(address="https://ollama.com/v1"), "FAIL", "wants a key", "OLLAMA_API_KEY"),
-        ("401 without", facts(main=Answer("u", 401)), "FAIL", "wants a key (it answered 401)", "api_key_env"),
-        ("401 with", facts(main=Answer("u", 401), key=Key("K", "abc")), "FAIL", "does not take the key from K", "key"),
+        ("401 without", facts(model_list=Answer("u", 401)), "FAIL", "wants a key (it answered 401)", "api_key_env"),
+        (
+            "401 with",
+            facts(model_list=Answer("u", 401), key=Key("K", "abc")),
+            "FAIL",
+            "does not take the key from K",
+            "key",
+        ),
         (
             "signed out",
             facts(server=replace(OLLAMA, signed_in=False, signin_url="https://ollama.com/connect")),
@@ -399,11 +410,11 @@ def test_check(check: str, known: Facts, status: str, line: str, fix: str) -> No
     assert fix in (found.fix or "")
     assert "\n" not in f"{found.line}{found.fix}"
     # What is wrong has a line that mends it; what could not be looked at points to another check.
-    assert (found.fix is not None) == (status != "OK" and found.known)
+    assert (found.fix is not None) == (status != "OK" and found.checked)
 
 
 def test_there_are_thirteen() -> None:
-    assert list(CHECKS) == list(judged(facts()).findings)
+    assert list(CHECKS) == list(diagnosis(facts()).results)
     assert len(CHECKS) == 13
     assert CASES.keys() == CHECKS.keys()
 
@@ -414,7 +425,7 @@ def test_there_are_thirteen() -> None:
     ids=["well", "warnings", "failures"],
 )
 def test_exit_code(known: Facts, code: int) -> None:
-    assert judged(known).exit_code == code
+    assert diagnosis(known).exit_code == code
 
 
 # --- recognising ------------------------------------------------------------------------------------------------------
@@ -459,7 +470,7 @@ SCRIPTS: dict[str, dict[str, Any]] = {
         "/v1/models": {"data": [{"id": "m", "owned_by": "organization_owner"}]},
         # LM Studio says so, with 200, to whatever it does not know.
         **{
-            path: {"error": f"Unexpected endpoint or method. (GET {path})"}
+            path: {"error": f"Unexpected host_and_port or method. (GET {path})"}
             for path in ("/api/version", "/props", "/version")
         },
         "/api/v0/models": {
@@ -498,7 +509,7 @@ def scripted() -> Iterator[Ollama]:
 def test_recognised(kind: str, scripted: Ollama) -> None:
     scripted.answers = SCRIPTS[kind]
     settings = Settings(provider="openai", base_url=f"{scripted.url}/v1", models={"*": "m"})
-    found = gather.gathered(settings, {})
+    found = survey.gather_facts(settings, {})
     assert found.server is not None
     assert (found.server.kind, CHECKS["server"](found).line) == (kind, RECOGNISED[kind])
     assert [one.name.partition(":")[0] for one in found.server.models or ()] == ["m"]
@@ -513,15 +524,15 @@ def test_recognised(kind: str, scripted: Ollama) -> None:
 
 def test_no_tokens_are_spent(scripted: Ollama) -> None:
     scripted.answers = SCRIPTS["ollama"]
-    diagnosed(environ=environ(scripted, "openai"))
+    diagnose(environ=environ(scripted, "openai"))
     assert {path for method, path, _ in scripted.asked if method == "POST"} == {"/api/show"}
 
 
 def test_ollama_cloud_models_are_asked_for_a_sign_in(scripted: Ollama) -> None:
     me = 401, {"error": "unauthorized", "signin_url": "https://ollama.com/connect?name=x"}
     scripted.answers = {**SCRIPTS["ollama"], "/api/me": me}
-    found = diagnosed(environ={**environ(scripted, "ollama"), "LLM_ADAPTER_MODELS": '{"*": "big:120b-cloud"}'})
-    assert found.findings["key"].fix == "https://ollama.com/connect?name=x"
+    found = diagnose(environ={**environ(scripted, "ollama"), "LLM_ADAPTER_MODELS": '{"*": "big:120b-cloud"}'})
+    assert found.results["key"].fix == "https://ollama.com/connect?name=x"
 
 
 def test_an_answer_can_be_anything() -> None:
@@ -548,9 +559,9 @@ def test_an_answer_can_be_anything() -> None:
             servers.lmstudio(answers),
             servers.llamacpp(answers),
         ):
-            judged(facts(server=server, main=answer))
+            diagnosis(facts(server=server, model_list=answer))
     for text in (None, 3, "soon", "2026-01-01T00:00:00Z"):
-        servers.moment(text)
+        servers.parsed_time(text)
 
 
 # --- whole runs -------------------------------------------------------------------------------------------------------
@@ -566,41 +577,41 @@ NOBODY = "http://127.0.0.1:9"  # nothing listens on the discard port
 
 
 def test_refused_port() -> None:
-    found = diagnosed(environ=environ(NOBODY, "ollama"))
-    assert found.findings["network"].line.startswith("no connection to 127.0.0.1:9 (127.0.0.1: ")
-    assert "ollama serve" in str(found.findings["network"].fix)
-    assert (found.exit_code, found.findings["models"].known) == (2, False)
+    found = diagnose(environ=environ(NOBODY, "ollama"))
+    assert found.results["network"].line.startswith("no connection to 127.0.0.1:9 (127.0.0.1: ")
+    assert "ollama serve" in str(found.results["network"].fix)
+    assert (found.exit_code, found.results["models"].checked) == (2, False)
 
 
 @pytest.mark.parametrize("path", ["", "/api", "/llm/api"])
 def test_wrong_path(path: str, scripted: Ollama) -> None:
     scripted.answers = SCRIPTS["ollama"]
     # Unlike a profile's, the SDK's own variable is taken as it is.
-    found = diagnosed(environ={"OPENAI_BASE_URL": scripted.url + path, "OPENAI_API_KEY": "unused"})
-    assert found.findings["address"].line == (
+    found = diagnose(environ={"OPENAI_BASE_URL": scripted.url + path, "OPENAI_API_KEY": "unused"})
+    assert found.results["address"].line == (
         f"{scripted.url}{path}/models answers 404 in plain text; {scripted.url}/v1/models does"
     )
-    assert found.findings["address"].fix == f"OPENAI_BASE_URL = {scripted.url}/v1"
-    assert found.findings["server"].line == "Ollama 0.24.0"
+    assert found.results["address"].fix == f"OPENAI_BASE_URL = {scripted.url}/v1"
+    assert found.results["server"].line == "Ollama 0.24.0"
 
 
 def test_text_404(scripted: Ollama) -> None:
-    found = diagnosed(environ=environ(scripted, "openai"))
-    assert found.findings["server"].status == "FAIL"
-    assert found.findings["server"].line == f"{scripted.url}/v1/models answers 404 in plain text: '404 page not found'"
-    assert "base_url = the address of an LLM server" in str(found.findings["server"].fix)
+    found = diagnose(environ=environ(scripted, "openai"))
+    assert found.results["server"].status == "FAIL"
+    assert found.results["server"].line == f"{scripted.url}/v1/models answers 404 in plain text: '404 page not found'"
+    assert "base_url = the address of an LLM server" in str(found.results["server"].fix)
 
 
 def test_dead_proxy(scripted: Ollama, monkeypatch: pytest.MonkeyPatch) -> None:
     scripted.answers = SCRIPTS["vllm"]
     monkeypatch.setenv("HTTP_PROXY", "http://user:password@127.0.0.1:9")
     through = environ(scripted, "openai", LLM_ADAPTER_TRUST_ENV="true")
-    found = diagnosed(environ=through)
-    assert found.findings["network"].line.startswith("the proxy http://127.0.0.1:9 (HTTP_PROXY) cannot be reached: ")
-    assert "unset HTTP_PROXY" in str(found.findings["network"].fix)
+    found = diagnose(environ=through)
+    assert found.results["network"].line.startswith("the proxy http://127.0.0.1:9 (HTTP_PROXY) cannot be reached: ")
+    assert "unset HTTP_PROXY" in str(found.results["network"].fix)
     assert "password" not in json.dumps(found.json())
     # This machine is reached without one.
-    assert "no proxy for this machine" in diagnosed(environ=environ(scripted, "openai")).findings["network"].line
+    assert "no proxy for this machine" in diagnose(environ=environ(scripted, "openai")).results["network"].line
 
 
 @pytest.mark.parametrize(
@@ -616,24 +627,24 @@ def test_dead_proxy(scripted: Ollama, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_proxy(url: str, no_proxy: str, trust_env: bool | None, expected: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "p:1")
     monkeypatch.setenv("NO_PROXY", no_proxy)
-    assert way.proxied(url, trust_env) == expected
+    assert network.proxy_for(url, trust_env) == expected
 
 
 def test_a_name_that_is_none() -> None:
-    assert "cannot be resolved" in str(way.attempts("nobody.invalid", 1)[0].error)
+    assert "cannot be resolved" in str(network.connection_attempts("nobody.invalid", 1)[0].error)
 
 
 def test_local_only_asks_nobody_else() -> None:
-    found = diagnosed(environ={"LLM_ADAPTER_LOCAL_ONLY": "true", "OPENAI_API_KEY": SECRET})
-    assert "`local_only` is set" in found.findings["network"].line
-    assert "`local_only` is set" not in found.findings["address"].line
+    found = diagnose(environ={"LLM_ADAPTER_LOCAL_ONLY": "true", "OPENAI_API_KEY": SECRET})
+    assert "`local_only` is set" in found.results["network"].line
+    assert "`local_only` is set" not in found.results["address"].line
 
 
 def test_a_key_that_would_leak_is_not_sent(scripted: Ollama) -> None:
     scripted.answers = SCRIPTS["ollama"]
-    found = diagnosed(environ={"OPENAI_BASE_URL": f"{scripted.url}/v1", "OPENAI_API_KEY": SECRET})
-    assert "an OpenAI key (OPENAI_API_KEY) would go to 127.0.0.1" in found.findings["key"].line
-    assert found.findings["key"].status == "FAIL"
+    found = diagnose(environ={"OPENAI_BASE_URL": f"{scripted.url}/v1", "OPENAI_API_KEY": SECRET})
+    assert "an OpenAI key (OPENAI_API_KEY) would go to 127.0.0.1" in found.results["key"].line
+    assert found.results["key"].status == "FAIL"
     assert SECRET not in json.dumps(found.json())
 
 
@@ -641,7 +652,7 @@ def test_keys_are_masked(scripted: Ollama) -> None:
     """Also where a server repeats them."""
     scripted.answers = {"/v1/models": (404, f"no such path for {SECRET} and hunter2-token and hf_abcdefghijkl")}
     given = environ(scripted, "openai", LLM_ADAPTER_API_KEY="hunter2-token", SOME_TOKEN=SECRET)
-    found = json.dumps(diagnosed(environ=given).json())
+    found = json.dumps(diagnose(environ=given).json())
     assert "no such path for" in found
     for secret in (SECRET, "hunter2", "hf_abc"):
         assert secret not in found
@@ -649,15 +660,15 @@ def test_keys_are_masked(scripted: Ollama) -> None:
 
 def test_a_missing_key_is_told_and_the_rest_looked_at(scripted: Ollama) -> None:
     scripted.answers = SCRIPTS["vllm"]
-    found = diagnosed(environ=environ(scripted, "openai", LLM_ADAPTER_API_KEY_ENV="CLUSTER_KEY"))
-    assert "names CLUSTER_KEY, which is not set" in found.findings["key"].line
-    assert found.findings["server"].line == "vLLM 0.11.0"
+    found = diagnose(environ=environ(scripted, "openai", LLM_ADAPTER_API_KEY_ENV="CLUSTER_KEY"))
+    assert "names CLUSTER_KEY, which is not set" in found.results["key"].line
+    assert found.results["server"].line == "vLLM 0.11.0"
 
 
 @pytest.mark.parametrize("given", [{"LLM_ADAPTER_PROFILE": "nope"}, {"LLM_ADAPTER_PROVIDER": "olama"}])
 def test_configuration_that_cannot_be_read(given: dict[str, str]) -> None:
-    found = diagnosed(environ=given)
-    assert (list(found.findings), found.exit_code) == (["configuration"], 2)
+    found = diagnose(environ=given)
+    assert (list(found.results), found.exit_code) == (["configuration"], 2)
 
 
 # --- the embedded server, and the command -----------------------------------------------------------------------------
@@ -706,14 +717,14 @@ def test_a_terminal_of_any_width(columns: int) -> None:
     from llm_adapter.cli.doctor import _show
 
     screen = Console(width=columns, force_terminal=True, color_system=None, file=io.StringIO(), record=True)
-    _show(screen, judged(facts(server=None, main=None, wanted=MAP, address="x" * 90)))
+    _show(screen, diagnosis(facts(server=None, model_list=Answer("u"), wanted=MAP, address="x" * 90)))
     text = screen.export_text()
     assert max(map(len, text.splitlines())) <= columns
     assert "not checked" in text
 
 
 def test_the_fingerprint_is_that_of_embedding_fingerprint() -> None:
-    from llm_adapter.devtools.doctor.memory import _fingerprint
+    from llm_adapter.devtools.doctor.models import _fingerprint
 
     with OpenAI(settings=Settings(provider="embedded")) as client:
         reply = client.embeddings.create(model="tiny-embed", input="a")
