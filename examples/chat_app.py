@@ -79,7 +79,7 @@ class Conversation:
 
 def main(client: OpenAI) -> None:
     conversation = Conversation(client)
-    while text := _asked():
+    while text := _user_input():
         if text == "/new":
             conversation = Conversation(client)
             continue
@@ -91,7 +91,7 @@ def main(client: OpenAI) -> None:
         print()
 
 
-def _asked() -> str:
+def _user_input() -> str:
     """What the user types; nothing at the end of the input."""
     try:
         return input("> " if sys.stdin.isatty() else "").strip()

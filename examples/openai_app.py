@@ -43,7 +43,7 @@ def main(client: OpenAI) -> None:
 
 def chat(client: OpenAI) -> None:
     title("Chat")
-    question = said("What is the capital of France?")
+    question = user_message("What is the capital of France?")
     completion = client.chat.completions.create(model=CHAT_MODEL, messages=[question], temperature=0)
     print("model:", completion.choices[0].message.content)
     print(f"       ({completion.model}, {completion.usage.total_tokens if completion.usage else '?'} tokens)")
@@ -51,7 +51,7 @@ def chat(client: OpenAI) -> None:
 
 def streamed_chat(client: OpenAI) -> None:
     title("Streamed chat")
-    question = said("Why is the sky blue?")
+    question = user_message("Why is the sky blue?")
     print("model: ", end="")
     for chunk in client.chat.completions.create(model=CHAT_MODEL, messages=[question], temperature=0, stream=True):
         if chunk.choices:
@@ -61,7 +61,7 @@ def streamed_chat(client: OpenAI) -> None:
 
 def tool_call(client: OpenAI) -> None:
     title("Tool call")
-    messages: list[Any] = [said("What is the weather in Paris?")]
+    messages: list[Any] = [user_message("What is the weather in Paris?")]
     ask: Any = {"model": CHAT_MODEL, "tools": [GET_WEATHER], "temperature": 0}
     message = client.chat.completions.create(messages=messages, **ask).choices[0].message
     messages.append(message)
@@ -76,7 +76,7 @@ def tool_call(client: OpenAI) -> None:
 
 def structured_output(client: OpenAI) -> None:
     title("Structured output")
-    question = said("Return JSON for a person named Ana aged 30.")
+    question = user_message("Return JSON for a person named Ana aged 30.")
     completion = client.chat.completions.parse(
         model=CHAT_MODEL, messages=[question], temperature=0, response_format=Person
     )
@@ -97,7 +97,7 @@ def similarity(one: list[float], other: list[float]) -> float:
     return sum(map(float.__mul__, one, other)) / (math.hypot(*one) * math.hypot(*other))
 
 
-def said(question: str) -> Any:
+def user_message(question: str) -> Any:
     """The user's message, shown."""
     print("you:  ", question)
     return {"role": "user", "content": question}

@@ -59,9 +59,17 @@ def measured(name: str, row: Row) -> Result:
         return Result(("-",) * len(row.shown), 0, 1)
     counts = [run(python, [HERE / row.tests])]
     if row.also:
-        counts.append(run(python, sorted(path for one in row.also for path in ROOT.glob(one))))
+        counts.append(run(python, _files(row.also)))
     passed, failed = (sum(column) for column in zip(*counts, strict=True))
     return Result(tuple(version(python, one) for one in row.shown), passed, failed)
+
+
+def _files(patterns: Iterable[str]) -> list[Path]:
+    """The files of these patterns. A pattern that finds none is one of a test that has moved."""
+    found = {pattern: sorted(ROOT.glob(pattern)) for pattern in patterns}
+    if empty := [pattern for pattern, files in found.items() if not files]:
+        raise SystemExit(f"there are no such tests: {', '.join(empty)}")
+    return [file for files in found.values() for file in files]
 
 
 def install(python: Path, requires: str) -> None:
@@ -72,12 +80,12 @@ def install(python: Path, requires: str) -> None:
     unusable = not python.exists() or not (uv or list(python.parent.parent.glob("[Ll]ib/**/site-packages/pip")))
     if unusable:
         shutil.rmtree(folder, ignore_errors=True)
-        _call([uv, "venv", "--python", sys.executable, folder] if uv else [sys.executable, "-m", "venv", folder])
+        _run_command([uv, "venv", "--python", sys.executable, folder] if uv else [sys.executable, "-m", "venv", folder])
     pip = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
-    _call([*pip, "--upgrade", "--editable", f"{ROOT}[embedded]", *requires.split(), "pytest"])
+    _run_command([*pip, "--upgrade", "--editable", f"{ROOT}[embedded]", *requires.split(), "pytest"])
 
 
-def _call(command: list[str]) -> None:
+def _run_command(command: list[str]) -> None:
     subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8")
 
 
@@ -115,8 +123,8 @@ def table(heads: Sequence[str], results: Mapping[str, Result]) -> str:
     """The results in Markdown."""
     rows = [[name, *one.versions, str(one.passed), str(one.failed)] for name, one in results.items()]
     widths = [max(len(row[place]) for row in [list(heads), *rows]) for place in range(len(heads))]
-    return "\n".join(_line(row, widths) for row in [list(heads), ["-" * width for width in widths], *rows])
+    return "\n".join(_table_row(row, widths) for row in [list(heads), ["-" * width for width in widths], *rows])
 
 
-def _line(cells: Iterable[str], widths: Iterable[int]) -> str:
+def _table_row(cells: Iterable[str], widths: Iterable[int]) -> str:
     return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"

@@ -1,4 +1,4 @@
-"""openai-agents takes the asynchronous client. Its tracing would send every prompt to OpenAI: it is off here (P37)."""
+"""openai-agents takes the asynchronous client. Its tracing would send every prompt to OpenAI: it is off here."""
 
 from __future__ import annotations
 

@@ -24,9 +24,10 @@ PINS = {
 SHOWN = ("openai", "httpx2", "pydantic", "xllamacpp")
 PLUGIN = "pytest-xdist pytest-httpx2 aiohttp requests trio hypothesis"  # what the tests stand beside
 # On the newest, whether a parameter has come that has no row.
-TESTS = {"newest": ("tests/test_plugin*.py", "tests/test_rows.py", "tests/test_responses.py")}
+_PLUGIN_TESTS = "tests/testing/test_plugin*.py"
+TESTS = {"newest": (_PLUGIN_TESTS, "tests/translation/test_rows.py", "tests/responses/test_responses.py")}
 ROWS = {
-    name: Row(f"{pins} {PLUGIN}", "test_openai.py", SHOWN, TESTS.get(name, ("tests/test_plugin*.py",)))
+    name: Row(f"{pins} {PLUGIN}", "test_openai.py", SHOWN, TESTS.get(name, (_PLUGIN_TESTS,)))
     for name, pins in PINS.items()
 }
 

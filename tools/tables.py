@@ -80,17 +80,17 @@ def _all_sent(name: str) -> list[str]:
 
 def _notes(names: list[str], path: str, native: Rows) -> list[str]:
     """One line for all parameters of which the same is said."""
-    told: dict[str, list[str]] = {}
+    about: dict[str, list[str]] = {}
     for name in names:
         servers: dict[str, list[str]] = {}
         for title, row in _of(name, path, native).items():
             if row.note != PASSED.note:
                 servers.setdefault(row.note, []).append(title)
         for_all = len(servers) == 1 and len(next(iter(servers.values()))) == 1 + len(SERVERS)
-        said = ". ".join(note if for_all else f"{', '.join(titles)}: {note}" for note, titles in servers.items())
-        if said:
-            told.setdefault(said, []).append(name)
-    return [f"- {', '.join(f'`{name}`' for name in about)} - {said}." for said, about in told.items()]
+        note_text = ". ".join(note if for_all else f"{', '.join(titles)}: {note}" for note, titles in servers.items())
+        if note_text:
+            about.setdefault(note_text, []).append(name)
+    return [f"- {', '.join(f'`{name}`' for name in names)} - {text}." for text, names in about.items()]
 
 
 def settings() -> str:
@@ -104,7 +104,7 @@ def settings() -> str:
 
 def thresholds() -> str:
     """One line a threshold of parity's."""
-    lines = ["| threshold | default | which is | of |", "|---|---|---|---|"]
+    lines = ["| threshold | default | the default is | what it limits |", "|---|---|---|---|"]
     words = {"least": "the least", "most": "the most", "within": "the farthest, or its inverse"}
     for name, limit in LIMITS.items():
         default = "" if limit.default is None else f"{limit.default:g}"

@@ -41,7 +41,7 @@ def config(profile: str | None = None, as_json: bool = False) -> None:
         return
     screen = console()
     screen.print(f"address  {address}\nkey      {key}\n")
-    rows = [(name, _text(field["value"]), field["from"]) for name, field in fields.items()]
+    rows = [(name, _cell_text(field["value"]), field["from"]) for name, field in fields.items()]
     print_verbose(screen, ("setting", "value", "from"), rows, lambda row: "dim" if row[2] == "default" else "")
 
 
@@ -67,5 +67,5 @@ def _masked(value: Any) -> Any:
     return str(value) if isinstance(value, SecretStr) else value
 
 
-def _text(value: Any) -> str:
+def _cell_text(value: Any) -> str:
     return "-" if value is None else value if isinstance(value, str) else json.dumps(value)

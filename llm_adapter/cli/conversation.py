@@ -33,9 +33,9 @@ class Conversation:
 
     def request(self, text: str) -> dict[str, Any]:
         """The call that says this next."""
-        return self._call([*self.turns, {"role": "user", "content": text}])
+        return self._request_of([*self.turns, {"role": "user", "content": text}])
 
-    def _call(self, turns: list[dict[str, str]]) -> dict[str, Any]:
+    def _request_of(self, turns: list[dict[str, str]]) -> dict[str, Any]:
         system = [{"role": "system", "content": self.system}] if self.system else []
         return {"model": self.model, "messages": [*system, *turns], **self.options}
 
@@ -45,7 +45,7 @@ class Conversation:
         self._tell(f"{self.model} at {self._place()}. /help lists the commands, Ctrl-D ends.")
         while True:
             try:
-                line = _line()
+                line = _read_line()
             except EOFError:
                 self.screen.print()
                 return
@@ -116,7 +116,7 @@ class Conversation:
             self._fail(f"{path} exists already: give another name")
         else:
             try:
-                path.write_text(json.dumps(self._call(self.turns), indent=2, ensure_ascii=False) + "\n", "utf-8")
+                path.write_text(json.dumps(self._request_of(self.turns), indent=2, ensure_ascii=False) + "\n", "utf-8")
             except OSError as error:
                 self._fail(f"{path}: {error.strerror}")
             else:
@@ -155,7 +155,7 @@ COMMANDS = {
 }
 
 
-def _line() -> str:
+def _read_line() -> str:
     """What was typed: a line, or several between triple quotes."""
     line = input("> ")
     if not line.startswith(_FENCE):

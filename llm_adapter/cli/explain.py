@@ -52,12 +52,12 @@ def explain(
         path, body = path or body["url"], body["body"]
     if model is not None:
         body["model"] = model
-    told = explanation(resolve(profile, None, {}), _path(path, body), body)
+    explained = explanation(resolve(profile, None, {}), _path(path, body), body)
     if as_json:
-        print_json(told.json())
+        print_json(explained.json())
     else:
-        _print(console(), told)
-    if told.refusal is not None:
+        _print(console(), explained)
+    if explained.refusal is not None:
         raise typer.Exit(1)
 
 
@@ -91,27 +91,29 @@ def _path(given: str | None, body: Json) -> str:
     return "/responses" if own or items else "/embeddings"
 
 
-def _print(screen: Console, told: Explanation) -> None:
-    call, connection = told.call, told.connection
+def _print(screen: Console, explained: Explanation) -> None:
+    call, connection = explained.call, explained.connection
     place = "in this process" if connection.starter is not None else f"at {connection.address}"
     screen.print(f"POST {call.path} on provider {connection.provider.name}, {place}", style="bold")
     if call.report.requested_model != call.body.get("model"):
         screen.print(f"The model {call.report.requested_model} is {call.body.get('model')} there.")
     screen.print()
-    rows = [(one.name, one.verdict, one.note) for one in told.verdicts()]
+    rows = [(one.name, one.verdict, one.note) for one in explained.verdicts()]
     print_verbose(screen, ("parameter", "verdict", "how, or why not"), rows, lambda row: _STYLES.get(row[1], ""))
-    for warning in told.warnings:
+    for warning in explained.warnings:
         say(screen, f"\nwarning: {warning}", "yellow")
-    for question in told.questions:
+    for question in explained.questions:
         say(screen, f"\nA real call would ask the server first: {question}", "dim")
-    if told.refusal is not None:
+    if explained.refusal is not None:
         say(
             screen,
-            f"\nThe call is refused with status {told.refusal.status}, and nothing is sent: {told.refusal}",
+            f"\nThe call is refused with status {explained.refusal.status}, and nothing is sent: {explained.refusal}",
             "red",
         )
-    for request in told.requests:
-        screen.print(f"\n{request.method} {told.url(request)}{' (streamed)' if request.stream else ''}", style="bold")
+    for request in explained.requests:
+        screen.print(
+            f"\n{request.method} {explained.url(request)}{' (streamed)' if request.stream else ''}", style="bold"
+        )
         screen.print(harmless(json.dumps(_brief(request.body), indent=2, ensure_ascii=False)))
 
 

@@ -33,7 +33,7 @@ def show(screen: Console, scan: Scan) -> None:
 
 
 def _alike(found: list[ScanFinding]) -> list[tuple[ScanFinding, int]]:
-    """Each finding once, with how many more of the file say the same; a call is always told."""
+    """Each finding once, with how many more of the file say the same; a call is always shown."""
     alike: dict[object, list[ScanFinding]] = {}
     for one in found:
         alike.setdefault(id(one) if one.kind == "call" else (one.kind, one.subject, one.message), []).append(one)

@@ -55,8 +55,8 @@ def _show(screen: Console, found: Summary) -> None:
         screen.print()
         print_table(screen, ("", first, second), rows)
     rest = {**found.not_compared, "not understood": found.not_understood}
-    if told := ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in rest.items() if count):
-        say(screen, f"\nnot compared: {told}")
+    if counts := ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in rest.items() if count):
+        say(screen, f"\nnot compared: {counts}")
 
 
 def _calls(count: int) -> str:

@@ -56,7 +56,7 @@ class Explanation:
 
     def verdicts(self) -> list[Verdict]:
         """Of every parameter, in the call's order."""
-        known = rows(self.connection, self.call.path)
+        known = parameter_rows(self.connection, self.call.path)
         return [self._verdict(name, value, known.get(name)) for name, value in self.call.body.items()]
 
     def _verdict(self, name: str, value: Any, row: Row | None) -> Verdict:
@@ -103,7 +103,7 @@ def explanation(connection: Connection, path: str, body: Json) -> Explanation:
     connection, body = destination(connection, body)
     report = Report(connection.provider.name, asked)
     call = Call("POST", path, body, connection.resolved, id="0" * 32, created=0, report=report)
-    told = Explanation(connection, call)
+    explained = Explanation(connection, call)
     endpoint = (
         None
         if connection.is_unconfigured and connection.is_openai_itself
@@ -112,43 +112,43 @@ def explanation(connection: Connection, path: str, body: Json) -> Explanation:
     with isolated_caches(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", AdapterWarning)
         if endpoint is None:
-            told.requests = [NativeRequest("POST", None, body)]
+            explained.requests = [NativeRequest("POST", None, body)]
         else:
-            _drive(Exchange(call, endpoint), told)
-    told.warnings = [str(one.message) for one in caught]
-    return told
+            _drive(Exchange(call, endpoint), explained)
+    explained.warnings = [str(one.message) for one in caught]
+    return explained
 
 
-def _drive(exchange: Exchange, told: Explanation) -> None:
+def _drive(exchange: Exchange, explained: Explanation) -> None:
     """Go on to the call itself: questions are answered as by a server that knows nothing, loads as by one that did."""
     before: list[NativeRequest] = []
-    while exchange.fetch is not None or any(_asks(one) or _loads(one) for one in exchange.pending):
+    while exchange.fetch is not None or any(_only_asks(one) or _only_loads(one) for one in exchange.pending):
         if exchange.fetch is not None:
-            told.questions += [f"GET {url}" for url in exchange.fetch.urls]
+            explained.questions += [f"GET {url}" for url in exchange.fetch.urls]
             exchange.resume([NativeReply(200, {"content-type": "image/png"}, _IMAGE) for _ in exchange.fetch.urls])
             continue
-        before += filter(_loads, exchange.pending)
-        told.questions += [f"{one.method} {told.url(one)}" for one in exchange.pending if _asks(one)]
+        before += filter(_only_loads, exchange.pending)
+        explained.questions += [f"{one.method} {explained.url(one)}" for one in exchange.pending if _only_asks(one)]
         exchange.resume(
             [_KNOWS_NOTHING if (one.path or "").startswith("/api/") else _ABSENT for one in exchange.pending]
         )
-    told.requests = [*before, *exchange.pending]
+    explained.requests = [*before, *exchange.pending]
     if isinstance(exchange.answer, Rejected):
-        told.refusal = exchange.answer
-        told.requests = ()
+        explained.refusal = exchange.answer
+        explained.requests = ()
 
 
-def _asks(request: NativeRequest) -> bool:
+def _only_asks(request: NativeRequest) -> bool:
     """Whether a request only asks the server about itself, its answer being the call's own beginning."""
     return request.method == "GET" or request.path == "/api/show"
 
 
-def _loads(request: NativeRequest) -> bool:
+def _only_loads(request: NativeRequest) -> bool:
     """Whether a request only loads a model: over /v1, Ollama is told `keep_alive` so."""
     return request.path == "/api/generate" and "prompt" not in (request.body or {})
 
 
-def rows(connection: Connection, path: str) -> Rows:
+def parameter_rows(connection: Connection, path: str) -> Rows:
     """The rows that the code goes by; none where everything is passed on."""
     name = connection.provider.name
     if responses.serves(path):

@@ -30,7 +30,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "frequency_penalty": (-2, 2),
     "presence_penalty": (-2, 2),
 }
-_MOST = {"stop": 4}
+_LONGEST_ARRAYS = {"stop": 4}
 # What means something together with another parameter alone.
 _NEEDS = {
     "tool_choice": "Invalid value for 'tool_choice': 'tool_choice' is only allowed when 'tools' are specified.",
@@ -38,7 +38,7 @@ _NEEDS = {
         "Invalid value for 'parallel_tool_calls': 'parallel_tool_calls' is only allowed when 'tools' are specified."
     ),
 }
-_NEEDED = {"/chat/completions": "messages", "/embeddings": "input"}
+_REQUIRED = {"/chat/completions": "messages", "/embeddings": "input"}
 
 
 _NO_MODEL = "you must provide a model parameter"
@@ -52,7 +52,7 @@ def refusals(path: str, body: Json) -> list[Rejected]:
     return [refusal for rule in _RULES.get(path, ()) for refusal in rule(body)]
 
 
-def argument(refusal: Rejected) -> str:
+def refused_argument(refusal: Rejected) -> str:
     """The argument of the call that a refusal is about: OpenAI names an unknown one in its message alone."""
     param = refusal.error["param"]
     if isinstance(param, str):
@@ -62,7 +62,7 @@ def argument(refusal: Rejected) -> str:
 
 
 @cache
-def known(path: str) -> frozenset[str]:
+def known_arguments(path: str) -> frozenset[str]:
     """The arguments that OpenAI knows: the fields of the SDK's own types; empty for a path that has no rules.
 
     The types are read when they are first asked for.
@@ -80,10 +80,10 @@ def known(path: str) -> frozenset[str]:
     return frozenset(get_type_hints(kinds[path])) if path in kinds else frozenset()
 
 
-def _unknown(path: str) -> Rule:
+def _unknown_arguments(path: str) -> Rule:
     def rule(body: Json) -> Iterator[Rejected]:
         for name in body:
-            if name not in known(path):
+            if name not in known_arguments(path):
                 yield _unrecognized(name)
 
     return rule
@@ -93,17 +93,17 @@ def _unrecognized(name: str) -> Rejected:
     return Rejected(f"Unrecognized request argument supplied: {name}")
 
 
-def _unknown_of_responses(body: Json) -> Iterator[Rejected]:
+def _unknown_response_parameters(body: Json) -> Iterator[Rejected]:
     for name in body:
-        if name not in known("/responses"):
+        if name not in known_arguments("/responses"):
             yield Rejected(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
 
 
-def _missing(path: str) -> Rule:
+def _missing_parameters(path: str) -> Rule:
     def rule(body: Json) -> Iterator[Rejected]:
         if not body.get("model"):
             yield Rejected(_NO_MODEL)
-        needed = _NEEDED.get(path)
+        needed = _REQUIRED.get(path)
         if needed is not None and body.get(needed) is None:
             yield Rejected(f"Missing required parameter: '{needed}'.", param=needed, code="missing_required_parameter")
 
@@ -124,8 +124,8 @@ def _out_of_range(body: Json) -> Iterator[Rejected]:
         )
 
 
-def _too_many(body: Json) -> Iterator[Rejected]:
-    for name, most in _MOST.items():
+def _arrays_too_long(body: Json) -> Iterator[Rejected]:
+    for name, most in _LONGEST_ARRAYS.items():
         value = body.get(name)
         if isinstance(value, list) and len(value) > most:
             yield Rejected(
@@ -136,7 +136,7 @@ def _too_many(body: Json) -> Iterator[Rejected]:
             )
 
 
-def _alone(body: Json) -> Iterator[Rejected]:
+def _needs_another_parameter(body: Json) -> Iterator[Rejected]:
     for name, message in _NEEDS.items():
         if body.get(name) is not None and not body.get("tools") and not body.get("functions"):
             yield Rejected(message, param=name)
@@ -155,10 +155,10 @@ def _of_reasoning_models(body: Json) -> Iterator[Rejected]:
     if _WITHOUT_STOP.match(model) and body.get("stop") is not None:
         yield _unsupported("stop")
     if _ALWAYS_REASONING.match(model):
-        yield from _sampling(body, model)
+        yield from _sampling_refusals(body, model)
 
 
-def _sampling(body: Json, model: str) -> Iterator[Rejected]:
+def _sampling_refusals(body: Json, model: str) -> Iterator[Rejected]:
     temperature = body.get("temperature")
     if temperature is not None and model.startswith("o3-mini"):  # pal-mcp-server#78: not even the default
         yield _unsupported("temperature")
@@ -203,13 +203,13 @@ def message_refusals(body: Json) -> Iterator[Rejected]:
         if not isinstance(message, dict):
             yield wrong_type(f"messages[{place}]", "an object", message)
             continue
-        yield from _order(message, place, unanswered)
-        yield from _role(message, f"messages[{place}]")
-        yield from _content(message, f"messages[{place}]")
-        yield from _calls(message, f"messages[{place}]")
-        unanswered.update(dict.fromkeys(_ids(message)))
-    yield from _left(unanswered, len(messages))
-    yield from _without_json(body, messages)
+        yield from _order_refusals(message, place, unanswered)
+        yield from _role_refusals(message, f"messages[{place}]")
+        yield from _content_refusals(message, f"messages[{place}]")
+        yield from _tool_call_refusals(message, f"messages[{place}]")
+        unanswered.update(dict.fromkeys(_tool_call_ids(message)))
+    yield from _unanswered_calls(unanswered, len(messages))
+    yield from _json_not_mentioned(body, messages)
 
 
 def empty(name: str) -> Rejected:
@@ -227,11 +227,11 @@ def missing(name: str) -> Rejected:
     return Rejected(f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
 
 
-def _order(message: Json, place: int, unanswered: dict[str, None]) -> Iterator[Rejected]:
+def _order_refusals(message: Json, place: int, unanswered: dict[str, None]) -> Iterator[Rejected]:
     """A tool's result comes after its call, and before anything else."""
     answered = message.get("tool_call_id")
     if message.get("role") != "tool":
-        yield from _left(unanswered, place)
+        yield from _unanswered_calls(unanswered, place)
         unanswered.clear()
     elif not isinstance(answered, str) or not answered:
         yield Rejected(
@@ -248,7 +248,7 @@ def _order(message: Json, place: int, unanswered: dict[str, None]) -> Iterator[R
         del unanswered[answered]
 
 
-def _left(unanswered: dict[str, None], place: int) -> Iterator[Rejected]:
+def _unanswered_calls(unanswered: dict[str, None], place: int) -> Iterator[Rejected]:
     if unanswered:
         yield Rejected(
             "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
@@ -257,7 +257,7 @@ def _left(unanswered: dict[str, None], place: int) -> Iterator[Rejected]:
         )
 
 
-def _role(message: Json, where: str) -> Iterator[Rejected]:
+def _role_refusals(message: Json, where: str) -> Iterator[Rejected]:
     role = message.get("role")
     if role is None:
         yield missing(f"{where}.role")
@@ -270,7 +270,7 @@ def _role(message: Json, where: str) -> Iterator[Rejected]:
         )
 
 
-def _content(message: Json, where: str) -> Iterator[Rejected]:
+def _content_refusals(message: Json, where: str) -> Iterator[Rejected]:
     content = message.get("content")
     if not isinstance(content, list):
         return
@@ -280,7 +280,7 @@ def _content(message: Json, where: str) -> Iterator[Rejected]:
             yield wrong_type(f"{where}.content[{place}].image_url", "an object", image)
 
 
-def _calls(message: Json, where: str) -> Iterator[Rejected]:
+def _tool_call_refusals(message: Json, where: str) -> Iterator[Rejected]:
     calls = message.get("tool_calls")
     if calls == []:
         yield empty(f"{where}.tool_calls")
@@ -296,14 +296,14 @@ def _calls(message: Json, where: str) -> Iterator[Rejected]:
                 yield wrong_type(f"{name}.function.arguments", "a string", arguments)
 
 
-def _ids(message: Json) -> Iterator[str]:
+def _tool_call_ids(message: Json) -> Iterator[str]:
     calls = message.get("tool_calls")
     for call in calls if isinstance(calls, list) else ():
         if isinstance(call, dict) and isinstance(call.get("id"), str):
             yield call["id"]
 
 
-def _without_json(body: Json, messages: list[Any]) -> Iterator[Rejected]:
+def _json_not_mentioned(body: Json, messages: list[Any]) -> Iterator[Rejected]:
     wanted = body.get("response_format")
     if isinstance(wanted, dict) and wanted.get("type") == "json_object" and "json" not in str(messages).lower():
         yield Rejected(
@@ -339,7 +339,7 @@ def schema_faults(schema: Any, context: tuple[str, ...] = ()) -> Iterator[Fault]
         yield Fault(context, f"$ref cannot have keywords {{{others}}}.")
     if _is_object(schema):
         yield from _object_faults(schema, context)
-    for way, inner in _inside(schema):
+    for way, inner in _nested_schemas(schema):
         yield from schema_faults(inner, (*context, *way))
 
 
@@ -347,7 +347,9 @@ def _object_faults(schema: Json, context: tuple[str, ...]) -> Iterator[Fault]:
     if schema.get("additionalProperties") is not False:
         yield Fault(context, "'additionalProperties' is required to be supplied and to be false.")
     required = schema.get("required")
-    left = [name for name in _named(schema, "properties") if not isinstance(required, list) or name not in required]
+    left = [
+        name for name in _subschemas(schema, "properties") if not isinstance(required, list) or name not in required
+    ]
     if left:
         yield Fault(
             context,
@@ -361,10 +363,10 @@ def _is_object(schema: Json) -> bool:
     return kind == "object" or (isinstance(kind, list) and "object" in kind) or "properties" in schema
 
 
-def _inside(schema: Json) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _nested_schemas(schema: Json) -> Iterator[tuple[tuple[str, ...], Any]]:
     """The schemas in a schema, with the way to each."""
     for keyword in ("$defs", "definitions", "properties"):
-        for name, inner in _named(schema, keyword).items():
+        for name, inner in _subschemas(schema, keyword).items():
             yield (keyword, name), inner
     options = schema.get("anyOf")
     for place, inner in enumerate(options if isinstance(options, list) else ()):
@@ -373,7 +375,7 @@ def _inside(schema: Json) -> Iterator[tuple[tuple[str, ...], Any]]:
         yield ("items",), schema["items"]
 
 
-def _named(schema: Json, keyword: str) -> Json:
+def _subschemas(schema: Json, keyword: str) -> Json:
     found = schema.get(keyword)
     return found if isinstance(found, dict) else {}
 
@@ -431,7 +433,9 @@ def response_format_refusals(body: Json) -> Iterator[Rejected]:
         yield _misnamed(f"{where}.name")
     if wanted.get("strict"):
         for fault in schema_faults(wanted.get("schema")):
-            yield Rejected(f"Invalid schema for response_format '{name}': {_said(fault)}", param="response_format")
+            yield Rejected(
+                f"Invalid schema for response_format '{name}': {_fault_text(fault)}", param="response_format"
+            )
 
 
 def tool_refusals(body: Json) -> Iterator[Rejected]:
@@ -455,7 +459,7 @@ def _function_refusals(function: Json, where: str) -> Iterator[Rejected]:
         faults.insert(0, Fault((), "object schema missing properties."))
     for fault in faults:
         yield Rejected(
-            f"Invalid schema for function '{name}': {_said(fault)}",
+            f"Invalid schema for function '{name}': {_fault_text(fault)}",
             param=f"{where}.parameters",
             code="invalid_function_parameters",
         )
@@ -467,25 +471,25 @@ def _misnamed(where: str) -> Rejected:
     return Rejected(message, param=where, code="invalid_value")
 
 
-def _said(fault: Fault) -> str:
+def _fault_text(fault: Fault) -> str:
     if fault.reason.startswith("$ref"):
         return f"context={fault.context}, {fault.reason}"
     return f"In context={fault.context}, {fault.reason}"
 
 
-_EVERYWHERE: tuple[Rule, ...] = (_out_of_range, _too_many)
+_COMMON_RULES: tuple[Rule, ...] = (_out_of_range, _arrays_too_long)
 _RULES: dict[str, tuple[Rule, ...]] = {
     "/chat/completions": (
-        _unknown("/chat/completions"),
-        _missing("/chat/completions"),
+        _unknown_arguments("/chat/completions"),
+        _missing_parameters("/chat/completions"),
         message_refusals,
         _of_reasoning_models,
-        _alone,
+        _needs_another_parameter,
         tool_refusals,
         response_format_refusals,
-        *_EVERYWHERE,
+        *_COMMON_RULES,
     ),
-    "/completions": (_unknown("/completions"), _missing("/completions"), *_EVERYWHERE),
-    "/embeddings": (_unknown("/embeddings"), _missing("/embeddings")),
-    "/responses": (_unknown_of_responses, *_EVERYWHERE),
+    "/completions": (_unknown_arguments("/completions"), _missing_parameters("/completions"), *_COMMON_RULES),
+    "/embeddings": (_unknown_arguments("/embeddings"), _missing_parameters("/embeddings")),
+    "/responses": (_unknown_response_parameters, *_COMMON_RULES),
 }

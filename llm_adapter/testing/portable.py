@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from llm_adapter.devtools.explain import PATHS, Explanation, explanation
-from llm_adapter.devtools.openai_rules import argument, refusals
+from llm_adapter.devtools.openai_rules import refusals, refused_argument
 from llm_adapter.provider import Json, Rejected
 from llm_adapter.responses.parameters import RESPONSES
 from llm_adapter.routing.connection import Connection, connect
@@ -135,7 +135,7 @@ def _of_call(connection: Connection, path: str, body: Json) -> Iterator[Finding]
     yield from _lost(told)
     if connection.resolved.dialect == "openai":
         for refusal in refusals(path, _sent(told)):
-            yield Finding("", argument(refusal), "refused", str(refusal))
+            yield Finding("", refused_argument(refusal), "refused", str(refusal))
 
 
 def _reason(refusal: Rejected) -> str:

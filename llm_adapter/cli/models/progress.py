@@ -53,7 +53,7 @@ def _draw(screen: Console, label: str, steps: Iterable[PullProgress]) -> None:
     with Progress(*columns, console=screen, expand=True) as progress:
         task = progress.add_task("", total=None, facts="")
         for step in steps:
-            known = step.phase != "waiting"  # until a size is told, the bar only moves
+            known = step.phase != "waiting"  # until the size is known, the bar only moves
             progress.update(
                 task,
                 description=shortened(step.status, room // 3),

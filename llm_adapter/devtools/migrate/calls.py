@@ -81,7 +81,7 @@ _GROUPS = frozenset(
 )
 # What the client has beside its resources, or a resource beside its calls: nothing is sent.
 LOCAL = frozenset({"webhooks"})
-# Our own verbs, which OpenAI's client lacks (llm_adapter/management.py).
+# Our own verbs, which OpenAI's client lacks (llm_adapter/management/models.py).
 _OF_MODELS = ("pull", "push", "create", "copy", "show", "ps", "load", "unload", "preload", "version")
 
 

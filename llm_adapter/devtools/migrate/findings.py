@@ -127,8 +127,8 @@ class Parameter:
     value: str = ""  # as the source has it, if it is a short literal
 
     def json(self) -> dict[str, Any]:
-        told = {"name": self.name, "line": self.place.line, "column": self.place.column, "verdict": self.verdict}
-        return {**told, "note": self.note, **({"value": self.value} if self.value else {})}
+        fields = {"name": self.name, "line": self.place.line, "column": self.place.column, "verdict": self.verdict}
+        return {**fields, "note": self.note, **({"value": self.value} if self.value else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,9 @@ class ScanFinding:
 
     def json(self) -> dict[str, Any]:
         where = {"path": self.place.path, "line": self.place.line, "column": self.place.column}
-        told: dict[str, Any] = {"kind": self.kind, **where, **({"cell": self.place.cell} if self.place.cell else {})}
-        told |= {"subject": self.subject, "message": self.message, **self.details}
+        fields: dict[str, Any] = {"kind": self.kind, **where, **({"cell": self.place.cell} if self.place.cell else {})}
+        fields |= {"subject": self.subject, "message": self.message, **self.details}
         if self.kind == "call":
-            told |= {"evidence": "certain" if self.certain else "likely", "more": self.more}
-            told["parameters"] = [one.json() for one in self.parameters]
-        return told
+            fields |= {"evidence": "certain" if self.certain else "likely", "more": self.more}
+            fields["parameters"] = [one.json() for one in self.parameters]
+        return fields

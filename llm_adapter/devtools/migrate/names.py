@@ -24,7 +24,7 @@ ELSEWHERE = frozenset({"AzureOpenAI", "AsyncAzureOpenAI", "BedrockOpenAI", "Asyn
 _OURS = ("openai", "llm_adapter")
 # Packages that hand out the SDK's own module or classes, with something wrapped around.
 _SAME = {"langfuse.openai.openai": "openai", "langfuse.openai": "openai", "posthog.ai.openai": "openai"}
-# What instructor makes of a provider that it is told: "openai/gpt-4o-mini".
+# The providers that instructor makes a client of the SDK for: "openai/gpt-4o-mini".
 _OF_PROVIDERS = ("openai/", "azure_openai/", "ollama/")
 # Calls that give their first argument back, as a client: what is around it does not matter here.
 WRAPPERS = frozenset(
@@ -190,7 +190,7 @@ class Names:
             case cst.Call():
                 return self._held_by_call(expression)
             case cst.Subscript(value=value):
-                whole = self.held(value)  # items of a resource are what a server told, and no client
+                whole = self.held(value)  # items of a resource come from a server, and are no clients
                 return self._held.get(key(expression) or "") or (whole if whole and not whole.path else None)
             case cst.Await(expression=value) | cst.NamedExpr(value=value):
                 return self.held(value)

@@ -55,7 +55,7 @@ class Scan:
 
 
 def scan(paths: Iterable[Path], target: Target) -> Scan:
-    """What is found in these files and below these folders. No file stops it: what cannot be read is told."""
+    """What is found in these files and below these folders. No file stops it: what cannot be read is listed."""
     done = Scan(target)
 
     def failed(path: Path, reason: str) -> None:
@@ -76,7 +76,7 @@ def _scan_file(path: Path, code: Sequence[Source], done: Scan) -> None:
         done.findings += _adjusted(list(_file_findings(_trees(code, done), done.target)))
     except RecursionError:
         done.unreadable[display_path(path)] = "its expressions are nested too deeply"
-    except Exception as error:  # a fault of the scan's own costs one file, is told, and is worth a report
+    except Exception as error:  # a fault of the scan's own costs one file, is listed, and is worth a report
         done.unreadable[display_path(path)] = f"the scan failed, please report it: {type(error).__name__}: {error}"
 
 

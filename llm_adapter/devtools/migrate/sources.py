@@ -47,7 +47,7 @@ def _ignore_failure(path: Path, reason: str) -> None:
 def sources(paths: Iterable[Path], failed: Failed = _ignore_failure) -> Iterator[Source]:
     """The code of these files and of all below these folders, each file once, in the order of their names.
 
-    failed: is told of files that cannot be read, and why. A notebook's cells come one after the other.
+    failed: is called with each file that cannot be read, and why. A notebook's cells come one after the other.
     """
     for path in files(paths):
         yield from _read(path, failed)

@@ -347,7 +347,7 @@ def swapped(code: str, *, shared: bool = False, at: Callable[[int], str] = _line
     """The text with its imports swapped; as it is where it cannot be read, or would not compile afterwards.
 
     shared: other modules use this one's `openai`, so that an `import openai` has to stay what it is.
-    at: how a line is told, for texts that are cells in truth.
+    at: how a line is named in a message, for texts that are the cells of a notebook.
     """
     if not _WORTH.search(without_types(code)):
         return Swap(code)

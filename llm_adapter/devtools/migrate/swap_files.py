@@ -185,8 +185,8 @@ def _changed_in_git(folder: Path, paths: Sequence[Path]) -> list[Path]:
         done = subprocess.run(command, capture_output=True, check=True, timeout=30)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return []
-    told = [os.fsdecode(line)[3:] for line in done.stdout.split(b"\0") if line]
-    return [folder / name for name in names if any(Path(one).name == name for one in told)]
+    changed = [os.fsdecode(line)[3:] for line in done.stdout.split(b"\0") if line]
+    return [folder / name for name in names if any(Path(one).name == name for one in changed)]
 
 
 def _keep_owner(path: Path, name: str) -> None:

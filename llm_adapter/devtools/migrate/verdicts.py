@@ -7,12 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from llm_adapter import responses
-from llm_adapter.devtools.explain import Explanation, Verdict, explanation, rows
+from llm_adapter.devtools.explain import Explanation, Verdict, explanation, parameter_rows
 from llm_adapter.devtools.migrate.calls import Argument, Method, Site
 from llm_adapter.devtools.migrate.literals import is_known
-from llm_adapter.devtools.openai_rules import argument as refused_argument
-from llm_adapter.devtools.openai_rules import known as openais
-from llm_adapter.devtools.openai_rules import refusals
+from llm_adapter.devtools.openai_rules import known_arguments, refusals, refused_argument
 from llm_adapter.provider import Json
 from llm_adapter.routing.connection import Connection
 from llm_adapter.settings.hosts import is_openai
@@ -80,8 +78,8 @@ def argument_verdicts(site: Site, target: Target) -> list[tuple[Argument, Verdic
         for refusal in refusals(site.method.path, explained.requests[0].body or {}):
             refused.setdefault(refused_argument(refusal), str(refusal))
         refused = {name: note for name, note in refused.items() if name in known or _is_unknown(refused[name])}
-    told_of = {one.name: one for one in explained.verdicts()}
-    found = [(one, _verdict(one, explained, told_of.get(one.name), refused, known)) for one in given]
+    verdicts = {one.name: one for one in explained.verdicts()}
+    found = [(one, _verdict(one, explained, verdicts.get(one.name), refused, known)) for one in given]
     if _is_openais(explained.connection):  # nothing stands between the call and OpenAI
         return [(one, Verdict(one.name, "honoured", "") if it.verdict == "passed on" else it) for one, it in found]
     return found
@@ -107,7 +105,7 @@ def _is_unknown(message: str) -> bool:
 
 
 def _rows_of(explained: Explanation) -> Rows:
-    return rows(explained.connection, explained.call.path)
+    return parameter_rows(explained.connection, explained.call.path)
 
 
 def _body(site: Site, known: Json, given: list[Argument]) -> Json:
@@ -120,7 +118,9 @@ def _body(site: Site, known: Json, given: list[Argument]) -> Json:
         body["tools"] = stand_ins["tools"]
     if site.more or "stream" in names or site.method.name.endswith(".stream"):
         body["stream"] = True
-    body |= {one.name: 1 for one in given if one.name not in body and one.name not in openais(path)}  # any value
+    body |= {
+        one.name: 1 for one in given if one.name not in body and one.name not in known_arguments(path)
+    }  # any value
     return body | known
 
 

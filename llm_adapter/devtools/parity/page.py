@@ -82,8 +82,8 @@ def _agreements(report: Report) -> Iterator[Chart]:
         own = [(one.own, place) for place, one in known if one.own is not None]
         panel.plot(*(zip(*own, strict=True) if own else ([], [])), "|", color=_INK, markersize=13, markeredgewidth=2)
         panel.set(title=title, xlim=(0, 1.04), xticks=[0, 0.5, 1], xticklabels=["0", "50 %", "100 %"])
-    told = [f"{one.name}: {_in_words(one.found.agreement)}" for one in report.sections]
-    yield _chart(figure, "agreement", "How often b agrees with a; the line is a with itself", told)
+    words = [f"{one.name}: {_in_words(one.found.agreement)}" for one in report.sections]
+    yield _chart(figure, "agreement", "How often b agrees with a; the line is a with itself", words)
 
 
 def _in_words(value: Agreement) -> str:
@@ -112,8 +112,8 @@ def _paces(report: Report) -> Iterator[Chart]:
         panel.set_title(title)
         panel.tick_params(axis="x", labelsize=8)
     _legend(figure, panels[0])
-    told = _words(report, seconds, "first_token", sections)
-    yield _chart(figure, "pace", "Pace of every stream; the line is the median", told)
+    words = _words(report, seconds, "first_token", sections)
+    yield _chart(figure, "pace", "Pace of every stream; the line is the median", words)
 
 
 def _paced(section: Section) -> bool:
@@ -200,8 +200,8 @@ def _words(
 ) -> list[str]:
     """`capital: a 7 ms, b 9 ms`"""
     chosen = report.sections if sections is None else sections
-    told = [(section.name, *(getattr(getattr(section.found, side), of) for side in "ab")) for section in chosen]
-    return [f"{name}: a {form(a) or 'none'}, b {form(b) or 'none'}" for name, a, b in told]
+    values = [(section.name, *(getattr(getattr(section.found, side), of) for side in "ab")) for section in chosen]
+    return [f"{name}: a {form(a) or 'none'}, b {form(b) or 'none'}" for name, a, b in values]
 
 
 def _panels(sections: Sequence[Section], count: int) -> tuple[Any, list[Any]]:
@@ -225,10 +225,10 @@ def _legend(figure: Any, panel: Any) -> None:
     figure.legend(*panel.get_legend_handles_labels(), loc="outside upper left", ncols=2, frameon=False)
 
 
-def _chart(figure: Any, name: str, title: str, told: list[str]) -> Chart:
+def _chart(figure: Any, name: str, title: str, words: list[str]) -> Chart:
     data = io.BytesIO()
     figure.savefig(data, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
-    description = "; ".join(told)
+    description = "; ".join(words)
     return Chart(name, title, description, _inline(data.getvalue(), name, title, description))
 
 
@@ -322,18 +322,18 @@ def _texts(sides: Sequence[tuple[str, Any, Sequence[Run], Any]]) -> dict[tuple[s
 
 
 def _run(side: str, place: int, run: Run, texts: bool) -> dict[str, Any]:
-    calls = [_call(call.name, call.arguments) if texts else call.signature for call in run.outcome.tools]
+    calls = [_call_text(call.name, call.arguments) if texts else call.signature for call in run.outcome.tools]
     return {
         "side": side,
         "place": place,
         "outcome": run.outcome,
         "pace": run.pace,
-        "tools": [(told, call.valid) for told, call in zip(calls, run.outcome.tools, strict=True)],
+        "tools": [(text, call.valid) for text, call in zip(calls, run.outcome.tools, strict=True)],
         "unmet": ", ".join(run.unmet),
         "error": run.error or run.outcome.error or "",
     }
 
 
-def _call(name: str, arguments: Any) -> str:
+def _call_text(name: str, arguments: Any) -> str:
     text = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
     return f"{name} {text}"

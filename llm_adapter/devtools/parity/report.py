@@ -44,7 +44,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """The whole. Texts and arguments are only in what is told to have them."""
+    """The whole comparison. Texts and arguments of replies are only in the forms that are asked to hold them."""
 
     a: About
     b: About
@@ -97,6 +97,13 @@ def _section(section: Section, texts: bool) -> Json:
 
 
 def _run(run: Run, texts: bool) -> Json:
-    told = {"text": run.text, "arguments": [call.arguments for call in run.outcome.tools]} if texts else {}
+    texts_of_reply = {"text": run.text, "arguments": [call.arguments for call in run.outcome.tools]} if texts else {}
     pace = {"first_token": run.pace.first, "between_pieces": run.pace.between}
-    return {**run.outcome.json(), **pace, "message": run.error, "unmet": list(run.unmet), "cost": run.cost, **told}
+    return {
+        **run.outcome.json(),
+        **pace,
+        "message": run.error,
+        "unmet": list(run.unmet),
+        "cost": run.cost,
+        **texts_of_reply,
+    }

@@ -92,8 +92,8 @@ class Side:
     def _failed(self, prompt: Prompt, error: Exception, seconds: float) -> Run:
         self.answered = self.answered or isinstance(error, openai.APIStatusError)
         found = failure(error, seconds)
-        told, unmet = self.error_line(error)[:_MOST_OF_AN_ERROR], prompt.expect.unmet(found, "")
-        return Run(found, "", told, unmet, awaited=prompt.expect.awaited(found))
+        line, unmet = self.error_line(error)[:_MOST_OF_AN_ERROR], prompt.expect.unmet(found, "")
+        return Run(found, "", line, unmet, awaited=prompt.expect.awaited(found))
 
     def _cost(self, prompt: Prompt, model: str | None, read: int | None, written: int | None) -> float | None:
         if is_local(hostname(str(self.client.base_url))):
@@ -113,10 +113,10 @@ class Side:
     def sent(self, prompt: Prompt) -> Json:
         """How the texts are made, of what would be sent: sampling, limits. Found out without sending."""
         try:
-            told = explanation(connect(self.settings, self.environ), prompt.path, self.body(prompt))
+            explained = explanation(connect(self.settings, self.environ), prompt.path, self.body(prompt))
         except openai.OpenAIError:
             return {}
-        return {name: value for request in told.requests for name, value in _sampling_values(request.body or {})}
+        return {name: value for request in explained.requests for name, value in _sampling_values(request.body or {})}
 
 
 def _method(client: openai.OpenAI, path: str) -> Callable[..., Any]:

@@ -169,7 +169,7 @@ def lines(text: str, name: str) -> Suite:
     {"custom_id": ..., "url": "/v1/chat/completions", "body": {...}} or {"path": "/chat/completions", "request": {...}}
     """
     numbered = ((number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip())
-    found = [_line(line, f"{name}, line {number}", number) for number, line in numbered]
+    found = [_prompt_of_line(line, f"{name}, line {number}", number) for number, line in numbered]
     prompts = [one for one in found if one is not None]
     names = [one.name for one in prompts]
     if not prompts or len(set(names)) < len(names):
@@ -179,7 +179,7 @@ def lines(text: str, name: str) -> Suite:
     return Suite(tuple(prompts))
 
 
-def _line(line: str, where: str, number: int) -> Prompt | None:
+def _prompt_of_line(line: str, where: str, number: int) -> Prompt | None:
     """The prompt of one line; None for a call in a cassette that no model answers, such as a list of models."""
     try:
         match json.loads(line):
@@ -209,7 +209,7 @@ def _suite(file: File) -> Suite:
     for name in file.defaults:
         if name not in takes:
             raise _Mistake(("defaults", name), f"no call takes {name!r}{near(name, takes)}")
-    if not any(one.streamed for one in prompts) and (idle := _of_streams(_given(file.thresholds))):
+    if not any(one.streamed for one in prompts) and (idle := _of_streams(_limits_given(file.thresholds))):
         raise _Mistake(("thresholds", idle), _ONLY_STREAMS)
     return Suite(prompts, file.runs, file.prices, file.similarity)
 
@@ -236,9 +236,9 @@ def _prompt(given: Given, file: File, place: int) -> Prompt:
         raise _Mistake(("prompts", place), "`model` is missing: give it here or under `defaults`")
     if not isinstance(body.get("stream"), bool | None):
         raise _Mistake(("prompts", place, "stream"), "`stream` is true or false")
-    limits = _given(given.thresholds)
+    limits = _limits_given(given.thresholds)
     prompt = Prompt(
-        given.name, path, whole_or_streamed(path, body, own), given.expect, {**_given(file.thresholds), **limits}
+        given.name, path, whole_or_streamed(path, body, own), given.expect, {**_limits_given(file.thresholds), **limits}
     )
     if not prompt.streamed and (idle := _of_streams(limits)):
         raise _Mistake(("prompts", place, "thresholds", idle), _ONLY_STREAMS)
@@ -259,7 +259,7 @@ def _of_streams(limits: Mapping[str, float | None]) -> str | None:
     return next((name for name in OF_STREAMS if limits.get(name) is not None), None)
 
 
-def _given(thresholds: Thresholds) -> dict[str, float | None]:
+def _limits_given(thresholds: Thresholds) -> dict[str, float | None]:
     return thresholds.model_dump(exclude_unset=True)
 
 

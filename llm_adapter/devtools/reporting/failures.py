@@ -12,10 +12,10 @@ _WHERE = "`llm-adapter config` shows the address and where it comes from"
 
 def explained(error: openai.OpenAIError) -> str:
     """The line for an error of ours or of the SDK's."""
-    return " ".join(_text(error).split())
+    return " ".join(_sentence(error).split())
 
 
-def _text(error: openai.OpenAIError) -> str:
+def _sentence(error: openai.OpenAIError) -> str:
     match error:
         case openai.APITimeoutError():
             return f"no answer in time from {_address(error)}: is the server loading a model? {_WHERE}"

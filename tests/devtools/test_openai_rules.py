@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from openai.lib._pydantic import to_strict_json_schema
 from pydantic import BaseModel, Field
 
-from llm_adapter.devtools.openai_rules import argument, known, refusals, schema_faults, strict_schema
+from llm_adapter.devtools.openai_rules import known_arguments, refusals, refused_argument, schema_faults, strict_schema
 
 HI = {"role": "user", "content": "Hello"}
 CHAT = "/chat/completions"
@@ -159,13 +159,13 @@ def test_extras_of_ollama_are_refused_one_by_one() -> None:
     """Each is named, so that a report can name it."""
     extras = {"options": {"num_ctx": 8192}, "think": True, "keep_alive": 0, "format": "json", "top_k": 5}
     body = {"model": "gpt-4o", "messages": [HI], **extras}
-    assert [argument(one) for one in refusals(CHAT, body)] == list(extras)
+    assert [refused_argument(one) for one in refusals(CHAT, body)] == list(extras)
 
 
 def test_argument_of_a_refusal() -> None:
     """A path inside an argument is about that argument."""
     body = {"model": "gpt-5", "messages": [HI, TOLD], "max_tokens": 1, "tools": [function({"type": "object"})]}
-    assert [argument(one) for one in refusals(CHAT, body)] == ["messages", "max_tokens", "tools"]
+    assert [refused_argument(one) for one in refusals(CHAT, body)] == ["messages", "max_tokens", "tools"]
 
 
 @pytest.mark.parametrize(
@@ -179,13 +179,13 @@ def test_argument_of_a_refusal() -> None:
     ids=str,
 )
 def test_other_endpoints(path: str, body: dict[str, Any], expected: list[str]) -> None:
-    assert [argument(one) for one in refusals(path, body)] == expected
+    assert [refused_argument(one) for one in refusals(path, body)] == expected
 
 
 @pytest.mark.parametrize("path", [CHAT, "/completions", "/embeddings", "/responses"])
 def test_known_arguments_are_the_sdks(path: str) -> None:
-    assert {"model", "user"} <= known(path)
-    assert not {"keep_alive", "extra_body", "timeout"} & known(path)
+    assert {"model", "user"} <= known_arguments(path)
+    assert not {"keep_alive", "extra_body", "timeout"} & known_arguments(path)
 
 
 class Inner(BaseModel):
@@ -230,4 +230,4 @@ JSON = st.recursive(
 def test_whatever_comes_is_judged(body: dict[str, Any]) -> None:
     """A call that is nonsense gets refusals, not an exception."""
     for one in refusals(CHAT, body):
-        assert argument(one)
+        assert refused_argument(one)
