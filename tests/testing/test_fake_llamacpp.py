@@ -31,7 +31,8 @@ CALLED = {
     "tool_calls": [{"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": ""}}],
 }
 RESULT = {"role": "tool", "tool_call_id": "c", "content": "sunny"}
-ITEM = {"type": "function_call", "call_id": "c", "name": "get_weather"}
+ITEM = {"type": "function_call", "call_id": "c", "name": "get_weather", "arguments": ""}
+OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "sunny"}
 MANY = {
     "type": "json_schema",
     "json_schema": {"name": "x", "schema": {"type": "array", "items": {"type": "integer"}, "maxItems": 2000}},
@@ -52,7 +53,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "a flag": (CHAT, {"messages": HI, "stream": "yes"}),
     "a grammar beside tools": (CHAT, {"messages": HI, "tools": TOOLS, "grammar": 'root ::= "a"'}),
     "empty arguments in the history": (CHAT, {"messages": [*CITIES, CALLED, RESULT]}),
-    "empty arguments among the items": ("/v1/responses", {"input": [*HI, {**ITEM, "arguments": ""}]}),
+    "empty arguments among the items": ("/v1/responses", {"input": [*HI, ITEM, OUTPUT]}),
     "too many items": (CHAT, {"messages": HI, "response_format": MANY}),
     "no prompt": (TEXT, {}),
     "a prompt that is null": (TEXT, {"prompt": None}),
