@@ -22,10 +22,9 @@ if TYPE_CHECKING:
         Rejected,
         Started,
     )
-    from llm_adapter.settings.errors import SettingsError
+    from llm_adapter.settings.errors import AdapterWarning, SettingsError
     from llm_adapter.settings.settings import Settings
     from llm_adapter.translation.embeddings import embedding_fingerprint
-    from llm_adapter.translation.parameters import AdapterWarning
     from llm_adapter.translation.token_count import Count, count_tokens, trim_messages
 
     Client, AsyncClient = OpenAI, AsyncOpenAI
@@ -72,8 +71,7 @@ _HOMES = {
         "Rejected",
         "Started",
     ),
-    "translation.parameters": ("AdapterWarning",),
-    "settings.errors": ("SettingsError",),
+    "settings.errors": ("AdapterWarning", "SettingsError"),
     "settings.settings": ("Settings",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -60,6 +60,7 @@ def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
             monkeypatch.delenv(name)
     monkeypatch.setenv("TERM", "xterm")  # on a dumb one rich has no width but its own, and no colours
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("LLM_ADAPTER_TRUST", str(tmp_path))  # a test's own files are no stranger's
     monkeypatch.chdir(tmp_path)
 
 

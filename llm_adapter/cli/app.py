@@ -21,10 +21,11 @@ from llm_adapter.cli.parity import parity
 from llm_adapter.cli.scan import scan
 from llm_adapter.cli.screen import allow_all_scripts, console, say
 from llm_adapter.cli.shadow import shadow
+from llm_adapter.cli.trust import trust
 from llm_adapter.cli.verify import verify
 from llm_adapter.devtools.reporting.failures import explained
+from llm_adapter.settings.errors import AdapterWarning
 from llm_adapter.shadow import paused
-from llm_adapter.translation.parameters import AdapterWarning
 
 app = typer.Typer(
     help="Run code written for the openai SDK on OpenAI, any /v1 server, native Ollama or an embedded llama.cpp.",
@@ -41,6 +42,7 @@ app.command()(doctor)
 app.command()(verify)
 app.command()(parity)
 app.command()(shadow)
+app.command()(trust)
 app.add_typer(config.app, name="config")
 
 

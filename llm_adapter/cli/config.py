@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import typer
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 
 from llm_adapter.cli.init import init
 from llm_adapter.cli.options import AsJson, Profile
-from llm_adapter.cli.screen import console, print_json, print_verbose
+from llm_adapter.cli.screen import console, print_json, print_verbose, say
 from llm_adapter.provider import Started
 from llm_adapter.routing.connection import NO_KEY, completed, connect
 from llm_adapter.settings.settings import Settings, SettingsError
@@ -37,10 +38,14 @@ def config(profile: str | None = None, as_json: bool = False) -> None:
         for name in type(settings).model_fields
     }
     if as_json:
-        print_json({"address": address, "key": key, "settings": fields})
+        left_out = None if settings.left_out is None else asdict(settings.left_out)
+        print_json({"address": address, "key": key, "settings": fields, "left_out": left_out})
         return
     screen = console()
-    screen.print(f"address  {address}\nkey      {key}\n")
+    say(screen, f"address  {address}\nkey      {key}")
+    if settings.left_out is not None:
+        say(screen, f"left out {settings.left_out}", "yellow")
+    screen.print()
     rows = [(name, _cell_text(field["value"]), field["from"]) for name, field in fields.items()]
     print_verbose(screen, ("setting", "value", "from"), rows, lambda row: "dim" if row[2] == "default" else "")
 

@@ -15,6 +15,8 @@ from rich.console import Console
 from llm_adapter.cli.defaults import demo_command, ollama_settings
 from llm_adapter.client.clients import OpenAI
 from llm_adapter.settings.settings import Settings
+from llm_adapter.settings.sources import PREFIX
+from llm_adapter.settings.trust import VARIABLE as TRUST
 
 _HERE = Path(__file__).parent
 # A wheel carries the example beside this file (pyproject.toml, force-include); a checkout has it in its own folder.
@@ -50,7 +52,7 @@ def _settings(profile: str | None) -> Settings | None:
     """What the option or the environment names; None when they name nothing. A file alone does not redirect a demo."""
     if profile or os.environ.get("LLM_ADAPTER_PROFILE") or os.environ.get("LLM_ADAPTER_PROVIDER"):
         return Settings.load(profile=profile)
-    if any(name.startswith("LLM_ADAPTER_") for name in os.environ):
+    if any(name.startswith(PREFIX) and name != TRUST for name in os.environ):
         return Settings.load(provider="embedded")
     return None
 

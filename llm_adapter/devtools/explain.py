@@ -15,7 +15,8 @@ from llm_adapter.providers.v1.parameters import ROWS
 from llm_adapter.responses.parameters import RESPONSES
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.destination import destination
-from llm_adapter.translation.parameters import AdapterWarning, Row, Rows
+from llm_adapter.settings.errors import AdapterWarning
+from llm_adapter.translation.parameters import Row, Rows
 from llm_adapter.translation.process_cache import isolated_caches
 
 PATHS = ("/chat/completions", "/completions", "/embeddings", "/responses")

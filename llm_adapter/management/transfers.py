@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from llm_adapter.provider import Rejected
 from llm_adapter.providers.ollama.progress import Progress, failure
 from llm_adapter.providers.ollama.types import PullProgress
-from llm_adapter.translation.parameters import AdapterWarning
+from llm_adapter.settings.errors import AdapterWarning
 
 if TYPE_CHECKING:
     from typing_extensions import Self

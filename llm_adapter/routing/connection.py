@@ -96,6 +96,8 @@ def connect(
 
     Raises `SettingsError`.
     """
+    if settings.left_out is not None and settings.left_out.destination and not base_url:
+        raise SettingsError(f"{settings.left_out} Without it, calls would go to OpenAI instead of the file's server.")
     if base_url and settings.configured:
         settings = _moved(settings, environ, base_url)
     provider = provider_of(settings)

@@ -24,6 +24,7 @@ from pydantic import (
 
 from llm_adapter.settings.errors import SettingsError, near
 from llm_adapter.settings.hosts import InvalidHostError, ollama_root, openai_base_url
+from llm_adapter.settings.trust import LeftOut
 
 __all__ = ["PROVIDER_NAMES", "Settings", "SettingsError", "near"]
 
@@ -162,6 +163,7 @@ class Settings(BaseModel):
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _profile: str | None = PrivateAttr(None)
+    _left_out: LeftOut | None = PrivateAttr(None)
 
     def __init__(self, **fields: Any) -> None:
         known = type(self).model_fields
@@ -188,7 +190,9 @@ class Settings(BaseModel):
             settings = cls(**found.values)
         except SettingsError as error:
             raise found.located(error) from None
-        return settings.located(found.origins, found.profile)
+        settings = settings.located(found.origins, found.profile)
+        settings._left_out = found.left_out
+        return settings
 
     @classmethod
     def profiles(cls, environ: Mapping[str, str]) -> list[str]:
@@ -207,6 +211,11 @@ class Settings(BaseModel):
     def profile(self) -> str | None:
         """The name of the profile that they were loaded from."""
         return self._profile
+
+    @property
+    def left_out(self) -> LeftOut | None:
+        """What the project's file may not decide for this program, if there is anything."""
+        return self._left_out
 
     @property
     def configured(self) -> bool:

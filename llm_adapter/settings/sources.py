@@ -3,6 +3,7 @@
 Files are `llm_adapter.toml` or `[tool.llm_adapter]` in `pyproject.toml`, found from the working directory upwards, and
 `llm_adapter/llm_adapter.toml` in the user's configuration folder. Top-level fields hold for every profile of a file,
 but a key is for one destination: where a stronger source names another, the weaker one's address and key do not follow.
+What a project's file may decide for a program that is no part of the project is in `trust`.
 The class with the fields is handed in, so that this module does not import the one that it serves.
 """
 
@@ -12,10 +13,11 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from llm_adapter.settings import trust
 from llm_adapter.settings.errors import SettingsError, near
 
 if TYPE_CHECKING:
@@ -26,8 +28,7 @@ if TYPE_CHECKING:
 
 PREFIX = "LLM_ADAPTER_"
 FILE = "llm_adapter.toml"
-_TABLE = re.compile(r"^\s*\[\s*tool\s*\.\s*llm([_-])adapter\s*[.\]]", re.MULTILINE)
-_KEYS = frozenset({"api_key", "api_key_env"})
+_TABLE = re.compile(r"^\s*\[\s*tool\s*\.\s*llm[_-]adapter\s*[.\]]", re.MULTILINE)
 
 
 class _Sourced(NamedTuple):
@@ -39,8 +40,13 @@ _Layer: TypeAlias = dict[str, _Sourced]
 
 
 class _File(NamedTuple):
-    name: str
+    path: Path
     content: dict[str, Any]
+    of_project: bool = False
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
 
     @property
     def profiles(self) -> dict[str, dict[str, Any]]:
@@ -58,10 +64,11 @@ class Merged(NamedTuple):
 
     fields: _Layer
     profile: str | None
+    left_out: trust.LeftOut | None = None
 
     @property
     def values(self) -> dict[str, Any]:
-        return {name: field.value for name, field in self.fields.items()}
+        return _values(self.fields)
 
     @property
     def origins(self) -> dict[str, str]:
@@ -79,29 +86,73 @@ def merged(model: Model, environ: Mapping[str, str] | None, profile: str | None,
     Raises `SettingsError`.
     """
     environ = os.environ if environ is None else environ
-    files = _files(model, environ)
-    chosen = _profile(profile, environ, files)
-    layers = [layer for file in files for layer in file.layers(chosen)]
+    files, refused = _files(model, environ)
     given = {name: value for name, value in arguments.items() if value is not None}
-    fields: _Layer = {}
-    for layer in (*layers, _environment(model, environ), _layer(given, "argument")):
-        fields = _over(fields, layer)
-    return Merged(fields, chosen)
+    stronger = (_environment(model, environ), _layer(given, "argument"))
+    chosen = _profile(profile, environ, files)
+    if files and files[-1].of_project:
+        found = _bounded(files, chosen, _profile(profile, environ, files[:-1], files), stronger, environ)
+    else:
+        found = Merged(_all(*(layer for file in files for layer in file.layers(chosen)), *stronger), chosen, refused)
+    if found.left_out is not None:
+        found.left_out.warn()
+    return found
+
+
+def _bounded(
+    files: list[_File],
+    profile: str | None,
+    otherwise: str | None,
+    stronger: tuple[_Layer, ...],
+    environ: Mapping[str, str],
+) -> Merged:
+    """The fields, of which the project's file - the last one - decides what it may.
+
+    otherwise: the profile that is chosen without that file.
+    """
+    *others, project = files
+    weaker = [layer for file in others for layer in file.layers(profile)]
+    own = project.layers(profile)
+    everything = _all(*weaker, *own, *stronger)
+    without = _all(*(layer for file in others for layer in file.layers(otherwise)), *stronger)
+    said = (_values(_all(*layers)) for layers in (own, (*weaker, *stronger), stronger))
+    sources = trust.Sources(project.path.parent, *said)
+    names = trust.needing_trust(((name, field.value) for layer in own for name, field in layer.items()), sources)
+    kept = {name: without[name] for name in trust.undone(_values(without), _values(everything))}
+    if not (names or kept) or trust.is_allowed(project.path, lambda: project.content, environ, user_folder(environ)):
+        return Merged(everything, profile)
+    allowed = [{name: field for name, field in layer.items() if name not in names} for layer in own]
+    fields = {**_all(*weaker, *allowed, *stronger), **kept}
+    astray = bool(trust.ADDRESSES & names.keys()) and not ({*trust.ADDRESSES, "provider"} & fields.keys())
+    left_out = trust.LeftOut(project.name, trust.UNTRUSTED, tuple({**names, **kept}), astray)
+    return Merged(fields, profile, left_out)
 
 
 def profiles(model: Model, environ: Mapping[str, str]) -> list[str]:
     """The names of all profiles that the files define. Raises `SettingsError`."""
-    return list(dict.fromkeys(name for file in _files(model, environ) for name in file.profiles))
+    return list(dict.fromkeys(name for file in _files(model, environ)[0] for name in file.profiles))
 
 
 def _layer(content: Mapping[str, Any], source: str) -> _Layer:
     return {name: _Sourced(value, source) for name, value in content.items()}
 
 
+def _values(layer: _Layer) -> dict[str, Any]:
+    return {name: field.value for name, field in layer.items()}
+
+
+def _all(*layers: _Layer) -> _Layer:
+    """The layers over one another, the weakest first."""
+    fields: _Layer = {}
+    for layer in layers:
+        fields = _over(fields, layer)
+    return fields
+
+
 def _over(weaker: _Layer, stronger: _Layer) -> _Layer:
     """One layer over the others. What belongs to a destination or a key that it replaces does not stay below it."""
     address = {"host", "base_url"} & stronger.keys()
-    gone = set(_KEYS if _KEYS & stronger.keys() else ())
+    gone = set(trust.SECRETS if trust.SECRETS & stronger.keys() else ())
     if address:
         gone |= {"host", "base_url"}
     elif _provider(stronger, weaker) != _provider(weaker):
@@ -109,7 +160,7 @@ def _over(weaker: _Layer, stronger: _Layer) -> _Layer:
     kept = {name: field for name, field in weaker.items() if name not in gone}
     both = {**kept, **stronger}
     if _destination(both) != _destination(weaker):
-        both = {name: both[name] for name in both if name in stronger or name not in {*_KEYS, "dialect"}}
+        both = {name: both[name] for name in both if name in stronger or name not in {*trust.SECRETS, "dialect"}}
     return both
 
 
@@ -118,13 +169,19 @@ def _provider(*layers: _Layer) -> str:
     return found if isinstance(found, str) else type(found).__name__
 
 
-def _destination(layer: _Layer) -> Any:
-    named = next((layer[name].value for name in ("host", "base_url") if name in layer), None)
-    return named or _provider(layer)
+def _destination(layer: _Layer) -> tuple[str, Any]:
+    """What tells one destination from another: the address, or the provider where none is named."""
+    named = [layer[name].value for name in ("host", "base_url") if name in layer and layer[name].value]
+    return ("address", named) if named else ("provider", _provider(layer))
 
 
-def _profile(argument: str | None, environ: Mapping[str, str], files: list[_File]) -> str | None:
-    """The chosen profile's name, which some file defines. Raises `SettingsError`."""
+def _profile(
+    argument: str | None, environ: Mapping[str, str], files: list[_File], defining: list[_File] | None = None
+) -> str | None:
+    """The chosen profile's name, which some file defines. Raises `SettingsError`.
+
+    defining: the files that may define it, if these are others than those that may choose it.
+    """
     chosen, chooser = argument, "the argument `profile`"
     if not chosen:
         chooser = f"{PREFIX}PROFILE"
@@ -132,33 +189,48 @@ def _profile(argument: str | None, environ: Mapping[str, str], files: list[_File
     for file in reversed(files):
         if not chosen and file.content.get("profile"):
             chosen, chooser = file.content["profile"], f"`profile` in {file.name}"
-    known = dict.fromkeys(name for file in files for name in file.profiles)
+    known = dict.fromkeys(name for file in defining or files for name in file.profiles)
     if chosen and chosen not in known:
         have = f"known profiles: {', '.join(known)}" if known else f"none is defined: put [profiles.NAME] in {FILE}"
         raise SettingsError(f"unknown profile {chosen!r} (from {chooser}){near(chosen, known)}; {have}")
     return chosen or None
 
 
-def _files(model: Model, environ: Mapping[str, str]) -> list[_File]:
-    found = (_user_file(environ), _project_file())
-    return [_File(str(path), _content(model, path)) for path in found if path is not None]
+def _files(model: Model, environ: Mapping[str, str]) -> tuple[list[_File], trust.LeftOut | None]:
+    """The user's file and the project's, and what is said of a project's file that must not be read."""
+    user, project = _user_file(environ), project_file()
+    files = [] if user is None else [_File(user, content(model, user))]
+    if project is None or project == user:
+        return files, None
+    refusal = trust.refusal(project)
+    if refusal and not trust.is_trusted(project, partial(content, model, project), environ, user_folder(environ)):
+        return files, trust.LeftOut(str(project), refusal)
+    return [*files, _File(project, content(model, project), of_project=True)], None
 
 
-def _user_file(environ: Mapping[str, str]) -> Path | None:
+def user_folder(environ: Mapping[str, str]) -> Path | None:
+    """The user's own configuration folder, which need not be there."""
     try:
         if sys.platform == "win32":
             folder = Path(environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
         else:
-            folder = Path(environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+            # A relative path is invalid (XDG Base Directory Specification 0.8), and would lie in the project.
+            folder = Path(environ.get("XDG_CONFIG_HOME") or "")
+            folder = folder if folder.is_absolute() else Path.home() / ".config"
     except RuntimeError:  # a container's user without a home
         return None
-    path = folder / "llm_adapter" / FILE
-    return path if path.is_file() else None
+    return folder / "llm_adapter"
 
 
-def _project_file() -> Path | None:
+def _user_file(environ: Mapping[str, str]) -> Path | None:
+    folder = user_folder(environ)
+    return folder / FILE if folder is not None and (folder / FILE).is_file() else None
+
+
+def project_file(start: Path | None = None) -> Path | None:
+    """The file of the project that a folder, by default the working directory, lies in."""
     try:
-        start = Path.cwd()
+        start = start or Path.cwd()
     except OSError:  # the working directory is gone
         return None
     for folder in (start, *start.parents):
@@ -172,28 +244,30 @@ def _project_file() -> Path | None:
 def _names_us(pyproject: Path) -> bool:
     """Whether the file has our table. A look at its text keeps TOML parsing away from all other projects."""
     try:
-        table = _TABLE.search(pyproject.read_text("utf-8", "replace"))
+        return pyproject.is_file() and _TABLE.search(pyproject.read_text("utf-8", "replace")) is not None
     except OSError:
         return False
-    if table is not None and table[1] == "-":
-        raise SettingsError(f"{pyproject}: unknown table [tool.llm-adapter]; did you mean [tool.llm_adapter]?")
-    return table is not None
 
 
-def _content(model: Model, path: Path) -> dict[str, Any]:
+def content(model: Model, path: Path) -> dict[str, Any]:
     """The settings in a file, every name in it a known one. Raises `SettingsError`."""
     from pydantic_settings import TomlConfigSettingsSource
 
     try:
-        content: dict[str, Any] = TomlConfigSettingsSource(_reader(model), toml_file=path).toml_data
+        found: dict[str, Any] = TomlConfigSettingsSource(_reader(model), toml_file=path).toml_data
     except ValueError as error:  # tomllib's and tomli's TOMLDecodeError
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise SettingsError(f"{path} is not valid TOML: it is nested too deeply") from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
     if path.name == "pyproject.toml":
-        content = content.get("tool", {}).get("llm_adapter", {})
-    _check(model, content, str(path), ("profile", "profiles"))
-    return content
+        tools = found.get("tool", {})
+        if "llm-adapter" in tools:
+            raise SettingsError(f"{path}: unknown table [tool.llm-adapter]; did you mean [tool.llm_adapter]?")
+        found = tools.get("llm_adapter", {})
+    _check(model, found, str(path), ("profile", "profiles"))
+    return found
 
 
 def _check(model: Model, content: dict[str, Any], source: str, besides: tuple[str, ...] = ()) -> None:
@@ -214,7 +288,7 @@ def _environment(model: Model, environ: Mapping[str, str]) -> _Layer:
     layer = {}
     known = [PREFIX + field.upper() for field in ("profile", *model.model_fields)]
     for key, text in environ.items():
-        if not key.upper().startswith(PREFIX) or text == "" or key.upper() == known[0]:
+        if not key.upper().startswith(PREFIX) or text == "" or key.upper() in (known[0], trust.VARIABLE):
             continue
         if key.upper() not in known:
             raise SettingsError(f"unknown setting {key} in the environment{near(key.upper(), known)}")

@@ -21,6 +21,7 @@ from llm_adapter.routing.destination import destination
 from llm_adapter.settings.errors import SettingsError, near
 from llm_adapter.settings.settings import Settings
 from llm_adapter.settings.sources import PREFIX
+from llm_adapter.settings.trust import VARIABLE as TRUST
 from llm_adapter.shadow import worker
 from llm_adapter.shadow.job import LARGEST, Destinations
 from llm_adapter.shadow.journal import trouble
@@ -116,7 +117,9 @@ def _second(settings: Settings) -> Connection:
     It is read from the files alone: the LLM_ADAPTER_ variables are the first profile's, and so is a key among them.
     """
     name = settings.shadow or ""
-    environ = {key: text for key, text in os.environ.items() if not key.upper().startswith(PREFIX)}
+    environ = {
+        key: text for key, text in os.environ.items() if not key.upper().startswith(PREFIX) or key.upper() == TRUST
+    }
     where = f"(from {settings.origin('shadow')})"
     if name == settings.profile:
         raise SettingsError(f"profile {name!r} is its own `shadow`: name another profile {where}", ("shadow",))

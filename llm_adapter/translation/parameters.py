@@ -13,15 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from llm_adapter.provider import Call, Json, Rejected
-from llm_adapter.settings.errors import near
+from llm_adapter.settings.errors import AdapterWarning, near
 from llm_adapter.translation.process_cache import register_cache
 
 Verdict: TypeAlias = Literal["honoured", "emulated", "ignored", "refused"]
 Apply: TypeAlias = Callable[[Any, Json, Call], None]
-
-
-class AdapterWarning(UserWarning):
-    """Something the call asked for was changed or left out because the settings allow it."""
 
 
 def _never(value: Any) -> bool:

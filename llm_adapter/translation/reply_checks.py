@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.settings.errors import AdapterWarning
 from llm_adapter.translation.parallel import Steps
-from llm_adapter.translation.parameters import AdapterWarning
 from llm_adapter.translation.structured_output import ReplyForm, correction, reply_form, without_fence
 from llm_adapter.translation.tool_calls import NO_TOOLS, ToolPlan, calls_written_as_text, constrained_call, tool_plan
 from llm_adapter.translation.wire import CHOICES, Interrupted, tool_call_id

@@ -46,7 +46,7 @@ def test_its_comments_can_be_taken_away(command: Command) -> None:
     path = Path("llm_adapter.toml")
     lines = path.read_text("utf-8").splitlines()
     path.write_text("\n".join(line.removeprefix("# ") if _setting(line) else line for line in lines), "utf-8")
-    local, cluster = Settings.load({}, profile="local"), Settings.load({}, profile="cluster")
+    local, cluster = (Settings.load({"LLM_ADAPTER_TRUST": "1"}, profile=name) for name in ("local", "cluster"))
     assert (local.num_ctx, local.models["gpt-4o-mini"]) == (8192, "qwen3:8b")
     assert cluster.base_url == "https://llm.internal/v1"
     assert Settings.load({}).provider == "ollama"

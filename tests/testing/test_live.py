@@ -234,6 +234,6 @@ PLACES = {
 def test_where_it_is(place: str, tmp_path: Any) -> None:
     (tmp_path / "llm_adapter.toml").write_text(FILE, encoding="utf-8")
     environ, host = PLACES[place]
-    found = settings(environ)
+    found = settings({"LLM_ADAPTER_TRUST": "1", **environ})
     assert (found.provider, found.host) == ("ollama", host)
     assert found.num_ctx == (4096 if place == "the profile" else None)

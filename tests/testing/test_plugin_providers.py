@@ -96,7 +96,7 @@ def test_own(application, llm_provider, llm_settings):
     assert application.settings.provider == {"local": "ollama"}.get(llm_provider, "embedded")
     assert application.settings.model("gpt-4o-mini") == "qwen3:8b"
 def test_after():
-    assert not [name for name in os.environ if name.startswith("LLM_ADAPTER_")]
+    assert not [name for name in os.environ if name.startswith("LLM_ADAPTER_") and name != "LLM_ADAPTER_TRUST"]
 """
     project(source).assert_outcomes(passed=4)
 

@@ -25,6 +25,8 @@ _REFUSED = re.compile("refused|verweigert|refusée|10061", re.IGNORECASE)
 def configuration(facts: Facts) -> CheckResult:
     """What is in effect, and where it comes from."""
     settings = facts.settings
+    if settings.left_out is not None:
+        return warn(str(settings.left_out), f"llm-adapter trust {settings.left_out.file}")
     if not settings.configured:
         return ok("nothing is configured: calls go where the openai SDK sends them")
     named = f"profile {facts.profile!r}, " if facts.profile else ""

@@ -13,10 +13,10 @@ from typing import Any
 from llm_adapter.provider import Call, Endpoint, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.local import check_local, local_only
 from llm_adapter.providers.ollama.missing import adds_cures, pulls_missing, refusal_with_cure
+from llm_adapter.settings.errors import AdapterWarning
 from llm_adapter.settings.settings import Settings
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parallel import Steps
-from llm_adapter.translation.parameters import AdapterWarning
 from llm_adapter.translation.process_cache import register_cache
 
 _preloaded: set[tuple[str, str]] = register_cache(set())

@@ -13,8 +13,8 @@ from typing import Any
 
 from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.capabilities import known_model
+from llm_adapter.settings.errors import AdapterWarning
 from llm_adapter.translation.parallel import Steps
-from llm_adapter.translation.parameters import AdapterWarning
 from llm_adapter.translation.process_cache import register_cache
 from llm_adapter.translation.token_count import count_tokens, trim_messages
 

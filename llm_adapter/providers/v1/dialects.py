@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 
 from llm_adapter.provider import Call, Json
 from llm_adapter.providers.v1.parameters import FIELDS, ROWS
+from llm_adapter.settings.errors import AdapterWarning
 from llm_adapter.settings.hosts import is_loopback, is_openai
-from llm_adapter.translation.parameters import AdapterWarning, Rows, unsupported, warn_of_unknown
+from llm_adapter.translation.parameters import Rows, unsupported, warn_of_unknown
 from llm_adapter.translation.process_cache import register_cache
 
 # What only Ollama's native API understands; `extra_body` is where a call site puts them.

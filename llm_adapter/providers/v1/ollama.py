@@ -17,8 +17,8 @@ from llm_adapter.provider import Call, Endpoint, Flow
 from llm_adapter.providers.ollama.loading import load_body, load_reply, preload
 from llm_adapter.providers.ollama.local import local_only
 from llm_adapter.providers.ollama.missing import pulls_missing
+from llm_adapter.settings.errors import AdapterWarning
 from llm_adapter.translation.parallel import Steps
-from llm_adapter.translation.parameters import AdapterWarning
 from llm_adapter.translation.process_cache import register_cache
 
 _keep_alives: dict[tuple[str, str], Any] = register_cache({})  # by server and model: what it was last loaded with
