@@ -12,10 +12,10 @@ from rich.console import Console
 
 from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import console, print_json, print_verbose, say
-from llm_adapter.devtools.explain import PATHS, Explanation, explanation
+from llm_adapter.devtools.endpoints import PATHS, endpoint_of
+from llm_adapter.devtools.explain import Explanation, explanation
 from llm_adapter.devtools.reporting.text import harmless
 from llm_adapter.provider import Json
-from llm_adapter.responses.parameters import RESPONSES
 from llm_adapter.routing.destination import resolve
 from llm_adapter.translation.model_names import CHAT_NAME
 
@@ -82,13 +82,10 @@ def _path(given: str | None, body: Json) -> str:
         if path not in PATHS:
             raise typer.BadParameter(f"{given!r} is not one of {', '.join(PATHS)}", param_hint="--path")
         return path
-    if "messages" in body:
-        return "/chat/completions"
-    if isinstance(body.get("prompt"), (str, list)):
-        return "/completions"
-    own = body.keys() & (RESPONSES.keys() - {"model", "input", "user"})
-    items = isinstance(body.get("input"), list) and any(isinstance(item, dict) for item in body["input"])
-    return "/responses" if own or items else "/embeddings"
+    try:
+        return endpoint_of(body)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; or name the endpoint with --path", param_hint="REQUEST.json") from None
 
 
 def _print(screen: Console, explained: Explanation) -> None:

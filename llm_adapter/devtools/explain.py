@@ -19,7 +19,6 @@ from llm_adapter.settings.errors import AdapterWarning
 from llm_adapter.translation.parameters import Row, Rows
 from llm_adapter.translation.process_cache import isolated_caches
 
-PATHS = ("/chat/completions", "/completions", "/embeddings", "/responses")
 _OLLAMA: dict[str, Rows] = {"/chat/completions": CHAT, "/completions": COMPLETIONS, "/embeddings": EMBEDDINGS}
 # Instead of the image at an address, which nobody is asked for: the smallest PNG.
 _IMAGE = bytes.fromhex(

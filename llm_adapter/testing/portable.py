@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from llm_adapter.devtools.explain import PATHS, Explanation, explanation
+from llm_adapter.devtools.endpoints import PATHS
+from llm_adapter.devtools.explain import Explanation, explanation
 from llm_adapter.devtools.openai_rules import refusals, refused_argument
 from llm_adapter.provider import Json, Rejected
 from llm_adapter.responses.parameters import RESPONSES

@@ -11,18 +11,13 @@ from typing import Any, NamedTuple
 
 import libcst as cst
 
+from llm_adapter.devtools.endpoints import RESOURCES
 from llm_adapter.devtools.migrate.literals import UNKNOWN, entries, literal
 from llm_adapter.devtools.migrate.names import NO_CLIENT, Held, Names
 from llm_adapter.devtools.migrate.trees import Node, Scope, Tree
 
 CREATING = ("create", "parse", "stream")
-# The four endpoints whose arguments have rows.
-MAIN = {
-    "chat.completions": "/chat/completions",
-    "completions": "/completions",
-    "embeddings": "/embeddings",
-    "responses": "/responses",
-}
+MAIN = {resource: path for path, resource in RESOURCES.items()}  # the endpoints whose arguments have rows
 # What is below a resource and is none of the four: its path begins so. The longest name counts.
 _RESOURCES = {
     "chat.completions": "/chat/completions/{id}",

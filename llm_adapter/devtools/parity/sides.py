@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from time import perf_counter
 from typing import Any, TypeAlias
 
@@ -12,6 +13,7 @@ import openai
 
 from llm_adapter.client.clients import OpenAI
 from llm_adapter.comparison import failure, outcome, text
+from llm_adapter.devtools.endpoints import RESOURCES
 from llm_adapter.devtools.explain import explanation
 from llm_adapter.devtools.parity.fields import Price
 from llm_adapter.devtools.parity.figures import NOT_STREAMED, Run, StreamTiming
@@ -67,7 +69,7 @@ class Side:
         """One run. Raises `Unreachable` while nobody has ever answered, and nothing else that a server does."""
         body, started, pace = self.body(prompt), perf_counter(), NOT_STREAMED
         try:
-            reply = _method(self.client, prompt.path)(**body)
+            reply = attrgetter(f"{RESOURCES[prompt.path]}.create")(self.client)(**body)
             self.answered = True
             if prompt.streamed:
                 reply, pace = read_stream(prompt.path, reply, started)
@@ -117,18 +119,6 @@ class Side:
         except openai.OpenAIError:
             return {}
         return {name: value for request in explained.requests for name, value in _sampling_values(request.body or {})}
-
-
-def _method(client: openai.OpenAI, path: str) -> Callable[..., Any]:
-    """The SDK's method that makes such a call."""
-    resources: dict[str, Any] = {
-        "/chat/completions": lambda: client.chat.completions,
-        "/completions": lambda: client.completions,
-        "/embeddings": lambda: client.embeddings,
-        "/responses": lambda: client.responses,
-    }
-    found: Callable[..., Any] = resources[path]().create
-    return found
 
 
 def side(name: str, prices: Mapping[str, Price], environ: Mapping[str, str] | None = None, **options: Any) -> Side:

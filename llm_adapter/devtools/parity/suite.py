@@ -5,46 +5,30 @@ Every mistake names its file, the line, the prompt and the field; a misspelt nam
 
 from __future__ import annotations
 
-import inspect
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from openai.resources.chat.completions import Completions as Chat
-from openai.resources.completions import Completions
-from openai.resources.embeddings import Embeddings
-from openai.resources.responses import Responses
 from pydantic import BaseModel, ValidationError
 
+from llm_adapter.devtools.endpoints import PATHS, endpoint_of
+from llm_adapter.devtools.openai_rules import known_arguments
 from llm_adapter.devtools.parity.fields import Expect, File, Given, Price, Similarity, Thresholds
 from llm_adapter.devtools.parity.thresholds import OF_STREAMS
 from llm_adapter.provider import Json
 from llm_adapter.settings.errors import near
 
-ENDPOINTS = {
-    "chat": "/chat/completions",
-    "completions": "/completions",
-    "embeddings": "/embeddings",
-    "responses": "/responses",
-}
-_CLASSES: dict[str, Any] = {
-    "/chat/completions": Chat,
-    "/completions": Completions,
-    "/embeddings": Embeddings,
-    "/responses": Responses,
-}
+_ENDPOINTS = dict(zip(("chat", "completions", "embeddings", "responses"), PATHS, strict=True))  # as a suite names them
 _COUNTED = ("/chat/completions", "/completions")
-# A prompt's runs have one way, and its keys stay out of a file that is shared.
-_NOT_A_SUITES = {"self", "extra_headers", "timeout"}
+# What the SDK's methods take beside OpenAI's arguments; headers, and the keys in them, stay out of a suite.
+_OF_THE_SDK = frozenset({"extra_body", "extra_query"})
 
 
-@cache
 def known(path: str) -> frozenset[str]:
-    """The names of the arguments that an endpoint's method takes."""
-    return frozenset(inspect.signature(_CLASSES[path].create).parameters) - _NOT_A_SUITES
+    """The names of the arguments that a call to this endpoint may have."""
+    return known_arguments(path) | _OF_THE_SDK
 
 
 def whole_or_streamed(path: str, body: Json, own: Json) -> Json:
@@ -56,31 +40,6 @@ def whole_or_streamed(path: str, body: Json, own: Json) -> Json:
         counted = {"stream_options": {"include_usage": True}} if path in _COUNTED else {}
         return {**counted, **body}
     return {name: value for name, value in body.items() if name != "stream_options" or name in own}
-
-
-def endpoint(name: str | None, body: Json) -> str:
-    """The path that is named, or that takes these arguments. Raises ValueError."""
-    if name is not None:
-        return ENDPOINTS[name]
-    held = [key for key in ("messages", "prompt", "input") if key in body and (key != "prompt" or "input" not in body)]
-    match held:
-        case ["messages"]:
-            return "/chat/completions"
-        case ["prompt"] if not isinstance(body["prompt"], dict):
-            return "/completions"
-        case ["prompt"]:  # a prompt that is kept at OpenAI
-            return "/responses"
-        case ["input"]:
-            return "/responses" if _responses_own(body) else "/embeddings"
-        case []:
-            raise ValueError("a call needs `user`, `messages`, `prompt` or `input`")
-        case _:
-            raise ValueError(f"give one of {' and '.join(f'`{key}`' for key in held)}")
-
-
-def _responses_own(body: Json) -> bool:
-    items = isinstance(body["input"], list) and any(isinstance(item, dict) for item in body["input"])
-    return items or bool(body.keys() & (known("/responses") - known("/embeddings")))
 
 
 _Path = tuple[str | int, ...]  # to a value in the file: ("prompts", 2, "expect")
@@ -185,10 +144,10 @@ def _prompt_of_line(line: str, where: str, number: int) -> Prompt | None:
         match json.loads(line):
             case {"url": str() as url, "body": {"model": str()} as body, **rest}:
                 path = "/" + url.strip("/").removeprefix("v1/")
-                if path not in ENDPOINTS.values():
-                    raise SuiteError(f"{where}: {url!r} is none of {', '.join(ENDPOINTS.values())}")
+                if path not in PATHS:
+                    raise SuiteError(f"{where}: {url!r} is none of {', '.join(PATHS)}")
                 return Prompt(str(rest.get("custom_id") or f"line {number}"), path, whole_or_streamed(path, body, body))
-            case {"path": str() as path, "request": {"model": str()} as body} if path in ENDPOINTS.values():
+            case {"path": str() as path, "request": {"model": str()} as body} if path in PATHS:
                 return Prompt(f"line {number}", path, whole_or_streamed(path, body, body))
             case {"path": str(), "method": str()}:
                 return None
@@ -223,7 +182,7 @@ def _prompt(given: Given, file: File, place: int) -> Prompt:
     elif given.system is not None:
         raise _Mistake(("prompts", place, "system"), "`system` goes with `user`; `messages` holds a system message")
     try:
-        path = endpoint(given.endpoint, own)
+        path = _ENDPOINTS[given.endpoint] if given.endpoint else endpoint_of(own)
     except ValueError as error:
         raise _Mistake(("prompts", place), str(error)) from None
     takes = known(path)

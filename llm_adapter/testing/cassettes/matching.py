@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from llm_adapter.devtools.explain import PATHS
+from llm_adapter.devtools.endpoints import PATHS
 from llm_adapter.provider import Json
 from llm_adapter.testing.cassettes.tape import CassetteError, Line, RecordedRequest, named, shown
 

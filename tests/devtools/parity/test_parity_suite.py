@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from llm_adapter.comparison import Outcome, ToolCall
+from llm_adapter.devtools.endpoints import endpoint_of
 from llm_adapter.devtools.parity.fields import Expect, Thresholds
-from llm_adapter.devtools.parity.suite import SuiteError, endpoint, lines, load, parse
+from llm_adapter.devtools.parity.suite import SuiteError, lines, load, parse
 from llm_adapter.devtools.parity.thresholds import LIMITS
 
 WHOLE = """
@@ -67,7 +68,7 @@ MISTAKES = {
         HI + "    user: a\n  - {name: hi, user: b, model: m}",
         "s.yaml, line 5, prompt 'hi', name: another prompt has this name",
     ),
-    "no call": (HI, "s.yaml, line 2, prompt 'hi': a call needs `user`, `messages`, `prompt` or `input`"),
+    "no call": (HI, "s.yaml, line 2, prompt 'hi': a call needs `messages`, `prompt` or `input`"),
     "two calls": (HI + "    messages: []\n    input: a", "prompt 'hi': give one of `messages` and `input`"),
     "two forms": (HI + "    user: a\n    messages: []", "s.yaml, line 4, prompt 'hi', user: `user` is a short form"),
     "system alone": (HI + "    system: a\n    input: a", "line 4, prompt 'hi', system: `system` goes with `user`"),
@@ -209,7 +210,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     ],
 )
 def test_the_arguments_tell_the_endpoint(body: Any, path: str) -> None:
-    assert endpoint(None, body) == path
+    assert endpoint_of(body) == path
 
 
 def test_every_limit_can_be_given() -> None:
