@@ -25,7 +25,7 @@ SHOWN = ("openai", "httpx2", "pydantic", "xllamacpp")
 PLUGIN = "pytest-xdist pytest-httpx2 aiohttp requests trio hypothesis"  # what the tests stand beside
 # On the newest, whether a parameter has come that has no row.
 _PLUGIN_TESTS = "tests/testing/test_plugin*.py"
-TESTS = {"newest": (_PLUGIN_TESTS, "tests/translation/test_rows.py", "tests/responses/test_responses.py")}
+TESTS = {"newest": (_PLUGIN_TESTS, "tests/translation/test_parameters.py", "tests/responses/test_responses.py")}
 ROWS = {
     name: Row(f"{pins} {PLUGIN}", "test_openai.py", SHOWN, TESTS.get(name, (_PLUGIN_TESTS,)))
     for name, pins in PINS.items()

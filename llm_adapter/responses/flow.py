@@ -38,7 +38,7 @@ def create(call: Call, chat: Endpoint) -> Flow:
 
 
 def _at_chat_path(flow: Flow) -> Flow:
-    """A chat endpoint's flow with its own path told: the call's is another."""
+    """The flow of a chat endpoint, whose requests to the call's own path go to chat's."""
     reply: Any = None
     while True:
         try:

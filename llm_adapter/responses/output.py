@@ -1,4 +1,4 @@
-"""A chat completion  →  a response: output items, status, usage, and what was asked, told back as OpenAI does it.
+"""A chat completion  →  a response: output items, status, usage, and the call's arguments, which OpenAI repeats.
 
 Source: openai-python types/responses/response.py, v3.52.0; ollama openai/responses.go ToResponse, v0.24.0, which drops
 the text beside tool calls and says "completed" of a reply that was cut.
@@ -37,7 +37,7 @@ _ECHOED: Json = {
 
 
 def unfinished_response(call: Call, status: str = "in_progress") -> Json:
-    """The response before anything is known of the reply."""
+    """A response without a reply yet, with the arguments of its call."""
     echoed = {name: default if call.body.get(name) is None else call.body[name] for name, default in _ECHOED.items()}
     echoed["reasoning"] = {**_ECHOED["reasoning"], **echoed["reasoning"]}
     echoed["text"] = {**_ECHOED["text"], **echoed["text"]}
@@ -104,7 +104,7 @@ def response(call: Call, first: int, chat: Json) -> Json:
 
 
 def is_empty_message(called: bool, reason: str | None) -> bool:
-    """Whether a reply without text is to be told as an empty message: it is complete, and the model said nothing."""
+    """Whether a reply without text becomes an empty message: it is complete, and the model said nothing."""
     return not called and reason not in CUT
 
 

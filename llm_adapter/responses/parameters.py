@@ -1,4 +1,4 @@
-"""Every parameter of a Responses call, as a row: what it becomes in the chat call that answers it.
+"""What becomes of each parameter of a Responses call in the chat call that answers it.
 
 Sources: openai-python types/responses/response_create_params.py, v3.52.0; ollama openai/responses.go
 FromResponsesRequest, v0.24.0, which drops most of them. What is not a parameter of OpenAI's is handed on to chat, whose
@@ -177,7 +177,7 @@ def chat_call(call: Call, messages: list[Json]) -> Call:
     known = {name: value for name, value in call.body.items() if name in rows}
     own = {name: value for name, value in call.body.items() if name not in rows}
     native: Json = {"model": call.body.get("model"), "messages": messages}
-    translate(rows, replace(call, body=known), native, provider=call.report.provider)
+    translate(rows, replace(call, body=known), native, where=f"provider {call.report.provider!r}")
     if call.stream:
         native |= {"stream": True, "stream_options": {"include_usage": True}}
     settings = call.settings

@@ -65,7 +65,7 @@ class Memory:
 
 
 class File:
-    """An SQLite file, shared by threads and processes: a connection for each use, so that none crosses a fork."""
+    """An SQLite file, shared by threads and processes. Each use opens a connection, so that none crosses a fork."""
 
     def __init__(self, path: str, records: int = FILED) -> None:
         self._path, self._records = path, records

@@ -18,7 +18,7 @@ from llm_adapter.translation.token_ids import decoded_texts
 
 @dataclass(frozen=True)
 class CompletionRequirements:
-    """What a call asks for beyond one text."""
+    """The texts that a call asks for."""
 
     prompts: tuple[Any, ...]  # texts, or lists of the model's own token ids
     count: int  # choices a prompt
@@ -45,20 +45,20 @@ class CompletionRequirements:
         return requirements
 
     def echoed_prompt(self, place: int) -> str:
-        """What a choice's text begins with."""
+        """What the text of a choice begins with: its prompt, for `echo`."""
         return str(self.prompts[place // self.count]) if self.echo else ""
 
     def placed(self, place: int, choice: Json) -> Json:
-        """A choice in its place."""
-        echoed_prompt = self.echoed_prompt(place)
+        """A choice with its place, and after the prompt for `echo`."""
+        prompt = self.echoed_prompt(place)
         logs = choice.get("logprobs") if self.logprobs else None
-        if logs and echoed_prompt:
-            logs = {**logs, "text_offset": [len(echoed_prompt) + start for start in logs.get("text_offset") or ()]}
-        return {**choice, "index": place, "text": echoed_prompt + (choice.get("text") or ""), "logprobs": logs}
+        if logs and prompt:
+            logs = {**logs, "text_offset": [len(prompt) + start for start in logs.get("text_offset") or ()]}
+        return {**choice, "index": place, "text": prompt + (choice.get("text") or ""), "logprobs": logs}
 
 
 def combined_texts(requirements: CompletionRequirements, wholes: Sequence[Json]) -> Json:
-    """One completion of those of all texts, prompt by prompt."""
+    """One completion of the completions of all texts, prompt by prompt."""
     choices = [whole["choices"][0] for whole in wholes]
     if requirements.candidates > requirements.count:
         groups = [

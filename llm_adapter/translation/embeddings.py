@@ -1,4 +1,4 @@
-"""The length of embeddings, held against what a call or its profile says."""
+"""Whether embeddings have the length that a call or its profile asks for, and which ones can be compared."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from llm_adapter.provider import Call, Rejected
 
 
 def check_dimensions(call: Call, lengths: Sequence[int]) -> None:
-    """Nothing, where the vectors have the length that is wanted. Raises `Rejected`.
+    """Raises `Rejected` where the vectors do not have the length that is wanted.
 
     Servers ignore `dimensions` that they cannot give; an index built on a guess is found out much later.
     """
@@ -27,7 +27,7 @@ def check_dimensions(call: Call, lengths: Sequence[int]) -> None:
 
 
 def embedding_fingerprint(reply: Any, model: Any = None) -> str:
-    """The same for vectors that can be compared, and for no others: model, dimensions, build.
+    """A text that is equal for vectors that can be compared, and differs for all others: model, dimensions, build.
 
     reply: what `client.embeddings.create` gave. model: what `client.models.retrieve` gave; without it, two builds
     under one name are taken for the same.
@@ -40,6 +40,6 @@ def embedding_fingerprint(reply: Any, model: Any = None) -> str:
 
 
 def fingerprint(model: str, length: int, build: str = "") -> str:
-    """The name of a space. build: what tells one build of the model from another; empty is any."""
+    """The fingerprint of its parts. build: what tells one build of the model from another; empty is any."""
     short = hashlib.sha256(build.encode()).hexdigest()[:12] if build else "any"
     return f"{model}:{length}:{short}"

@@ -39,7 +39,7 @@ def seeded(sampling: Json, count: int) -> list[Json]:
 
 
 class SequentialStreams:
-    """Several streams of one reply, fed one after the other."""
+    """The decoder of several streams of one reply, which are fed one after the other: see `SequentialEvents`."""
 
     def __init__(self, parts: Sequence[Events]) -> None:
         self._parts = list(parts)

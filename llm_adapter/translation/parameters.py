@@ -112,27 +112,33 @@ def note_emulated_tools(rows: Rows, body: Json, call: Call) -> None:
             call.report.note("emulated", name)
 
 
-def translate(rows: Rows, call: Call, native: Json, *, provider: str) -> None:
+def translate(rows: Rows, call: Call, native: Json, *, where: str) -> None:
     """Write every argument of the call into `native` by its row. None is OpenAI's "not given".
 
     Raises `Rejected` for a refused or unknown parameter, unless the settings say "warn" or "ignore".
+    where: what the call goes to, for messages: "provider 'ollama'".
     """
     for name, value in call.body.items():
+        row = rows.get(name)
         if value is None:
             continue
-        row = rows.get(name)
         if row is None:
-            unsupported(
-                call,
-                name,
-                f"`{name}` is not a parameter of {call.path} on provider {provider!r}{near(name, rows, '`')}",
-            )
-        elif row.apply is not None:
-            row.apply(value, native, call)
-        elif row.verdict == "ignored":
-            call.report.note("ignored", name)
-        elif row.verdict == "refused" and not row.harmless(value):
-            unsupported(call, name, f"`{name}` is not available on provider {provider!r}: {row.note}")
+            hint = near(name, rows, "`")
+            unsupported(call, name, f"`{name}` is not a parameter of {call.path} on {where}{hint}")
+        else:
+            write_argument(row, name, value, native, call, where)
+
+
+def write_argument(row: Row, name: str, value: Any, native: Json, call: Call, where: str) -> bool:
+    """Write one argument by its row. Returns whether it may be sent: False for what is refused and left out."""
+    if row.apply is not None:
+        row.apply(value, native, call)
+    elif row.verdict == "ignored":
+        call.report.note("ignored", name)
+    elif row.verdict == "refused" and not row.harmless(value):
+        unsupported(call, name, f"`{name}` is not available on {where}: {row.note}")
+        return False
+    return True
 
 
 def several_requests(value: Any, native: Json, call: Call) -> None:

@@ -1,7 +1,7 @@
 """`reasoning_effort` on a model that cannot think.
 
 Ollama itself checks before it generates, and answers 400 (the recordings think_unsupported and think, jinja); "none" is
-accepted by every model. So nothing is asked beforehand: the policy of the settings decides about the refusal.
+accepted by every model. So nothing is asked beforehand: `unsupported` in the settings decides when the refusal comes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from llm_adapter.translation.parameters import unsupported
 
 
 def without_thinking(call: Call, refusal: Rejected) -> Call:
-    """The call without thinking, after a refusal of it. Raises the refusal where it is another, or by the policy."""
+    """The call without thinking, after the server refused it. Raises the refusal itself where it is about something
+    else, or where `unsupported` is "error"."""
     error = refusal.error
     if error["param"] != "reasoning_effort" or call.settings.unsupported == "error":
         raise refusal

@@ -12,7 +12,7 @@ from llm_adapter.provider import Call, Rejected
 
 
 def is_token_ids(given: Any) -> bool:
-    """Whether an input is token ids: one list of them, or several."""
+    """Whether an input is token ids: a list of them, or a list of such lists."""
     return isinstance(given, list) and bool(given) and isinstance(given[0], (int, list))
 
 

@@ -8,7 +8,7 @@ from pydantic_core import to_json
 
 from llm_adapter.provider import Rejected
 
-CHOICES = 1000  # tool calls of one choice are numbered below those of the next
+CHOICES = 1000  # the numbers of a choice's tool calls begin at its index times this
 INTERRUPTED = "the stream ended before the reply was complete"
 
 

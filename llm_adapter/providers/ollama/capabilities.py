@@ -23,7 +23,7 @@ class Model:
     capabilities: frozenset[str] | None = None  # of completion, tools, insert, vision, embedding, thinking, audio
     context_length: int | None = None  # what it was trained for, in tokens
     remote_host: str | None = None  # where a call for it goes on to, from the server
-    told: bool = False  # by the server; a model that is missing is not
+    told: bool = False  # the server has described it; it does not where the model is missing
     missing: bool = False
 
     def lacks(self, capability: str) -> bool:
@@ -53,7 +53,7 @@ def known_model(call: Call) -> Steps[Model]:
 
 
 def require_capability(call: Call, capability: str, what: str, param: str) -> Steps[None]:
-    """Nothing, if the model can do this, or may. Raises `Rejected`, naming installed models that can.
+    """Raises `Rejected`, naming installed models that can, if it is certain that the model cannot do this.
 
     what: the thing that needs it, for the message: "an image".
     """
@@ -87,7 +87,7 @@ def _with_tag(name: str) -> str:
 
 
 def _lacks_endpoint(reply: NativeReply) -> bool:
-    """Whether the server has no such endpoint: a missing model is told as JSON."""
+    """Whether the server has no such endpoint: where a model is missing, it answers in JSON."""
     return reply.status in (405, 501) or (reply.status == 404 and not reply.body.lstrip().startswith(b"{"))
 
 
@@ -113,7 +113,7 @@ def installed_models(reply: NativeReply) -> list[Json]:
 
 
 def models_with_capability(reply: NativeReply, capability: str) -> list[str]:
-    """The installed models that can; servers before 0.30 do not tell it here."""
+    """The names of the installed models that can; servers before 0.30 do not list what a model can."""
     return [str(one.get("name")) for one in installed_models(reply) if capability in (one.get("capabilities") or ())]
 
 

@@ -1,4 +1,4 @@
-"""`local_only`: nothing that a call says leaves the machines around here, though Ollama would pass it on.
+"""`local_only`: no call is sent to a model of ollama.com, though a local Ollama would pass it on.
 
 A local Ollama sends calls for a cloud model to ollama.com by itself. Such a model is known by its name, or, where it
 was copied or made from one, by what POST /api/show says of it, which is asked once. What cannot be known is refused.
@@ -18,7 +18,7 @@ _MODELS = ("model", "from", "source")  # the fields that name one
 
 
 def local_only(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, that refuses what would leave the server, if the profile says `local_only`."""
+    """The endpoint, which refuses a call that would leave the server, if the profile says `local_only`."""
 
     def flow(call: Call) -> Flow:
         if call.settings.local_only:
@@ -29,7 +29,7 @@ def local_only(endpoint: Endpoint) -> Endpoint:
 
 
 def local_only_by_name(endpoint: Endpoint) -> Endpoint:
-    """The same by the names alone: for calls that only manage models, and say nothing else."""
+    """The same by the names of models alone: for calls that only manage models, and carry no prompt."""
 
     def flow(call: Call) -> Flow:
         if call.settings.local_only:
@@ -40,7 +40,7 @@ def local_only_by_name(endpoint: Endpoint) -> Endpoint:
 
 
 def check_local(call: Call) -> Steps[None]:
-    """Nothing, if the call's model runs on the server itself. Raises `Rejected`."""
+    """Raises `Rejected` unless the call's model runs on the server itself."""
     _check_names(call)
     model = yield from known_model(call)
     name = call.body.get("model")
@@ -51,7 +51,7 @@ def check_local(call: Call) -> Steps[None]:
 
 
 def passed_on_if_local(call: Call) -> Flow:
-    """A call that is not translated, under the same rule."""
+    """The endpoint of a call that is not translated, which must stay on the server, too."""
     yield from check_local(call)
     yield NativeRequest(call.method, None, call.body or None, passthrough=True)
     raise AssertionError("a passthrough exchange is not resumed")

@@ -51,7 +51,7 @@ IMAGES: Rows = {
 def _passthrough(call: Call, rows: Rows, since: str) -> Flow:
     """The call as it is. A server without the endpoint answers with a text, which says nothing to an OpenAI caller."""
     native: Json = {}
-    translate(rows, call, native, provider="ollama")
+    translate(rows, call, native, where="provider 'ollama'")
     if rows["response_format"].harmless(call.body.get("response_format")):
         native["response_format"] = call.body["response_format"]
     reply: NativeReply = yield NativeRequest(call.method, None, native, passthrough=True, resume_on_error=True)

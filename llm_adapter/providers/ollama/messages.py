@@ -1,4 +1,4 @@
-"""OpenAI's messages  →  Ollama's: one native message for one of ours, nothing taken apart.
+"""OpenAI's messages  →  Ollama's: one native message for each of OpenAI's, with all its parts.
 
 Source: ollama/openai/openai.go FromChatRequest, v0.24.0, which makes a message of every content part and loses a tool
 result's id; api/types.go Message. Text parts are joined by a line break, as llama.cpp and vLLM join them.

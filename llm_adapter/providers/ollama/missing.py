@@ -47,7 +47,7 @@ def pulls_missing(endpoint: Endpoint) -> Endpoint:
 
 
 def adds_cures(endpoint: Endpoint) -> Endpoint:
-    """The endpoint, whose refusals say what to do, but which pulls nothing."""
+    """The endpoint, whose refusals say what to do; nothing is pulled."""
 
     def flow(call: Call) -> Flow:
         try:

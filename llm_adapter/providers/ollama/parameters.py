@@ -1,7 +1,8 @@
-"""Every parameter of chat, completions and embeddings, as a row, for Ollama's native API.
+"""What becomes of each parameter of chat, completions and embeddings on Ollama's native API, and the requests made so.
 
-Sources: the SDK's TypedDicts (openai-python src/openai/types, v3.52.0; tests/test_rows.py holds the rows against them);
-ollama api/types.go ChatRequest, GenerateRequest, EmbedRequest and Options, v0.24.0 and v0.33.0-rc2.
+Sources: the SDK's TypedDicts (openai-python src/openai/types, v3.52.0), against which
+tests/translation/test_parameters.py holds the rows; ollama api/types.go ChatRequest, GenerateRequest, EmbedRequest and
+Options, v0.24.0 and v0.33.0-rc2.
 """
 
 from __future__ import annotations
@@ -175,7 +176,7 @@ def native_request(rows: Rows, call: Call, native: Json) -> Json:
     native = {"model": call.body.get("model", ""), **native, "options": options}
     if settings.keep_alive is not None:
         native["keep_alive"] = settings.keep_alive
-    translate(rows, call, native, provider="ollama")
+    translate(rows, call, native, where="provider 'ollama'")
     if not native["options"]:
         del native["options"]
     return native

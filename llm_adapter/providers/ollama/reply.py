@@ -76,7 +76,7 @@ def usage(native: Json, prompt: str = "", reply: str = "", *, pieces: int = 0) -
     """OpenAI's usage from the counts of the last message.
 
     An older server gives no count for a cached prompt: it is estimated from the text then, and marked so. Of a
-    stream the pieces stand for the reply's text: Ollama sends one a token.
+    stream, the number of its pieces stands for the reply's tokens: Ollama sends one piece a token.
     """
     counts = {"prompt_tokens": native.get("prompt_eval_count"), "completion_tokens": native.get("eval_count")}
     texts = {"prompt_tokens": prompt, "completion_tokens": reply}

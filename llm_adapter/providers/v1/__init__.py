@@ -1,7 +1,7 @@
-"""Servers that speak /v1 and are not OpenAI: their own endpoints, in their dialect.
+"""Servers that speak `/v1` and are not OpenAI: what is sent to each kind of them, and what its replies need.
 
-Source: the recordings' /v1 side; the sources of `dialect_rows`. Rule: what can be given by another request, or by
-several, is given by the same code as on Ollama's native API; what cannot, the rows refuse.
+What such a server lacks is made of other requests by the code that serves Ollama's native API, too; what cannot be made
+is refused by a row of `parameters`. Source: the recordings of `/v1`, and the sources named in `parameters`.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def decoder(call: Call, requirements: CompletionRequirements) -> Events:
 
 
 class PassedStream(StreamDecoder):
-    """The decoder of a stream that needs nothing."""
+    """The decoder of a stream whose choices are passed on as they are."""
 
     def _choice(self, choice: Json) -> Json | None:
         return None

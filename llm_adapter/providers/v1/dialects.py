@@ -1,4 +1,4 @@
-"""Dialects of /v1: what a server that is not OpenAI wants said differently. Its parameters are in `dialect_rows`.
+"""Dialects of `/v1`: what one kind of server does differently from OpenAI. Its parameters are in `parameters`.
 
 Sources: the recordings of ollama 0.24.0 and 0.32.15; llama.cpp tools/server/server-common.cpp and server-schema.cpp
 (006639c3); vllm entrypoints/openai/chat_completion/protocol.py (002032ee); lmstudio-ai/docs openai-compat.
@@ -16,7 +16,7 @@ from llm_adapter.provider import Call, Json
 from llm_adapter.providers.v1.parameters import FIELDS, ROWS
 from llm_adapter.settings.errors import AdapterWarning
 from llm_adapter.settings.hosts import is_loopback, is_openai
-from llm_adapter.translation.parameters import Rows, unsupported, warn_of_unknown
+from llm_adapter.translation.parameters import Rows, warn_of_unknown, write_argument
 from llm_adapter.translation.process_cache import register_cache
 
 # What only Ollama's native API understands; `extra_body` is where a call site puts them.
@@ -42,10 +42,10 @@ SAMPLERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How one kind of server wants its requests, and what its replies need."""
+    """What one kind of server reads of a request, and what its replies need."""
 
     name: str
-    understands: frozenset[str] = frozenset()  # of the provider-only parameters
+    understands: frozenset[str] = frozenset()  # which of `OLLAMA_ONLY` and `SAMPLERS`
     needs_repair: bool = True  # its replies lack one spelling of reasoning, sound tool calls, or an end
     # Which `tool_choice` it reads: a named function too, "auto" and "required" alone, or none at all.
     tool_choice_forms: Literal["named", "words", "none"] = "words"
@@ -88,7 +88,7 @@ class Dialect:
         return body
 
     def _warn_of_unknown_fields(self, rows: Rows, call: Call, body: Json) -> None:
-        """Tell of what the server reads over in silence, a misspelt name. It goes out: a newer server may know it."""
+        """Warn of names that the server reads over in silence, such as a misspelt one. They are sent all the same."""
         known = FIELDS.get(self.name, {}).get(call.path)
         if known is None or body.keys() <= rows.keys():
             return
@@ -98,24 +98,17 @@ class Dialect:
 
 
 def _by_rows(rows: Rows, call: Call, body: Json, where: str) -> Json:
-    """The body by its rows. What has none is the server's own, and goes on as it is."""
+    """The body as the rows have it. A parameter without a row is the server's own, and is passed on."""
     changed = dict(body)
     for name, value in body.items():
         row = rows.get(name)
-        if row is None or value is None:
-            continue
-        if row.apply is not None:
-            row.apply(value, changed, call)
-        elif row.verdict == "ignored":
-            call.report.note("ignored", name)
-        elif row.verdict == "refused" and not row.harmless(value):
-            unsupported(call, name, f"`{name}` is not available on {where}: {row.note}")
+        if row is not None and value is not None and not write_argument(row, name, value, changed, call, where):
             del changed[name]
     return body if changed == body else changed
 
 
 def _system(message: Any) -> Any:
-    """Most templates know no developer."""
+    """A developer message as a system message: most chat templates know no developer."""
     return {**message, "role": "system"} if _role(message) == "developer" else message
 
 
@@ -176,7 +169,7 @@ _warned: set[tuple[str, frozenset[str]]] = register_cache(set())
 
 
 def _warn(dialect: str, names: frozenset[str]) -> None:
-    """One warning for each set of parameters: a call site in a loop says it once."""
+    """Warn once of each set of parameters, however often a call site sends it."""
     if (dialect, names) not in _warned:
         _warned.add((dialect, names))
         listed = ", ".join(f"`{name}`" for name in sorted(names))

@@ -1,4 +1,4 @@
-"""Calls to servers that speak /v1: which dialect it is, and what is done in it.
+"""Calls to servers that speak `/v1`: which dialect a server has, and what answers a call in it.
 
 Imported with the first call that comes here: importing the package does not pay for it.
 """
@@ -39,7 +39,7 @@ def in_servers_dialect(call: Call) -> Flow:
 
 
 def _on_server(call: Call, dialect: Dialect) -> Flow:
-    """One call; on Ollama with what its native API has to do for it: keep_alive, a missing model."""
+    """One call in a known dialect; on Ollama with what only its native API can do: `keep_alive`, a missing model."""
     if dialect.name != "ollama":
         return (yield from in_dialect(call, dialect))
     from llm_adapter.providers.v1.ollama import on_ollama
@@ -120,7 +120,7 @@ def in_dialect(call: Call, dialect: Dialect) -> Flow:
 
 
 def _passed_on(call: Call, dialect: Dialect) -> Flow:
-    """The call as it is, and, from a server that nothing is known of, a reply that is mended."""
+    """The call as it is; the reply of a server that nothing is known of is repaired."""
     body = dialect.body(call)
     if not dialect.needs_repair:
         yield NativeRequest("POST", None, body, passthrough=True)

@@ -1,8 +1,8 @@
-"""Every parameter of chat, completions and embeddings, as a row, for the servers that speak /v1 and are not OpenAI.
+"""What becomes of each parameter of chat, completions and embeddings on servers that speak `/v1` and are not OpenAI.
 
-Most are passed on; only what a server does otherwise is written, over the rows that all share. Sources: ollama
-openai/openai.go, whose requests drop every field that they do not have (v0.24.0, v0.33.0-rc2); llama.cpp
-tools/server/server-common.cpp (006639c3) and what a server of 2026-10 answered; vllm entrypoints/openai/
+Most are passed on. A server has rows for what it does otherwise, over those of `translation.parameters`.
+Sources: ollama openai/openai.go, whose requests drop every field that they do not have (v0.24.0, v0.33.0-rc2);
+llama.cpp tools/server/server-common.cpp (006639c3) and what a server of 2026-10 answered; vllm entrypoints/openai/
 chat_completion/protocol.py and completion/protocol.py (002032ee); lmstudio-ai/docs 3_openai-compat and its changelog.
 """
 
