@@ -14,9 +14,8 @@ import openai
 import typer
 from rich.console import Console
 
-from llm_adapter.cli.doctor import watched
 from llm_adapter.cli.options import SECONDS, Timeout, matching_profiles
-from llm_adapter.cli.screen import console, print_table, say
+from llm_adapter.cli.screen import call_status, console, print_table, say
 
 if TYPE_CHECKING:  # the command line starts without what only this command needs
     from llm_adapter.devtools.parity.report import Report
@@ -145,7 +144,7 @@ def _compared(
         similar = None
         if suite.similarity is not None:
             similar = Similar(stack.enter_context(OpenAI(profile=suite.similarity.profile)), suite.similarity.model)
-        tell = stack.enter_context(watched())
+        tell = stack.enter_context(call_status())
         return compare(suite, *sides, jobs=jobs, warm_up=warm_up, similar=similar, judge=scored, tell=tell)
 
 

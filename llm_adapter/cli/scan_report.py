@@ -7,8 +7,7 @@ from itertools import groupby
 
 from rich.console import Console
 
-from llm_adapter.cli.doctor import line
-from llm_adapter.cli.screen import say
+from llm_adapter.cli.screen import print_marked, say
 from llm_adapter.devtools.migrate.findings import RULES, VERDICTS, ScanFinding
 from llm_adapter.devtools.migrate.scan import Scan
 from llm_adapter.devtools.reporting.text import counted
@@ -46,10 +45,10 @@ def _finding(screen: Console, one: ScanFinding, column: int, more: int) -> None:
     message = f"  {one.message}" if one.message and one.kind != "call" else ""
     message += f"  (and {more} more in this file)" if more else ""
     style = _LEVELS[RULES[one.kind].level]
-    line(screen, one.kind, style, one.place.within, f"{text}{likely}{message}", column, indent=2, width=_WIDTH)
+    print_marked(screen, one.kind, style, one.place.within, f"{text}{likely}{message}", column, indent=2, width=_WIDTH)
     for name, verdict, note in _verdict_notes(one):
         text = f"{name}: {note}" if note else name
-        line(screen, "", "", "", f"  {verdict}  {text}", column, _VERDICTS[verdict], indent=2, width=_WIDTH)
+        print_marked(screen, "", "", "", f"  {verdict}  {text}", column, _VERDICTS[verdict], indent=2, width=_WIDTH)
 
 
 def _call_text(one: ScanFinding) -> str:
@@ -103,7 +102,7 @@ def _next_steps(screen: Console, scan: Scan) -> None:
         text = RULES[kind].help
         if kind == "unmapped-model":
             text = f"{text.rstrip('.')}: models = {{ {', '.join(unmapped)} }}"
-        line(screen, kind, _LEVELS[RULES[kind].level], str(counts[kind]), text, 4, indent=2, width=_WIDTH)
+        print_marked(screen, kind, _LEVELS[RULES[kind].level], str(counts[kind]), text, 4, indent=2, width=_WIDTH)
 
 
 def _gravity(kind: str) -> int:

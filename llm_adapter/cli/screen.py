@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Any
 
@@ -15,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from llm_adapter.devtools.reporting.text import counted, harmless
+from llm_adapter.devtools.reporting.text import Tell, counted, harmless, silent
 
 NARROW = 60  # columns; a narrower terminal gets what would stand side by side below one another
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -106,3 +107,42 @@ def duration(seconds: float) -> str:
         if number or name == "second":
             break
     return counted(number, name)
+
+
+@contextmanager
+def call_status() -> Iterator[Tell]:
+    """Shows a person at a terminal which call is under way, and nothing of it stays: `tell(name)`."""
+    screen = console(stderr=True)
+    if not screen.is_terminal:
+        yield silent
+        return
+    with screen.status("") as status:
+        yield lambda name: status.update(f"{name} ...")
+
+
+def print_marked(
+    screen: Console,
+    mark: str,
+    style: str,
+    name: str,
+    text: str,
+    column: int,
+    text_style: str = "",
+    indent: int = 0,
+    width: int = 4,
+) -> None:
+    """A mark, a name and a text; a narrow terminal has the text below the name, and anything else in one line."""
+    head = Text.assemble(" " * indent, (f"{mark:{width}}", style), " ", f"{name:{column}}")
+    body = Text(harmless(text), text_style, overflow="fold")
+    left = len(head) + 1
+    if not screen.is_terminal:
+        screen.print(Text.assemble(head, " ", body))
+    elif screen.width < NARROW:
+        if mark or name:
+            screen.print(Text(head.plain.rstrip(), style))
+        if text:
+            screen.print(Padding(body, (0, 0, 0, indent + 5), expand=False), soft_wrap=False)
+    else:
+        for number, part in enumerate(body.wrap(screen, max(20, screen.width - left))):
+            part.rstrip()
+            screen.print(Text.assemble(head if number == 0 else " " * len(head), " ", part))

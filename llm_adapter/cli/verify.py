@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from llm_adapter.cli.doctor import ChatModel, EmbeddingModel, line, watched
+from llm_adapter.cli.doctor import ChatModel, EmbeddingModel
 from llm_adapter.cli.options import SECONDS, AsJson, Profile, Timeout
-from llm_adapter.cli.screen import console, print_json
+from llm_adapter.cli.screen import call_status, console, print_json, print_marked
 from llm_adapter.devtools.doctor.survey import Names
 from llm_adapter.devtools.reporting.text import Tell
 
@@ -50,7 +50,7 @@ def verify(
 
     checks = CHECKS if all_checks else EVERYDAY
     ask = partial(verified, names=Names(model, embedding_model), timeout=timeout, context=context, checks=checks)
-    with watched() as tell:
+    with call_status() as tell:
         there = None if against is None else ask(against, tell=_naming(against, tell))
         here = ask(to or profile, tell=_naming(to or profile, tell))
     lost = [] if there is None else regressions(there.results, here.results)
@@ -95,7 +95,7 @@ def _row(screen: Console, one: Result, mark: str, seconds: str, all_of_them: Res
     """One check: what came of it, its name, its time, and what has to hold or what came in its place."""
     column = max(len(result.name) for result in all_of_them)
     text = f"{seconds}  {one.line or one.asks}"
-    line(screen, mark, style or _STYLES[one.outcome], one.name, text, column, width=max(12, len(mark)))
+    print_marked(screen, mark, style or _STYLES[one.outcome], one.name, text, column, width=max(12, len(mark)))
 
 
 def _seconds(one: Result) -> str:

@@ -91,6 +91,11 @@ def expect(holds: object, expected: str, came: object) -> None:
         raise Broken(expected, came)
 
 
+def expect_longer(grown: int, least: int) -> None:
+    """The tokens by which a text lengthens a prompt show that it reached the model. Raises `Broken` if they are few."""
+    expect(grown >= least, f"a prompt longer by at least {least} tokens, for the text that was added", f"{grown} more")
+
+
 def unless_refused(call: Callable[[], Any], *parameters: str) -> Generator[Any, Any, Any]:
     """A call's result. A server that refuses one of the parameters by its name is not silent, and shows no more."""
     try:

@@ -15,6 +15,7 @@ from llm_adapter.testing.contract.case import (
     Inconclusive,
     Script,
     expect,
+    expect_longer,
     names,
     token_counts,
     unless_refused,
@@ -28,7 +29,7 @@ _REASONS = ("stop", "length", "tool_calls", "content_filter")
 # Any text has one of them, so no text may come whole.
 _STOPS = [" ", "e", "a", "o"]
 _SPEECH = "Be kind and brief in all that you say. " * 20  # 180 words
-_READ = 90  # tokens that it adds at least, though it may take the place of a default system message
+_READ_TOKENS = 90  # tokens that it adds at least, though it may take the place of a default system message
 
 
 def reply(case: Case) -> Script:
@@ -52,7 +53,7 @@ def reply_ids(case: Case) -> Script:
 
 
 def reply_text(case: Case) -> Script:
-    """A question has an answer, and thoughts are not in it."""
+    """A question is answered, and the model's thoughts are not in the answer."""
     got = yield case.ask()
     _expect_answer(got.choices[0])
     expect(whole_choice(got).finish_reason == "stop", "the finish_reason 'stop'", got.choices[0].finish_reason)
@@ -66,8 +67,8 @@ def usage(case: Case) -> Script:
     expect(got.total_tokens == got.prompt_tokens + got.completion_tokens, "a total that is the sum", got)
 
 
-def _limited(name: str, case: Case) -> Script:
-    """A limit of tokens is kept, and told."""
+def _token_limit(name: str, case: Case) -> Script:
+    """A limit of tokens is kept, and the finish_reason says so."""
     limits = {"max_tokens": None, "max_completion_tokens": None, name: _LIMIT}
     got = yield from unless_refused(lambda: case.ask(_STORY, **limits), name)
     choice, spent = got.choices[0], got.usage.completion_tokens if got.usage else None
@@ -81,7 +82,7 @@ def _limited(name: str, case: Case) -> Script:
     expect(choice.finish_reason == "length", "the finish_reason 'length'", choice.finish_reason)
 
 
-def _stopped(stop: Any, case: Case) -> Script:
+def _stop_sequence(stop: Any, case: Case) -> Script:
     """A stop sequence stops, and is not in the text."""
     choice = (yield from unless_refused(lambda: case.ask(_STORY, stop=stop), "stop")).choices[0]
     text = choice.message.content or ""
@@ -89,21 +90,21 @@ def _stopped(stop: Any, case: Case) -> Script:
     expect(choice.finish_reason == "stop", "the finish_reason 'stop'", choice.finish_reason)
 
 
-def _read(messages: Any, case: Case, without: Any = QUESTION) -> Script:
-    """What a message says is read: the prompt is longer than without it."""
+def _longer_prompt(messages: Any, case: Case, without: Any = QUESTION) -> Script:
+    """Every message reaches the model: the prompt has more tokens than without it."""
     plain = token_counts((yield case.ask(without)))
     more = token_counts((yield case.ask(messages)))
     grown = more.prompt_tokens - plain.prompt_tokens
-    expect(grown >= _READ, f"a prompt longer by at least {_READ} tokens, for 180 words more", f"one longer by {grown}")
+    expect_longer(grown, _READ_TOKENS)
 
 
-def _leading(*roles: str) -> Any:
+def _leading_messages(*roles: str) -> Any:
     return [*({"role": role, "content": _SPEECH} for role in roles), user(QUESTION)]
 
 
 _PARTS = [user([{"type": "text", "text": text} for text in (_SPEECH, QUESTION)])]
 _TURNS = [user(_SPEECH), {"role": "assistant", "content": "I will."}, user(QUESTION)]
-_SECOND = partial(_read, _leading("system", "system"), without=_leading("system"))
+_SYSTEM_TWICE = partial(_longer_prompt, _leading_messages("system", "system"), without=_leading_messages("system"))
 
 
 def choices(case: Case) -> Script:
@@ -112,7 +113,7 @@ def choices(case: Case) -> Script:
     expect([one.index for one in got] == [0, 1], "choices of index 0 and 1", [one.index for one in got])
 
 
-def _accepted(options: dict[str, Any], case: Case) -> Script:
+def _accepted_options(options: dict[str, Any], case: Case) -> Script:
     """Everyday parameters are accepted."""
     got = yield from unless_refused(lambda: case.ask(**options), *options)
     expect(got.choices, "a reply", got)
@@ -142,7 +143,7 @@ def _expect_answer(choice: Any) -> None:
 
 
 def unknown_parameter(case: Case) -> Script:
-    """A parameter that the server does not know is refused, or told of by a warning or on the reply."""
+    """A parameter that the server does not know is refused, or named by a warning or on the reply."""
     try:
         got = yield case.ask(extra_body={"no_such_parameter": 1})
     except openai.APIStatusError as error:
@@ -154,7 +155,7 @@ def unknown_parameter(case: Case) -> Script:
 
 
 def empty_turn(case: Case) -> Script:
-    """An assistant's turn without a text is taken."""
+    """An assistant's turn without a text is accepted."""
     yield case.ask([user("Hello"), {"role": "assistant", "content": ""}, user(QUESTION)])
 
 
@@ -168,20 +169,20 @@ CHECKS = (
     Check("reply_ids", reply_ids, _IDS),
     Check("reply_text", reply_text, "put thoughts in a field of their own, and answers in `content`"),
     Check("usage", usage, "count tokens: budgets, bills and context guards read them"),
-    Check("max_tokens", partial(_limited, "max_tokens"), _LIMITS),
-    Check("max_completion_tokens", partial(_limited, "max_completion_tokens"), _LIMITS),
-    Check("stop_text", partial(_stopped, " "), "hand `stop` on; a text is a list of one"),
-    Check("stop_list", partial(_stopped, _STOPS), "hand `stop` on; cut the text where the server does not"),
-    Check("system_role", partial(_read, _leading("system")), _ROLES),
-    Check("system_twice", _SECOND, "join leading system messages into one"),
-    Check("developer_role", partial(_read, _leading("developer")), _ROLES),
-    Check("earlier_turns", partial(_read, _TURNS), "hand all messages on"),
+    Check("max_tokens", partial(_token_limit, "max_tokens"), _LIMITS),
+    Check("max_completion_tokens", partial(_token_limit, "max_completion_tokens"), _LIMITS),
+    Check("stop_text", partial(_stop_sequence, " "), "hand `stop` on; a text is a list of one"),
+    Check("stop_list", partial(_stop_sequence, _STOPS), "hand `stop` on; cut the text where the server does not"),
+    Check("system_role", partial(_longer_prompt, _leading_messages("system")), _ROLES),
+    Check("system_twice", _SYSTEM_TWICE, "join leading system messages into one"),
+    Check("developer_role", partial(_longer_prompt, _leading_messages("developer")), _ROLES),
+    Check("earlier_turns", partial(_longer_prompt, _TURNS), "hand all messages on"),
     Check("empty_turn", empty_turn, "take an assistant's empty text as it is"),
-    Check("text_parts", partial(_read, _PARTS), "join the text parts of a message"),
+    Check("text_parts", partial(_longer_prompt, _PARTS), "join the text parts of a message"),
     Check("n", choices, "ask n times, or refuse `n` by name", needs=("n",)),
-    Check("seed", partial(_accepted, {"seed": 7}), "accept `seed`"),
-    Check("penalties", partial(_accepted, {"presence_penalty": 0.1, "frequency_penalty": 0.1}), "accept them"),
-    Check("user_label", partial(_accepted, {"user": "contract"}), "accept `user`: it only names the caller"),
+    Check("seed", partial(_accepted_options, {"seed": 7}), "accept `seed`"),
+    Check("penalties", partial(_accepted_options, {"presence_penalty": 0.1, "frequency_penalty": 0.1}), "accept them"),
+    Check("user_label", partial(_accepted_options, {"user": "contract"}), "accept `user`: it only names the caller"),
     Check("logprobs", logprobs, "hand them on, or refuse `logprobs` by name", needs=("logprobs",)),
     Check("reasoning_effort", reasoning, "map it to what the server knows", needs=("reasoning",)),
     Check("unknown_parameter", unknown_parameter, _SILENCE),

@@ -23,7 +23,7 @@ def one(case: Case) -> Script:
     got = yield case.embed(_TEXTS[0])
     expect(got.object == "list" and len(got.data) == 1, "a list of one vector", got.object)
     expect(got.data[0].object == "embedding" and got.data[0].index == 0, "an embedding of index 0", got.data[0].index)
-    expect(_numbers(got.data[0].embedding), "numbers", got.data[0].embedding)
+    expect(_is_vector(got.data[0].embedding), "numbers", got.data[0].embedding)
     expect(got.model, "the model's name", got.model)
 
 
@@ -48,7 +48,7 @@ def order(case: Case) -> Script:
 def encodings(case: Case) -> Script:
     """base64 and float give the same vector."""
     floats = (yield case.embed(_TEXTS[0], encoding_format="float")).data[0].embedding
-    expect(_numbers(floats), "numbers, for `float`", floats)
+    expect(_is_vector(floats), "numbers, for `float`", floats)
     packed = (yield case.embed(_TEXTS[0], encoding_format="base64")).data[0].embedding
     expect(isinstance(packed, str), "a text in base64, for `base64`", f"a {type(packed).__name__}")
     raw = base64.b64decode(packed)
@@ -84,7 +84,7 @@ def tokens(case: Case) -> Script:
         got = yield case.embed(_TOKENS)
     except openai.BadRequestError:
         return
-    expect(len(got.data) == 1 and _numbers(got.data[0].embedding), "one vector", f"{len(got.data)}")
+    expect(len(got.data) == 1 and _is_vector(got.data[0].embedding), "one vector", f"{len(got.data)}")
 
 
 def unknown_model(case: Case) -> Script:
@@ -94,7 +94,7 @@ def unknown_model(case: Case) -> Script:
     expect(error.code == "model_not_found", "the code 'model_not_found'", repr(error.code))
 
 
-def _numbers(vector: Any) -> bool:
+def _is_vector(vector: Any) -> bool:
     return isinstance(vector, list) and bool(vector) and all(isinstance(number, (int, float)) for number in vector)
 
 

@@ -8,21 +8,30 @@ from typing import Any
 import openai
 from openai.types.chat import ChatCompletion
 
-from llm_adapter.testing.contract.case import Case, Check, Inconclusive, Script, error_of, expect, unless_refused
+from llm_adapter.testing.contract.case import (
+    Case,
+    Check,
+    Inconclusive,
+    Script,
+    error_of,
+    expect,
+    expect_longer,
+    unless_refused,
+)
 from llm_adapter.testing.contract.player import every
 
 _SPEECH = "Ana lives in Paris and has a dog. " * 20  # 160 words
-_READ = 80  # tokens that it adds at least
+_READ_TOKENS = 80  # tokens that it adds at least
 
 
-def listed(case: Case) -> Script:
+def model_list(case: Case) -> Script:
     """The models are listed."""
     got = yield every(case.client.models.list())
     expect(got, "models", "an empty list")
     expect(all(one.id and one.object == "model" for one in got), "an id and the object 'model' for each", got[:2])
 
 
-def retrieved(case: Case) -> Script:
+def model_by_name(case: Case) -> Script:
     """A model that is listed can be retrieved by its name."""
     known = yield every(case.client.models.list())
     expect(known, "models", "an empty list")
@@ -30,7 +39,7 @@ def retrieved(case: Case) -> Script:
     expect(got.id == known[0].id, f"the model {known[0].id!r}", got.id)
 
 
-def not_retrieved(case: Case) -> Script:
+def unknown_model(case: Case) -> Script:
     """A model that is not there is NotFoundError."""
     call = partial(case.client.models.retrieve, "no-such-model-here")
     yield from error_of(call, openai.NotFoundError, "NotFoundError")
@@ -47,7 +56,7 @@ def raw(case: Case) -> Script:
 
 def completion(case: Case) -> Script:
     """A completion is a text_completion, limited and counted."""
-    got = yield _complete(case, "Once upon a time")
+    got = yield _completion_call(case, "Once upon a time")
     expect(got.object == "text_completion", "the object 'text_completion'", got.object)
     expect(len(got.choices) == 1 and isinstance(got.choices[0].text, str), "one text", got.choices)
     expect(got.choices[0].finish_reason in ("stop", "length"), "a finish_reason", got.choices[0].finish_reason)
@@ -56,21 +65,23 @@ def completion(case: Case) -> Script:
 
 def completions(case: Case) -> Script:
     """A list of prompts has a completion each."""
-    got = yield from unless_refused(lambda: _complete(case, ["Once upon a time", "The capital of France is"]), "prompt")
+    got = yield from unless_refused(
+        lambda: _completion_call(case, ["Once upon a time", "The capital of France is"]), "prompt"
+    )
     indexes = [choice.index for choice in got.choices]
     expect(indexes == [0, 1], "choices of index 0 and 1", indexes)
 
 
 def completion_stream(case: Case) -> Script:
     """A completion streams, and ends with a finish_reason."""
-    got = yield every((yield _complete(case, "Once upon a time", stream=True)))
+    got = yield every((yield _completion_call(case, "Once upon a time", stream=True)))
     reasons = [choice.finish_reason for chunk in got for choice in chunk.choices if choice.finish_reason]
     expect(len(reasons) == 1, "one finish_reason", reasons or "none")
 
 
 def response(case: Case) -> Script:
     """A response is complete and has a text."""
-    got = yield _respond(case, "What is the capital of France?")
+    got = yield _response_call(case, "What is the capital of France?")
     if got.status == "incomplete":
         raise Inconclusive("the response was cut at the limit of tokens")
     expect(got.object == "response" and got.status == "completed", "a completed response", got.status)
@@ -80,7 +91,7 @@ def response(case: Case) -> Script:
 
 def response_stream(case: Case) -> Script:
     """A response's events end with the one that it is complete."""
-    stream = yield _respond(case, "What is the capital of France?", stream=True)
+    stream = yield _response_call(case, "What is the capital of France?", stream=True)
     kinds = [event.type for event in (yield every(stream))]
     expect(kinds[:1] == ["response.created"], "first the event 'response.created'", kinds[:1])
     ends = ("response.completed", "response.incomplete")
@@ -90,19 +101,19 @@ def response_stream(case: Case) -> Script:
 
 def response_after(case: Case) -> Script:
     """previous_response_id brings the earlier turn back, or is refused by name."""
-    before = yield _respond(case, _SPEECH)
-    short = yield _respond(case, "Where does she live?")
-    wish = partial(_respond, case, "Where does she live?", previous_response_id=before.id)
+    before = yield _response_call(case, _SPEECH)
+    short = yield _response_call(case, "Where does she live?")
+    wish = partial(_response_call, case, "Where does she live?", previous_response_id=before.id)
     after = yield from unless_refused(wish, "previous_response_id")
     grown = after.usage.input_tokens - short.usage.input_tokens
-    expect(grown >= _READ, f"{_READ} tokens of input more, for the earlier turn", f"{grown} more")
+    expect_longer(grown, _READ_TOKENS)
 
 
-def _complete(case: Case, prompt: Any, **options: Any) -> Any:
+def _completion_call(case: Case, prompt: Any, **options: Any) -> Any:
     return case.client.completions.create(model=case.model, prompt=prompt, max_tokens=8, **options)
 
 
-def _respond(case: Case, given: str, **options: Any) -> Any:
+def _response_call(case: Case, given: str, **options: Any) -> Any:
     chosen = {"model": case.model, "input": given, "max_output_tokens": 1024, **options}
     return case.client.responses.create(**chosen)
 
@@ -110,9 +121,9 @@ def _respond(case: Case, given: str, **options: Any) -> Any:
 _MODELS, _COMPLETIONS, _RESPONSES = ("models",), ("completions",), ("responses",)
 _LIST = "list what can be asked for: clients choose from it"
 CHECKS = (
-    Check("models", listed, _LIST, _MODELS),
-    Check("models_retrieve", retrieved, "find a name that has a slash or a colon in it, too", _MODELS),
-    Check("models_unknown", not_retrieved, "answer 404", _MODELS),
+    Check("models", model_list, _LIST, _MODELS),
+    Check("models_retrieve", model_by_name, "find a name that has a slash or a colon in it, too", _MODELS),
+    Check("models_unknown", unknown_model, "answer 404", _MODELS),
     Check("raw_response", raw, "send the type and the status: LangChain and litellm read raw responses"),
     Check("completion", completion, "answer with OpenAI's fields", _COMPLETIONS),
     Check("completions", completions, "ask for each prompt, or refuse the list by name", _COMPLETIONS),

@@ -43,12 +43,12 @@ def role(case: Case) -> Script:
 def text(case: Case) -> Script:
     """The pieces of a stream make a text."""
     got = _choices((yield from chunks(case)))
-    said = "".join(choice.delta.content or "" for choice in got)
-    expect("<think>" not in said, "an answer without the model's thoughts", said)
+    pieces = "".join(choice.delta.content or "" for choice in got)
+    expect("<think>" not in pieces, "an answer without the model's thoughts", pieces)
     reasons = [choice.finish_reason for choice in got if choice.finish_reason]
-    if not said.strip() and reasons == ["length"]:
+    if not pieces.strip() and reasons == ["length"]:
         raise Inconclusive("the thoughts took all tokens: `options` can give a higher limit")
-    expect(said.strip(), "a text", f"none (finish_reason {reasons})")
+    expect(pieces.strip(), "a text", f"none (finish_reason {reasons})")
 
 
 def finish(case: Case) -> Script:
@@ -93,8 +93,8 @@ def end(case: Case) -> Script:
     manager = completions.with_streaming_response.create(**case.arguments(stream=True))
     kind, lines = yield from within(manager, _lines)
     expect("text/event-stream" in kind, "the type text/event-stream", kind)
-    said = [line for line in lines if line.startswith("data:")]
-    expect(said and said[-1][5:].strip() == "[DONE]", "`data: [DONE]` at the end", said[-1] if said else "no event")
+    data = [line for line in lines if line.startswith("data:")]
+    expect(data and data[-1][5:].strip() == "[DONE]", "`data: [DONE]` at the end", data[-1] if data else "no event")
 
 
 def _lines(response: Any) -> Generator[Any, Any, tuple[str, list[str]]]:
@@ -107,8 +107,8 @@ def helper(case: Case) -> Script:
     manager = case.client.chat.completions.stream(**case.arguments())
     events, last = yield from within(manager, _events)
     expect(last.choices[0].message.role == "assistant", "the role 'assistant'", last.choices[0].message.role)
-    said = "".join(event.delta for event in events if event.type == "content.delta")
-    expect(said == (last.choices[0].message.content or ""), "the pieces' text", last.choices[0].message.content)
+    pieces = "".join(event.delta for event in events if event.type == "content.delta")
+    expect(pieces == (last.choices[0].message.content or ""), "the pieces' text", last.choices[0].message.content)
     expect(last.choices[0].finish_reason, "a finish_reason", None)
 
 
@@ -117,7 +117,7 @@ def _events(stream: Any) -> Generator[Any, Any, tuple[list[Any], Any]]:
     return events, (yield stream.get_final_completion())
 
 
-def left_early(case: Case) -> Script:
+def closed_early(case: Case) -> Script:
     """A stream that is closed after its first chunk leaves the client usable."""
     stream = yield case.ask(stream=True)
     yield first(stream)
@@ -152,7 +152,7 @@ CHECKS = (
     Check("stream_choices", always_choices, "send the chunk with `usage` only where include_usage asks for it"),
     Check("stream_end", end, _END),
     Check("stream_helper", helper, "send chunks that add up: no key, and no piece, twice"),
-    Check("stream_closed", left_early, "stop generating when the client has gone"),
+    Check("stream_closed", closed_early, "stop generating when the client has gone"),
     Check(
         "stream_unknown_model",
         unknown_model,

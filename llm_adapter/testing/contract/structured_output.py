@@ -23,7 +23,7 @@ from llm_adapter.testing.contract.case import (
 )
 from llm_adapter.testing.contract.player import every, within
 
-_ASKED = "Return JSON for a person named Ana aged 30."
+_REQUEST = "Return JSON for a person named Ana aged 30."
 _PERSON: Any = {
     "type": "object",
     "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
@@ -51,38 +51,38 @@ class Person(BaseModel):
 
 def json_object(case: Case) -> Script:
     """response_format json_object gives a JSON object."""
-    asked = partial(case.ask, _ASKED, response_format={"type": "json_object"})
-    text = _text((yield from unless_refused(asked, "response_format")))
-    expect(isinstance(_json(text), dict), "a JSON object", repr(text))
+    asked = partial(case.ask, _REQUEST, response_format={"type": "json_object"})
+    text = _reply_text((yield from unless_refused(asked, "response_format")))
+    expect(isinstance(_json_value(text), dict), "a JSON object", repr(text))
 
 
-def _fitting(schema: Any, case: Case) -> Script:
+def _schema_reply(schema: Any, case: Case) -> Script:
     """response_format json_schema gives what the schema says."""
     form = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": schema}}
-    asked = partial(case.ask, _ASKED, response_format=form)
-    text = _text((yield from unless_refused(asked, "response_format")))
+    asked = partial(case.ask, _REQUEST, response_format=form)
+    text = _reply_text((yield from unless_refused(asked, "response_format")))
     try:
-        jsonschema.validate(_json(text), schema)
+        jsonschema.validate(_json_value(text), schema)
     except jsonschema.ValidationError as error:
         raise Broken("a reply that fits the schema", f"{text!r} ({error.message})") from None
 
 
 def parse(case: Case) -> Script:
     """The SDK's .parse() gives an object of the class."""
-    yield from _parsed(_once(case.client.chat.completions.parse, case))
+    yield from _parsed_reply(_parse_call(case.client.chat.completions.parse, case))
 
 
 def streamed(case: Case) -> Script:
     """The SDK's .stream() parses what it put together."""
-    manager = case.client.chat.completions.stream(**case.arguments(_ASKED), response_format=Person)
-    yield from _parsed(within(manager, _last))
+    manager = case.client.chat.completions.stream(**case.arguments(_REQUEST), response_format=Person)
+    yield from _parsed_reply(within(manager, _final_completion))
 
 
-def _once(parse: Any, case: Case) -> Generator[Any, Any, Any]:
-    return (yield parse(**case.arguments(_ASKED), response_format=Person))
+def _parse_call(parse: Any, case: Case) -> Generator[Any, Any, Any]:
+    return (yield parse(**case.arguments(_REQUEST), response_format=Person))
 
 
-def _parsed(asking: Generator[Any, Any, Any]) -> Script:
+def _parsed_reply(asking: Generator[Any, Any, Any]) -> Script:
     """What comes of asking holds an object of the class."""
     try:
         got = yield from asking
@@ -90,21 +90,21 @@ def _parsed(asking: Generator[Any, Any, Any]) -> Script:
         raise Inconclusive("the reply was cut at the limit of tokens") from None
     except ValueError as error:  # pydantic's, or of JSON that is none
         raise Broken("a reply that fits the class", error) from None
-    _answer(got)
+    _whole_message(got)
     parsed = got.choices[0].message.parsed
     expect(isinstance(parsed, Person), "an object of the class in `message.parsed`", repr(parsed))
 
 
-def _last(stream: Any) -> Generator[Any, Any, Any]:
+def _final_completion(stream: Any) -> Generator[Any, Any, Any]:
     yield every(stream)
     return (yield stream.get_final_completion())
 
 
-def _text(completion: Any) -> str:
-    return _answer(completion).content or ""
+def _reply_text(completion: Any) -> str:
+    return _whole_message(completion).content or ""
 
 
-def _answer(completion: Any) -> Any:
+def _whole_message(completion: Any) -> Any:
     """The message, if the model neither refused nor was cut off."""
     message = whole_choice(completion).message
     if getattr(message, "refusal", None):
@@ -112,7 +112,7 @@ def _answer(completion: Any) -> Any:
     return message
 
 
-def _json(text: str) -> Any:
+def _json_value(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
@@ -123,8 +123,8 @@ _ENFORCE = "decode by the schema's grammar, or check the reply and ask again: a 
 _JSON = ("json",)
 CHECKS = (
     Check("json_object", json_object, "hand it on, or as a schema of any object", _JSON),
-    Check("json_schema", partial(_fitting, _PERSON), _ENFORCE, _JSON),
-    Check("json_schema_refs", partial(_fitting, _TEAM), f"resolve `$ref`; {_ENFORCE}", _JSON),
+    Check("json_schema", partial(_schema_reply, _PERSON), _ENFORCE, _JSON),
+    Check("json_schema_refs", partial(_schema_reply, _TEAM), f"resolve `$ref`; {_ENFORCE}", _JSON),
     Check("parse", parse, _ENFORCE, _JSON),
     Check("stream_parse", streamed, _ENFORCE, _JSON),
 )

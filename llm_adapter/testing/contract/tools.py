@@ -17,6 +17,7 @@ from llm_adapter.testing.contract.case import (
     Inconclusive,
     Script,
     expect,
+    expect_longer,
     token_counts,
     unless_refused,
     user,
@@ -24,8 +25,8 @@ from llm_adapter.testing.contract.case import (
 )
 from llm_adapter.testing.contract.streams import chunks
 
-_ASKED = "What is the weather in Paris?"
-_TWICE = "What is the weather in Paris, and what is the weather in Rome?"
+_ONE_CITY = "What is the weather in Paris?"
+_TWO_CITIES = "What is the weather in Paris, and what is the weather in Rome?"
 _WEATHER: Any = {
     "type": "function",
     "function": {
@@ -42,90 +43,90 @@ _POPULATION: Any = {
         "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     },
 }
-_NAMED = {"type": "function", "function": {"name": "get_population"}}
+_NAMED_TOOL = {"type": "function", "function": {"name": "get_population"}}
 _RESULT = "The weather is sunny and warm, with a light wind from the sea. " * 12  # 156 words
-_READ = 78  # tokens that it adds at least
-_MADE = ("tool_calls", "stop")  # OpenAI ends a call that was demanded with "stop"
+_READ_TOKENS = 78  # tokens that it adds at least
+_CALL_REASONS = ("tool_calls", "stop")  # OpenAI ends a call that was demanded with "stop"
 
 
 def call(case: Case) -> Script:
-    """A tool call comes as one, with the finish_reason tool_calls."""
-    choice = whole_choice((yield case.ask(_ASKED, tools=[_WEATHER])))
-    calls = _calls(choice, "the model did not call the tool")
-    _whole(calls, "get_weather")
+    """A tool call comes in `tool_calls`, with the finish_reason 'tool_calls'."""
+    choice = whole_choice((yield case.ask(_ONE_CITY, tools=[_WEATHER])))
+    calls = _tool_calls(choice)
+    _expect_whole(calls, "get_weather")
     expect(choice.finish_reason == "tool_calls", "the finish_reason 'tool_calls'", choice.finish_reason)
-    _no_call_in(choice.message.content)
+    _expect_no_call_in(choice.message.content)
 
 
 def none(case: Case) -> Script:
     """tool_choice="none" forbids calls."""
-    choice = (yield from _demanding(case, "none", _ASKED)).choices[0]
+    choice = (yield from _choice_reply(case, "none", _ONE_CITY)).choices[0]
     expect(not choice.message.tool_calls, "no call", choice.message.tool_calls)
     expect(choice.finish_reason != "tool_calls", "another finish_reason than 'tool_calls'", choice.finish_reason)
 
 
 def required(case: Case) -> Script:
     """tool_choice="required" gives a call where the model would not make one."""
-    choice = whole_choice((yield from _demanding(case, "required", QUESTION)))
+    choice = whole_choice((yield from _choice_reply(case, "required", QUESTION)))
     expect(choice.message.tool_calls, "a tool call", f"the text {choice.message.content!r}")
-    _whole(choice.message.tool_calls, "get_weather", "get_population")
-    expect(choice.finish_reason in _MADE, "the finish_reason 'tool_calls'", choice.finish_reason)
+    _expect_whole(choice.message.tool_calls, "get_weather", "get_population")
+    expect(choice.finish_reason in _CALL_REASONS, "the finish_reason 'tool_calls'", choice.finish_reason)
 
 
 def named(case: Case) -> Script:
     """A named tool is called, though another one would fit."""
-    choice = whole_choice((yield from _demanding(case, _NAMED, _ASKED)))
+    choice = whole_choice((yield from _choice_reply(case, _NAMED_TOOL, _ONE_CITY)))
     expect(choice.message.tool_calls, "a call of get_population", f"the text {choice.message.content!r}")
-    _whole(choice.message.tool_calls, "get_population")
-    expect(choice.finish_reason in _MADE, "the finish_reason 'stop' or 'tool_calls'", choice.finish_reason)
+    _expect_whole(choice.message.tool_calls, "get_population")
+    expect(choice.finish_reason in _CALL_REASONS, "the finish_reason 'stop' or 'tool_calls'", choice.finish_reason)
 
 
 def one_at_most(case: Case) -> Script:
     """parallel_tool_calls=False gives one call at most."""
-    wish = partial(case.ask, _TWICE, tools=[_WEATHER], parallel_tool_calls=False)
+    wish = partial(case.ask, _TWO_CITIES, tools=[_WEATHER], parallel_tool_calls=False)
     choice = whole_choice((yield from unless_refused(wish, "parallel_tool_calls")))
-    calls = _calls(choice, "the model did not call the tool")
+    calls = _tool_calls(choice)
     expect(len(calls) == 1, "one call", f"{len(calls)}")
 
 
 def parallel(case: Case) -> Script:
-    """Calls that are made at once have ids of their own."""
-    choice = whole_choice((yield case.ask(_TWICE, tools=[_WEATHER])))
-    calls = _calls(choice, "the model did not call the tool")
+    """Two calls of one reply have ids of their own."""
+    choice = whole_choice((yield case.ask(_TWO_CITIES, tools=[_WEATHER])))
+    calls = _tool_calls(choice)
     if len(calls) < 2:
         raise Inconclusive("the model made one call where two were asked for")
-    _whole(calls, "get_weather")
+    _expect_whole(calls, "get_weather")
 
 
-def _answered(content: Any, case: Case) -> Script:
-    """A tool's result is read."""
-    without = token_counts((yield case.ask(_turns("Sunny."), tools=[_WEATHER])))
-    got = yield case.ask(_turns(content), tools=[_WEATHER])
+def _tool_result(content: Any, case: Case) -> Script:
+    """A tool's result reaches the model."""
+    without = token_counts((yield case.ask(_conversation("Sunny."), tools=[_WEATHER])))
+    got = yield case.ask(_conversation(content), tools=[_WEATHER])
     grown = token_counts(got).prompt_tokens - without.prompt_tokens
-    expect(grown >= _READ, f"a prompt longer by at least {_READ} tokens, for 156 words", f"one longer by {grown}")
+    expect_longer(grown, _READ_TOKENS)
     message = whole_choice(got).message
     expect(message.content or message.tool_calls, "a text or a call", message)
 
 
 def streamed(case: Case) -> Script:
     """A tool call in a stream is put together by its index."""
-    choice = yield from _streamed(case, _ASKED)
-    calls = _calls(choice, "the model did not call the tool")
-    _whole(calls, "get_weather")
+    choice = yield from _streamed_choice(case, _ONE_CITY)
+    calls = _tool_calls(choice)
+    _expect_whole(calls, "get_weather")
     expect(choice.finish_reason == "tool_calls", "the finish_reason 'tool_calls'", choice.finish_reason)
-    _no_call_in(choice.message.content)
+    _expect_no_call_in(choice.message.content)
 
 
 def streamed_parallel(case: Case) -> Script:
     """Two calls in a stream stay two."""
-    choice = yield from _streamed(case, _TWICE)
-    calls = _calls(choice, "the model did not call the tool")
-    _whole(calls, "get_weather")
+    choice = yield from _streamed_choice(case, _TWO_CITIES)
+    calls = _tool_calls(choice)
+    _expect_whole(calls, "get_weather")
     if len(calls) < 2:
         raise Inconclusive("the model made one call where two were asked for")
 
 
-def _streamed(case: Case, asked: str) -> Generator[Any, Any, Any]:
+def _streamed_choice(case: Case, asked: str) -> Generator[Any, Any, Any]:
     """The choice that the SDK makes of a stream's chunks."""
     got = yield from chunks(case, asked, tools=[_WEATHER])
     state: Any = ChatCompletionStreamState()
@@ -136,46 +137,46 @@ def _streamed(case: Case, asked: str) -> Generator[Any, Any, Any]:
     return whole_choice(state.current_completion_snapshot)
 
 
-def _demanding(case: Case, choice: Any, asked: str) -> Generator[Any, Any, Any]:
+def _choice_reply(case: Case, choice: Any, asked: str) -> Generator[Any, Any, Any]:
     wish = partial(case.ask, asked, tools=[_WEATHER, _POPULATION], tool_choice=choice)
     return (yield from unless_refused(wish, "tool_choice"))
 
 
-def _calls(choice: Any, otherwise: str) -> list[Any]:
+def _tool_calls(choice: Any) -> list[Any]:
     """The calls of a choice. A call that came as a text is not the model's fault."""
-    _no_call_in(choice.message.content)
+    _expect_no_call_in(choice.message.content)
     if not choice.message.tool_calls:
-        raise Inconclusive(otherwise)
+        raise Inconclusive("the model did not call the tool")
     return list(choice.message.tool_calls)
 
 
-def _whole(calls: list[Any], *tools: str) -> None:
+def _expect_whole(calls: list[Any], *tools: str) -> None:
     """Each call has an id of its own, a known name, and arguments that are a JSON object."""
     ids = [one.id for one in calls]
     expect(all(ids) and len(set(ids)) == len(ids), "an id for each call", ids)
     for one in calls:
         expect(one.type == "function", "the type 'function'", one.type)
         expect(one.function.name in tools, f"a call of {' or '.join(tools)}", one.function.name)
-        expect(isinstance(_json(one.function.arguments), dict), "arguments in JSON", one.function.arguments)
+        expect(isinstance(_json_value(one.function.arguments), dict), "arguments in JSON", one.function.arguments)
 
 
-def _no_call_in(content: str | None) -> None:
-    value = _json(content or "")
+def _expect_no_call_in(content: str | None) -> None:
+    value = _json_value(content or "")
     if "<tool_call>" in (content or "") or (isinstance(value, dict) and value.get("name") == "get_weather"):
         raise Broken("a tool call in `tool_calls`", f"the text {content!r}")
 
 
-def _json(text: str) -> Any:
+def _json_value(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
         return None
 
 
-def _turns(result: Any) -> list[Any]:
+def _conversation(result: Any) -> list[Any]:
     made = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city": "Paris"}'}}
     return [
-        user(_ASKED),
+        user(_ONE_CITY),
         {"role": "assistant", "content": None, "tool_calls": [made]},
         {"role": "tool", "tool_call_id": "call_1", "content": result},
     ]
@@ -194,8 +195,8 @@ CHECKS = (
     Check("tool_choice_named", named, _FORCED, _TOOLS),
     Check("tool_calls_parallel", parallel, "give each call an id", _TOOLS),
     Check("tool_calls_one", one_at_most, "keep the first call, or refuse `parallel_tool_calls` by name", _TOOLS),
-    Check("tool_result", partial(_answered, _RESULT), _READ_ALL, _TOOLS),
-    Check("tool_result_parts", partial(_answered, _PARTS), _READ_ALL, _TOOLS),
+    Check("tool_result", partial(_tool_result, _RESULT), _READ_ALL, _TOOLS),
+    Check("tool_result_parts", partial(_tool_result, _PARTS), _READ_ALL, _TOOLS),
     Check("stream_tool_call", streamed, _INDEX, _TOOLS),
     Check("stream_tool_calls", streamed_parallel, _INDEX, _TOOLS),
 )
