@@ -1,4 +1,4 @@
-"""Provider `openai`: OpenAI and every server that speaks /v1. Requests stay OpenAI's; dialect rows mend the rest.
+"""Provider `openai`: OpenAI and every server that speaks /v1. Requests stay OpenAI's, but for what the dialect changes.
 
 Calls to OpenAI go out and come back untouched, but for parameters that only other providers know: OpenAI answers
 those with 400, so they are left out with one warning.

@@ -51,8 +51,8 @@ def _remember_size(key: tuple[str, str], size: Any) -> None:
         if size is not None:
             _sizes[key] = size
     if size is not None and before != size:
-        told = f"`num_ctx` of {key[1]!r} changes from {before} to {size}: Ollama loads the model anew for it"
-        warnings.warn(told, AdapterWarning, stacklevel=2)
+        message = f"`num_ctx` of {key[1]!r} changes from {before} to {size}: Ollama loads the model anew for it"
+        warnings.warn(message, AdapterWarning, stacklevel=2)
 
 
 def _with_size(call: Call, num_ctx: int | None) -> Call:

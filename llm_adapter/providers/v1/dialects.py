@@ -113,7 +113,7 @@ def _system(message: Any) -> Any:
 
 
 _LLAMACPP_KNOWS = frozenset({"top_k", "min_p", "typical_p", "repeat_last_n", "repeat_penalty"})
-# A server that is none of the known ones: nothing is changed for it, and its replies are mended all the same.
+# A server that is none of the known ones: nothing is changed for it, and its replies are repaired all the same.
 OTHER = Dialect("other", understands=OLLAMA_ONLY | SAMPLERS)
 
 DIALECTS = {

@@ -1,4 +1,4 @@
-"""Streams of /v1 servers: mended, checked, and where there are several of one reply, brought into one."""
+"""Streams of `/v1` servers: repaired and checked; several streams of one reply become one."""
 
 from __future__ import annotations
 
