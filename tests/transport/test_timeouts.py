@@ -16,7 +16,7 @@ from loopback import WITHOUT_TLS, Handler, Loopback, serving
 
 from llm_adapter import Settings
 from llm_adapter.routing.terms import Terms, is_explicit, is_repeatable, terms_of
-from llm_adapter.translation.errors import rejected
+from llm_adapter.translation.errors import server_refusal
 
 ASK: Any = {"model": "m", "messages": HI}
 SDK = openai.DEFAULT_TIMEOUT.as_dict()
@@ -339,7 +339,7 @@ def test_a_reply_that_is_refused_is_not_asked_for_again(play: Play, server: Loop
 
 
 def test_busy_says_what_to_do() -> None:
-    said = rejected(503, "server busy, please try again.  maximum pending requests exceeded", {}).error["message"]
+    said = server_refusal(503, "server busy, please try again.  maximum pending requests exceeded", {}).error["message"]
     assert "`max_concurrency`" in said
     assert "OLLAMA_NUM_PARALLEL" in said
     assert is_repeatable(503)
