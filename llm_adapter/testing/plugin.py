@@ -75,9 +75,9 @@ def pytest_configure(config: pytest.Config) -> None:
         recording.asked.append(mode)
         config.add_cleanup(lambda: recording.asked.remove(mode))
     if config.getoption("llm_provider"):
-        from llm_adapter.testing.providers import checked
+        from llm_adapter.testing.providers import check_options
 
-        checked(config.getoption("llm_provider"))
+        check_options(config.getoption("llm_provider"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -86,11 +86,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("fake_llm", fakes.args, indirect=True)
     mark = metafunc.definition.get_closest_marker("llm_providers")
     if mark is not None:
-        from llm_adapter.testing.providers import named
+        from llm_adapter.testing.providers import provider_names
 
         if "llm_provider" not in metafunc.fixturenames:
             metafunc.fixturenames.insert(0, "llm_provider")
-        metafunc.parametrize("llm_provider", named(mark), indirect=True)
+        metafunc.parametrize("llm_provider", provider_names(mark), indirect=True)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

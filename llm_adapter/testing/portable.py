@@ -23,7 +23,7 @@ from llm_adapter.settings.errors import SettingsError, near
 from llm_adapter.settings.hosts import OPENAI_URL
 from llm_adapter.settings.settings import Settings
 from llm_adapter.testing.cassettes import Cassette
-from llm_adapter.testing.cassettes.tape import Line, loaded
+from llm_adapter.testing.cassettes.tape import Line, load_lines
 
 # "unknown": passed on to a server that is not known to read it; a misspelt name, mostly.
 Loss: TypeAlias = Literal["refused", "left out", "unknown", "ignored", "emulated"]
@@ -86,7 +86,7 @@ def findings(request: Any, to: Iterable[str] | str = tuple(TARGETS), *, path: st
     for name in (to,) if isinstance(to, str) else to:
         connection = target(name)
         for number, (where, body) in enumerate(calls, 1):
-            found += [replace(one, provider=name, call=number) for one in _of_call(connection, where, body)]
+            found += [replace(one, provider=name, call=number) for one in _call_findings(connection, where, body)]
     return found
 
 
@@ -119,7 +119,7 @@ def table(found: Sequence[Finding]) -> str:
     return "\n".join(f"  {line}" for line in shown)
 
 
-def _of_call(connection: Connection, path: str, body: Json) -> Iterator[Finding]:
+def _call_findings(connection: Connection, path: str, body: Json) -> Iterator[Finding]:
     """The findings of one call. A refused parameter is told and left out, to see what else there is."""
     left = {name: value for name, value in body.items() if name != "extra_body"} | (body.get("extra_body") or {})
     elsewhere = destination(connection, left)[0].provider.name
@@ -129,24 +129,24 @@ def _of_call(connection: Connection, path: str, body: Json) -> Iterator[Finding]
     while (told := explanation(connection, path, left)).refusal is not None:
         refusal = told.refusal
         name = str(refusal.error["param"])
-        yield Finding("", name, "refused", _reason(refusal))
+        yield Finding("", name, "refused", _refusal_reason(refusal))
         if name not in left:
             return  # it is about a part of the call that cannot be taken out
         del left[name]
-    yield from _lost(told)
+    yield from _loss_findings(told)
     if connection.resolved.dialect == "openai":
-        for refusal in refusals(path, _sent(told)):
+        for refusal in refusals(path, _sent_body(told)):
             yield Finding("", refused_argument(refusal), "refused", str(refusal))
 
 
-def _reason(refusal: Rejected) -> str:
+def _refusal_reason(refusal: Rejected) -> str:
     """Why, without what the table says already, and without the settings that would let it pass."""
     said = str(refusal).partition("; `unsupported = ")[0]
     before, found, reason = said.partition(": ")
     return reason if found and " is not available on " in before else said
 
 
-def _lost(told: Explanation) -> Iterator[Finding]:
+def _loss_findings(told: Explanation) -> Iterator[Finding]:
     unknown = told.call.report.notes.get("unknown", ())
     for one in told.verdicts():
         verdict = "unknown" if one.name in unknown else one.verdict
@@ -154,7 +154,7 @@ def _lost(told: Explanation) -> Iterator[Finding]:
             yield Finding("", one.name, verdict, one.note)
 
 
-def _sent(told: Explanation) -> Json:
+def _sent_body(told: Explanation) -> Json:
     return dict(told.requests[-1].body or {}) if told.requests else {}
 
 
@@ -162,7 +162,7 @@ def _calls(request: Any, path: str | None) -> Iterator[tuple[str, Json]]:
     """The calls of models in whatever holds them, each with its path."""
     match request:
         case Cassette() | os.PathLike():
-            lines = request.lines if isinstance(request, Cassette) else loaded(Path(request))
+            lines = request.lines if isinstance(request, Cassette) else load_lines(Path(request))
             yield from _calls(lines, path)
         case list() | tuple() | Iterator():
             for one in request:
@@ -173,10 +173,10 @@ def _calls(request: Any, path: str | None) -> Iterator[tuple[str, Json]]:
         case Mapping():
             yield path or _path(request), dict(request)
         case _:
-            yield _logged(request, path)
+            yield _logged_call(request, path)
 
 
-def _logged(request: Any, path: str | None) -> tuple[str, Json]:
+def _logged_call(request: Any, path: str | None) -> tuple[str, Json]:
     """A request of a fake server's log."""
     body = getattr(request, "body", None)
     if not isinstance(body, dict):

@@ -47,7 +47,7 @@ class Chosen:
         self.ends.close()
 
 
-def named(mark: pytest.Mark) -> list[str]:
+def provider_names(mark: pytest.Mark) -> list[str]:
     """The names in a mark; those of all profiles, if there are none. Fails the collection for one that is unknown."""
     try:
         defined = Settings.profiles(os.environ)
@@ -57,18 +57,18 @@ def named(mark: pytest.Mark) -> list[str]:
                 "name profiles, 'embedded' or 'fake:PERSONA'" if mark.kwargs else f"there is no profile in {FILE}"
             )
         for name in names:
-            _known(name, defined)
+            _check_known(name, defined)
     except SettingsError as error:
         pytest.fail(f"llm_providers: {error}", pytrace=False)
     return names
 
 
-def checked(names: list[str]) -> None:
+def check_options(names: list[str]) -> None:
     """Refuse an option --llm-provider that can name no test."""
     try:
         defined = Settings.profiles(os.environ)
         for name in names:
-            _known(name, defined)
+            _check_known(name, defined)
     except SettingsError as error:
         raise pytest.UsageError(f"--llm-provider: {error}") from None
 
@@ -83,7 +83,7 @@ def chosen(name: str | None, guard: Guard | None, *, required: bool, given: Mapp
         try:
             if name is not None and name.startswith(FAKE):
                 fake = _fake(name, given, ends)
-            settings = Settings.load() if name is None else _switched(name, fake, ends)
+            settings = Settings.load() if name is None else _switched_settings(name, fake, ends)
             name = name or str(getattr(settings.provider, "name", settings.provider))
             problem = _problem(settings, guard)
         except SettingsError as error:
@@ -94,7 +94,7 @@ def chosen(name: str | None, guard: Guard | None, *, required: bool, given: Mapp
         return Chosen(str(name), settings, ends.pop_all(), fake)
 
 
-def _known(name: Any, defined: list[str]) -> None:
+def _check_known(name: Any, defined: list[str]) -> None:
     if name in (*defined, EMBEDDED):
         return
     if isinstance(name, str) and name.startswith(FAKE):
@@ -105,7 +105,7 @@ def _known(name: Any, defined: list[str]) -> None:
     raise SettingsError(f"{name!r} is no profile of {FILE}{hint}; known: {', '.join(known)}")
 
 
-def _switched(name: str, fake: Fake | None, ends: ExitStack) -> Settings:
+def _switched_settings(name: str, fake: Fake | None, ends: ExitStack) -> Settings:
     """The settings that a client has from now on, until the `ends`."""
     patches = ends.enter_context(pytest.MonkeyPatch.context())
     for variable in list(os.environ):
@@ -150,11 +150,11 @@ def _problem(settings: Settings, guard: Guard | None) -> str | None:
     if guard is not None:
         proxy = proxy_for(url, settings.trust_env)[0]
         guard.allow(*(host_and_port(one)[0] for one in (url, proxy) if one))
-    return _unreached(url, settings.trust_env)
+    return _unreachable_reason(url, settings.trust_env)
 
 
 @lru_cache(maxsize=64)
-def _unreached(url: str, trust_env: bool | None) -> str | None:
+def _unreachable_reason(url: str, trust_env: bool | None) -> str | None:
     """Once for all tests: an address that does not answer takes seconds."""
     way = route(url, trust_env)
     if way.reached:

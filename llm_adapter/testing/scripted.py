@@ -27,7 +27,7 @@ _LISTED = 10  # requests in a message
 _ABSENT = object()
 
 
-def masked(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+def masked_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Headers by names in small letters; of those that carry a key, the scheme alone."""
     found = {}
     for name, value in headers:
@@ -37,7 +37,7 @@ def masked(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     return found
 
 
-def at(body: Any, path: str) -> Any:
+def value_at(body: Any, path: str) -> Any:
     """What stands at a dotted path, `messages.0.content`; `_ABSENT` if nothing does."""
     for name in path.split("."):
         if isinstance(body, Mapping) and name in body:
@@ -49,12 +49,12 @@ def at(body: Any, path: str) -> Any:
     return body
 
 
-def counted(many: int, one: str, several: str) -> str:
+def count_phrase(many: int, one: str, several: str) -> str:
     """A number with its noun: "1 call", "2 calls"."""
     return f"{many} {one if many == 1 else several}"
 
 
-def often(times: int) -> str:
+def times_phrase(times: int) -> str:
     return {0: "not", 1: "once"}.get(times, f"{times} times")
 
 
@@ -80,49 +80,51 @@ class Log:
 
     def assert_sent(self, path: str, value: Any = _ABSENT) -> None:
         """Some request had this field: `assert_sent("options.num_ctx", 8192)`. Without a value, any will do."""
-        found = [at(request.body, path) for request in self.requests]
+        found = [value_at(request.body, path) for request in self.requests]
         given = [one for one in found if one is not _ABSENT]
         if value is _ABSENT:
             if not given:
-                raise AssertionError(f"no request had `{path}`{self._came()}")
+                raise AssertionError(f"no request had `{path}`{self._log_summary()}")
         elif not any(one == value for one in given):
             seen = f": it was {', '.join(f'{repr(one)[:_SHOWN]}' for one in given[-_LISTED:])}" if given else ""
-            raise AssertionError(f"no request had `{path}` = {value!r}{seen}{self._came()}")
+            raise AssertionError(f"no request had `{path}` = {value!r}{seen}{self._log_summary()}")
 
     def assert_not_sent(self, path: str) -> None:
         """No request had this field."""
-        given = [one for one in (at(request.body, path) for request in self.requests) if one is not _ABSENT]
+        given = [one for one in (value_at(request.body, path) for request in self.requests) if one is not _ABSENT]
         if given:
-            raise AssertionError(f"a request had `{path}`: {repr(given[0])[:_SHOWN]}{self._came()}")
+            raise AssertionError(f"a request had `{path}`: {repr(given[0])[:_SHOWN]}{self._log_summary()}")
 
     def assert_called(self, path: str, times: int | None = None) -> None:
         """A path was asked, so many times: `assert_called("/api/chat", times=1)`. /v1 may be left out."""
         path = "/" + path.removeprefix("/")
         count = sum(request.path in (path, f"/v1{path}") for request in self.requests)
-        wanted = {None: "have been asked", 0: "not have been asked"}.get(times, f"have been asked {often(times or 0)}")
+        wanted = {None: "have been asked", 0: "not have been asked"}.get(
+            times, f"have been asked {times_phrase(times or 0)}"
+        )
         fits = count > 0 if times is None else count == times
         if not fits:
-            raise AssertionError(f"{path} should {wanted}, and was {often(count)}{self._came()}")
+            raise AssertionError(f"{path} should {wanted}, and was {times_phrase(count)}{self._log_summary()}")
 
     def assert_not_called(self, path: str) -> None:
         self.assert_called(path, times=0)
 
-    def noted(self, request: ServerRequest, status: int, *, spoken: bool) -> None:
+    def add_request(self, request: ServerRequest, status: int, *, spoken: bool) -> None:
         """Keeps a request with what was answered to it."""
         self.requests.append(request)
         self._statuses[request.number] = status
         if spoken:
             self._spoken.append(request)
 
-    def _came(self) -> str:
+    def _log_summary(self) -> str:
         """The requests, short, as the end of a message."""
         if not self.requests:
             return "\nno request came"
         count = len(self.requests)
         head = "what came:" if count <= _LISTED else f"the last {_LISTED} of {count} that came:"
-        return "".join([f"\n{head}", *(f"\n  {self._shown(request)}" for request in self.requests[-_LISTED:])])
+        return "".join([f"\n{head}", *(f"\n  {self._request_line(request)}" for request in self.requests[-_LISTED:])])
 
-    def _shown(self, request: ServerRequest) -> str:
+    def _request_line(self, request: ServerRequest) -> str:
         body = json.dumps(request.body, ensure_ascii=False, default=str) if request.text is None else request.text
         body = "" if body in ("", "null") else f" {body}"
         short = body if len(body) <= _SHOWN else body[:_SHOWN] + "…"
@@ -177,18 +179,20 @@ class Scripted(Log):
     def assert_all_used(self) -> None:
         """Every scripted turn was asked for, and no call came when there was none left."""
         if self.unused:
-            left = "".join(f"\n  {_short(turn)}" for turn in self.unused)
-            many = counted(len(self.unused), "scripted turn was", "scripted turns were")
-            raise AssertionError(f"{many} not asked for:{left}{self._came()}")
+            left = "".join(f"\n  {_turn_summary(turn)}" for turn in self.unused)
+            many = count_phrase(len(self.unused), "scripted turn was", "scripted turns were")
+            raise AssertionError(f"{many} not asked for:{left}{self._log_summary()}")
         self.assert_sufficed()
 
     def assert_sufficed(self) -> None:
         """The script had a turn for every call, and no matcher has failed."""
         if self._problem is not None:
-            raise AssertionError(f"a matcher or a turn failed: {self._problem!r}{self._came()}") from self._problem
+            raise AssertionError(
+                f"a matcher or a turn failed: {self._problem!r}{self._log_summary()}"
+            ) from self._problem
         if self.overrun:
-            many = counted(self.overrun, "call", "calls")
-            raise AssertionError(f"{many} came when the script had ended{self._came()}")
+            many = count_phrase(self.overrun, "call", "calls")
+            raise AssertionError(f"{many} came when the script had ended{self._log_summary()}")
 
     # --- the server that it plays ---
 
@@ -226,47 +230,47 @@ class Scripted(Log):
         """What goes back for a request. path: with /v1 or /api, and without a query. Threads may ask side by side."""
         given = list(headers)
         with self._lock:
-            body, unread = _decoded(data)
+            body, unread = _decode_body(data)
             request = ServerRequest(
                 method,
                 path,
                 body,
-                masked(given),
+                masked_headers(given),
                 any(name.lower() in ("authorization", "api-key") for name, _ in given),
                 len(self.requests) + 1,
                 time(),
                 unread,
             )
             settled = personas.settled(self._persona, request)
-            found = settled or self._said(request)
-            self.noted(request, found.status, spoken=settled is None)
+            found = settled or self._turn_answer(request)
+            self.add_request(request, found.status, spoken=settled is None)
             self._persona = personas.after(self._persona, request, found)
             return replace(found, headers=(*found.headers, *self._persona.headers(request)))
 
-    def _said(self, request: ServerRequest) -> Answer:
+    def _turn_answer(self, request: ServerRequest) -> Answer:
         """What a turn makes of the answer. A turn that cannot be sent, arguments that are no JSON for one, is told."""
-        turn = self._next(request)
+        turn = self._next_turn(request)
         try:
             return personas.answer(self._persona, request, turn)
         except (TypeError, ValueError) as problem:
             self._problem = self._problem or problem
             words = f"a turn cannot be sent: {problem!r}"
-            return personas.answer(self._persona, request, _failed(words, "turn_failed"))
+            return personas.answer(self._persona, request, _fake_failure(words, "turn_failed"))
 
-    def _next(self, request: ServerRequest) -> Turn:
+    def _next_turn(self, request: ServerRequest) -> Turn:
         try:
             matched = next((turn for matcher in self._matchers if (turn := matcher(request)) is not None), None)
             if matched is not None:
                 return turned(matched)
         except Exception as problem:
             self._problem = self._problem or problem
-            return _failed(f"a matcher raised {problem!r}", "matcher_failed")
+            return _fake_failure(f"a matcher raised {problem!r}", "matcher_failed")
         if not self._scripted:
             return HELLO
         if not self._turns:
             self.overrun += 1
             words = f"the script has no turn left for {request.method} {request.path}, request {request.number}"
-            return _failed(words, "script_ended")
+            return _fake_failure(words, "script_ended")
         if self._repeat and len(self._turns) == 1:
             self._repeated = True
             return self._turns[0]
@@ -284,12 +288,12 @@ class Scripted(Log):
         return Settings(**{**base, **fields})
 
 
-def _failed(words: str, code: str) -> Turn:
+def _fake_failure(words: str, code: str) -> Turn:
     """An answer about the fake itself, with a status that no client tries again."""
     return Turn(failure=Failure(f"fake_llm: {words}", 400, code, "invalid_request_error"))
 
 
-def _short(turn: Turn) -> str:
+def _turn_summary(turn: Turn) -> str:
     """What a turn does, in a few words."""
     failure, told = turn.failure, [f"calls {call.name}({call.text})" for call in turn.calls]
     if turn.content and (failure is None or failure.after is not None):
@@ -299,14 +303,14 @@ def _short(turn: Turn) -> str:
     if turn.vectors is not None:
         told.append(f"embeds as {turn.vectors!r}")
     if failure is not None:
-        late = "" if failure.after is None else f" after {counted(failure.after, 'piece', 'pieces')}"
+        late = "" if failure.after is None else f" after {count_phrase(failure.after, 'piece', 'pieces')}"
         told.append(f"fails with {failure.status} {failure.message!r}{late}")
     if turn.cut is not None:
-        told.append(f"is cut after {counted(turn.cut, 'piece', 'pieces')}")
+        told.append(f"is cut after {count_phrase(turn.cut, 'piece', 'pieces')}")
     return (", ".join(told) or "says nothing")[:200]
 
 
-def _decoded(data: bytes) -> tuple[Any, str | None]:
+def _decode_body(data: bytes) -> tuple[Any, str | None]:
     """The JSON of a body, or the text that is none. What follows the JSON is not read, as Go does not."""
     text = data.decode("utf-8", "replace")
     try:

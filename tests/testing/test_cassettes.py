@@ -23,9 +23,9 @@ import llm_adapter
 from llm_adapter import Settings
 from llm_adapter.providers import PROVIDERS
 from llm_adapter.testing import Cassette, CassetteError, CassetteWarning, cassette
-from llm_adapter.testing.cassettes.matching import assembled, canonical
+from llm_adapter.testing.cassettes.matching import assemble_stream, canonical
 from llm_adapter.testing.cassettes.scrubbing import Scrubber
-from llm_adapter.testing.cassettes.tape import Line, RecordedRequest, body, events, loaded, saved
+from llm_adapter.testing.cassettes.tape import Line, RecordedRequest, body, events, load_lines, save_lines
 from llm_adapter.testing.fake import serving
 
 EMBEDDED = Settings(provider="embedded")
@@ -249,7 +249,7 @@ def test_compressed_replies(path: Path) -> None:
     play = SYNC_AND_ASYNC[0]
     with cassette(path):
         recorded = list(sdk(play, http_client=play.http(answered)).chat.completions.create(**CHAT, stream=True))
-    assert loaded(path)[0].events == [{"id": "x", "choices": []}, "[DONE]"]
+    assert load_lines(path)[0].events == [{"id": "x", "choices": []}, "[DONE]"]
     with cassette(path):
         assert list(gone(play).chat.completions.create(**CHAT, stream=True)) == recorded
 
@@ -273,7 +273,7 @@ def test_an_abandoned_stream(play: Play, path: Path) -> None:
 
     with cassette(path):
         recorded = run(play, plain(play), begun)
-    assert loaded(path)[0].abandoned
+    assert load_lines(path)[0].abandoned
     with cassette(path):
         assert run(play, gone(play), begun) == recorded
     with pytest.raises(CassetteError, match="read no further"), cassette(path):
@@ -286,7 +286,7 @@ def test_a_stream_that_nobody_closes(path: Path) -> None:
             stream = client.chat.completions.create(**CHAT, stream=True)
             next(iter(stream))
         stream.close()
-    assert loaded(path)[0].abandoned
+    assert load_lines(path)[0].abandoned
 
 
 @plays
@@ -341,7 +341,7 @@ def test_retries_are_recorded_one_by_one(path: Path, monkeypatch: pytest.MonkeyP
 
     with cassette(path):
         whole_reply = sdk(play, http_client=play.http(answered), max_retries=1).chat.completions.create(**CHAT)
-    assert [line.status for line in loaded(path)] == [500, 200]
+    assert [line.status for line in load_lines(path)] == [500, 200]
     waits.clear()
     with cassette(path, strict=True):
         assert sdk(play, base_url=NOWHERE, max_retries=1).chat.completions.create(**CHAT) == whole_reply
@@ -388,7 +388,7 @@ def test_different_calls(one: Any, other: Any) -> None:
 def written(path: Path, *requests: dict[str, Any], **more: Any) -> Path:
     reply = {"id": "x", "object": "chat.completion", "created": 1, "model": "m", "choices": []}
     lines = [Line("POST", "/chat/completions", request=one, status=200, reply=reply, **more) for one in requests]
-    saved(path, lines)
+    save_lines(path, lines)
     return path
 
 
@@ -492,7 +492,7 @@ def test_clients_are_let_go(path: Path) -> None:
         client.chat.completions.create(**CHAT)
     assert client.chat.completions.create(**CHAT, n=7).id == "a"
     assert not {"_build_request", "_send_request"} & vars(client).keys()
-    assert len(loaded(path)) == 1
+    assert len(load_lines(path)) == 1
 
 
 def test_one_at_a_time(path: Path) -> None:
@@ -672,8 +672,8 @@ LINES = st.builds(
 def test_the_file_gives_back_what_was_put_in(tmp_path_factory: pytest.TempPathFactory, lines: list[Line]) -> None:
     """Line ends inside texts, U+2028, quotes, nothing: all of it comes back."""
     path = tmp_path_factory.mktemp("tape") / "x.jsonl"
-    saved(path, lines)
-    assert loaded(path) == lines
+    save_lines(path, lines)
+    assert load_lines(path) == lines
 
 
 PAYLOADS = st.dictionaries(st.sampled_from(["id", "delta", "x"]), VALUES, max_size=2) | st.just("[DONE]")
@@ -698,11 +698,11 @@ def test_events_are_read_as_the_standard_has_them() -> None:
 def test_a_stream_as_one_reply() -> None:
     """What a fake server is to say is the whole of it."""
     pieces = [{"id": "x", "model": "m", "choices": [{"index": 0, "text": one}]} for one in ("He", "llo")]
-    whole_reply: Any = assembled("/completions", [*pieces, "[DONE]"])
+    whole_reply: Any = assemble_stream("/completions", [*pieces, "[DONE]"])
     assert whole_reply["choices"][0]["text"] == "Hello"
     done = {"type": "response.completed", "response": {"id": "r"}}
-    assert assembled("/responses", [{"type": "response.created"}, done]) == {"id": "r"}
-    assert assembled("/chat/completions", []) is None
+    assert assemble_stream("/responses", [{"type": "response.created"}, done]) == {"id": "r"}
+    assert assemble_stream("/chat/completions", []) is None
 
 
 @pytest.fixture
@@ -747,7 +747,7 @@ def test_a_recorded_refusal_on_another_provider(path: Path, ollama: Any) -> None
             "GET", "/models", status=200, reply={"object": "list", "data": [{"id": "of the tape", "object": "model"}]}
         ),
     ]
-    saved(path, lines)
+    save_lines(path, lines)
     with ours(SYNC_AND_ASYNC[0], settings=ollama.settings()) as client, cassette(path, strict=True) as tape:
         tape.replay_on(ollama)
         with pytest.raises(openai.NotFoundError, match="not found") as caught:

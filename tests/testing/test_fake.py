@@ -117,7 +117,7 @@ def test_stream(play: WithoutTLS, fake: Fake) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_tools(play: WithoutTLS, fake: Fake, stream: bool) -> None:
-    """Two calls side by side, each with its own id and arguments (P11)."""
+    """Two calls side by side, each with its own id and arguments."""
     fake.script(tool_calls(("weather", {"city": "Paris"}), ("weather", {"city": "Rome"})))
 
     def script(client: Any) -> Any:
@@ -161,7 +161,7 @@ def test_error(play: WithoutTLS, fake: Fake) -> None:
 
 
 def test_a_failure_in_the_middle_of_a_stream(play: WithoutTLS, fake: Fake) -> None:
-    """Our client raises on every server, and what came before is there (P5)."""
+    """Our client raises on every server, and what came before is there."""
     fake.script(error(500, "the model runner has stopped", mid_stream=True, after=2, turn=STREAM))
     said, failure = streamed(play, fake)
     assert said == "one two"
@@ -188,7 +188,7 @@ def test_a_reply_that_is_cut(play: WithoutTLS, fake: Fake, after: int) -> None:
 
 
 def test_thoughts(play: WithoutTLS, fake: Fake) -> None:
-    """Whatever the server calls them; OpenAI shows none (P6)."""
+    """Whatever the server calls them; OpenAI shows none."""
     fake.script(thinking("Hm, well.", "Yes."))
 
     def script(client: Any) -> Any:
@@ -223,7 +223,7 @@ SILENT = ("ollama@0.24", "ollama@0.32")
 
 
 def test_the_plain_sdk_on_a_broken_stream(fake: Fake, sdk: openai.OpenAI) -> None:
-    """On Ollama's /v1 a failure looks like a short answer: the SDK raises nothing. Everywhere else it does (P5)."""
+    """On Ollama's /v1 a failure looks like a short answer: the SDK raises nothing. Everywhere else it does."""
     fake.script(error(500, "boom", mid_stream=True, after=2, turn=STREAM))
     stream = sdk.chat.completions.create(**ASK, stream=True)
     chunks: list[Any] = []
@@ -273,7 +273,7 @@ def assembled(chunks: Any) -> list[tuple[str, Any]]:
 @pytest.mark.parametrize("index", PLACELESS)
 @pytest.mark.parametrize("way", ["the plain SDK", "natively", "by /v1"])
 def test_calls_without_a_place_of_their_own(name: str, index: int | None, way: str) -> None:
-    """P11: the SDK's accumulator runs them together or fails; our client gives each its place, on either API."""
+    """The SDK's accumulator runs them together or fails; our client gives each its place, on either API."""
     calls = tool_calls(ToolCall("f", {"a": 1}, index=index), ToolCall("g", {"b": 2}, index=index))
     ask = {**ASK, "tools": TWO, "stream": True}
     with serving(name) as fake:

@@ -86,7 +86,7 @@ def test_max_tokens_cuts_a_reply(name: str) -> None:
 
 @pytest.mark.parametrize("name", V1)
 def test_max_completion_tokens_is_nothing_to_ollama(name: str) -> None:
-    """P3: its /v1 writes on and on."""
+    """Its /v1 writes on and on."""
     whole = "one two three four five six"
     assert said(ask(name, CHAT, max_completion_tokens=2)) == (whole if name in OLLAMA else "one two")
 
@@ -111,7 +111,7 @@ def test_n(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*OLLAMA, "llamacpp", "vllm", "lmstudio"])
 def test_what_is_not_known_is_dropped_without_a_word(name: str) -> None:
-    """P2, P4."""
+    """Nothing is told: not in the status, and not in the reply."""
     assert ask(name, CHAT, keep_alive="1h", tool_choice="none", num_ctx=8, logit_bias={"1": 5}).status == 200
 
 
@@ -119,7 +119,7 @@ UNKNOWN = "Unrecognized request argument supplied: keep_alive"
 
 
 def test_openai_refuses_what_it_does_not_know() -> None:
-    """P4, P36: the way back is the stricter one."""
+    """The way back is the stricter one."""
     assert told(ask("openai", CHAT, keep_alive="1h")) == (400, UNKNOWN, "invalid_request_error", None, None)
 
 
@@ -133,7 +133,7 @@ def test_openai_wants_a_key() -> None:
 @pytest.mark.parametrize("name", V1)
 @pytest.mark.parametrize("given", [{"type": "json_object"}, {"type": "json_schema", "json_schema": {"name": "x"}}])
 def test_nothing_is_enforced(name: str, given: Any) -> None:
-    """P9: a text that is not JSON comes all the same. LM Studio wants a schema."""
+    """A text that is not JSON comes all the same. LM Studio wants a schema."""
     asking = [{"role": "user", "content": "JSON, please"}]
     given = given if "json_schema" not in given else {**given, "json_schema": {"name": "x", "schema": {}}}
     found = ask(name, CHAT, messages=asking, response_format=given)
@@ -156,7 +156,7 @@ SPELLINGS = {
 
 @pytest.mark.parametrize(("name", "field"), SPELLINGS.items())
 def test_how_thoughts_are_called(name: str, field: str | None) -> None:
-    """P6."""
+    """Each server has a field of its own for them; OpenAI shows none."""
     message = json.loads(ask(name, CHAT, thinking("hm", "yes")).body)["choices"][0]["message"]
     shown = [one for one in ("reasoning", "reasoning_content", "thinking") if message.get(one)]
     assert shown == ([field] if field else [])
@@ -164,7 +164,7 @@ def test_how_thoughts_are_called(name: str, field: str | None) -> None:
 
 @pytest.mark.parametrize("name", OLLAMA)
 def test_thinking_is_on_until_it_is_turned_off(name: str) -> None:
-    """P6: natively by `think`, on /v1 by an effort of none alone."""
+    """Natively by `think`, on /v1 by an effort of none alone."""
     turn = thinking("hm", "yes")
     assert "thinking" in json.loads(ask(name, "/api/chat", turn).body)["message"]
     assert "thinking" not in json.loads(ask(name, "/api/chat", turn, think=False).body)["message"]
@@ -264,12 +264,12 @@ def test_refusals(name: str, path: str, body: dict[str, Any], expected: tuple[An
 
 @pytest.mark.parametrize("name", ["openai", "vllm", "llamacpp"])
 def test_token_ids_are_taken_elsewhere(name: str) -> None:
-    """P16."""
+    """Only Ollama and LM Studio refuse them."""
     assert ask(name, "/v1/embeddings", embedding([1.0, 0.0]), input=[[1, 2], [3]]).status == 200
 
 
 def test_ollama_24_does_not_see_and_says_nothing() -> None:
-    """P20: an image to a model without eyes is ignored."""
+    """An image to a model without eyes is ignored."""
     assert ask("ollama@0.24", "/api/chat", model="bare", messages=SEEN).status == 200
 
 
@@ -286,7 +286,7 @@ def test_one_model_answers_to_any_name(name: str) -> None:
 @pytest.mark.parametrize("name", OLLAMA)
 @pytest.mark.parametrize("path", [CHAT, "/api/chat"])
 def test_ollama_cuts_it_in_silence(name: str, path: str) -> None:
-    """P1: nothing tells, but a prompt's count that equals the context."""
+    """Nothing tells, but a prompt's count that equals the context."""
     found = json.loads(ask(name, path, messages=LONG).body)
     assert (found["usage"]["prompt_tokens"] if path == CHAT else found["prompt_eval_count"]) == 100
 
@@ -366,7 +366,7 @@ TAILS = {
 
 @pytest.mark.parametrize(("where", "tail"), TAILS.items(), ids=map(str, TAILS))
 def test_how_a_stream_fails(where: tuple[str, str], tail: bytes) -> None:
-    """P5."""
+    """Each server breaks off in a way of its own."""
     turn = error(500, "boom", mid_stream=True, after=1, turn=text("one two"))
     name, path = where
     found = ask(name, path, turn, stream=True, **({} if "chat" in path else PROMPTS[path]))
@@ -463,7 +463,7 @@ def running(server: Persona, time: float) -> Any:
     [(None, "22:18"), ("1h30m", "23:43"), (60, "22:14"), (-1, None), ("24h", "22:13")],
 )
 def test_keep_alive(keep_alive: Any, until: str | None) -> None:
-    """P4: what a call sets, /api/ps tells; a negative one is for ever."""
+    """What a call sets, /api/ps tells; a negative one is for ever."""
     body = {"model": "chat", "messages": HI, **({} if keep_alive is None else {"keep_alive": keep_alive})}
     [model] = running(follow(server("ollama@0.32"), ServerRequest("POST", "/api/chat", body)), 1_700_000_000)
     assert model["name"] == "chat:latest"

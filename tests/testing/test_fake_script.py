@@ -73,7 +73,7 @@ def test_turns_are_values() -> None:
 
 
 def test_a_tools_arguments_that_are_no_json() -> None:
-    """P11: as the model wrote them on /v1; natively Ollama has objects alone."""
+    """As the model wrote them on /v1; natively Ollama has objects alone."""
     turn = tool_call("f", '{"a": ')
     v1 = answer(
         persona("openai"),
@@ -432,7 +432,7 @@ class Person(BaseModel):
 
 @pytest.mark.fake_llm(*PERSONAS)
 def test_a_migration(fake_llm: Fake, asking: Any) -> None:
-    """The same code and script on every server; a reply that breaks its schema is sent back once (P9)."""
+    """The same code and script on every server; a reply that breaks its schema is sent back once."""
     fake_llm.script("Ana is 30.", json_text({"name": "Ana", "age": 30}))
     found = (
         asking.chat.completions.parse(model="m", messages=HI, response_format=Person)
@@ -445,7 +445,7 @@ def test_a_migration(fake_llm: Fake, asking: Any) -> None:
 
 @pytest.mark.fake_llm("ollama@0.32")
 def test_native_options(fake_llm: Fake, asking: Any) -> None:
-    """P1, P3, P4: they are sent, and the fake lets one see it."""
+    """They are sent, and the fake lets one see it."""
     with fake_llm.client(
         settings=fake_llm.settings(num_ctx=8192, keep_alive="24h"), http_client=openai.DefaultHttpxClient(verify=False)
     ) as client:
@@ -457,7 +457,7 @@ def test_native_options(fake_llm: Fake, asking: Any) -> None:
 
 @pytest.mark.fake_llm("ollama@0.24", "ollama@0.32", "openai", "llamacpp", "vllm", context=50)
 def test_a_prompt_that_is_too_long(fake_llm: Fake, asking: Any) -> None:
-    """P1: one error for all."""
+    """One error for all."""
     with pytest.raises(openai.BadRequestError) as caught:
         asking.chat.completions.create(model="m", messages=[{"role": "user", "content": "word " * 200}])
     assert caught.value.code == "context_length_exceeded"
@@ -465,7 +465,7 @@ def test_a_prompt_that_is_too_long(fake_llm: Fake, asking: Any) -> None:
 
 @pytest.mark.fake_llm("ollama@0.32", models=["other"], library=["qwen3:8b"])
 def test_a_missing_model_is_pulled(fake_llm: Fake) -> None:
-    """P12."""
+    """A model that is not there is pulled once, and one that no library has is an error."""
     http = openai.DefaultHttpxClient(verify=False)
     with fake_llm.client(settings=fake_llm.settings(pull="missing"), http_client=http) as client:
         client.chat.completions.create(model="qwen3:8b", messages=HI)
@@ -476,7 +476,7 @@ def test_a_missing_model_is_pulled(fake_llm: Fake) -> None:
 
 @pytest.mark.fake_llm("vllm", "llamacpp", "lmstudio", "ollama@0.32")
 def test_a_demanded_call_that_does_not_come(fake_llm: Fake, asking: Any) -> None:
-    """P2: prose is never taken for a call."""
+    """Prose is never taken for a call."""
     fake_llm.script("It is sunny.", repeat=True)
     tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
     with pytest.raises(openai.APIError):

@@ -1,4 +1,4 @@
-"""`live_ollama`: found, given models, left as it was. pytest itself runs here, on a server on loopback (P39)."""
+"""`live_ollama`: found, given models, left as it was. pytest itself runs here, on a server on loopback."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def test_an_error_that_passes(run: Run, llm_mock: Mock) -> None:
 
 @everywhere
 def test_an_error_in_a_stream(run: Run, llm_mock: Mock, settings: Settings) -> None:
-    """P5 on every provider."""
+    """An error in the middle of a stream is raised, on every provider."""
     llm_mock.error(500, "out of memory", mid_stream=True)
     with pytest.raises(openai.APIError, match="out of memory"):
         run.stream(lambda client: client.chat.completions.create(**ASK, stream=True), settings=settings)
@@ -122,7 +122,7 @@ def test_the_sdks_own_client(llm_mock: Mock, kind: Any) -> None:
 
 
 def test_openai_is_strict(llm_mock: Mock) -> None:
-    """P36: it is played as it is, and refuses what it does not know."""
+    """It is played as it is, and refuses what it does not know."""
     with (
         openai.OpenAI(api_key="k") as client,
         pytest.raises(openai.BadRequestError, match="Unrecognized request argument supplied: keep_alive"),

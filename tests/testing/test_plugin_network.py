@@ -1,4 +1,4 @@
-"""No test reaches beyond this machine: pytest itself runs here, with the plugin, on tests that try (P7)."""
+"""No test reaches beyond this machine: pytest itself runs here, with the plugin, on tests that try."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def module(body: str, url: str = OPENAI, arguments: str = "no_network", before: 
 @pytest.mark.parametrize("where", [OPENAI, ADDRESS], ids=["name", "address"])
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_the_url_is_told(tried: Any, library: str, where: str) -> None:
-    """P7: the failure names the request, whichever library makes it, and no key that is in it."""
+    """The failure names the request, whichever library makes it, and no key that is in it."""
     # No variable here is called `url`: this frame is below those of the test that is run.
     for name in re.findall(r"import (\w+)(?:, (\w+))?", LIBRARIES[library])[0]:
         pytest.importorskip(name or "openai")
@@ -290,7 +290,7 @@ no_network.refused.clear()
 
 @pytest.mark.skipif(not ON_HTTPX2, reason="the SDK sends by httpx")
 def test_a_mock_that_does_not_see_the_sdk(pytester: pytest.Pytester) -> None:
-    """P7: respx mocks httpx; the SDK's request would have left. The message says so."""
+    """Respx mocks httpx; the SDK's request would have left. The message says so."""
     pytest.importorskip("respx")
     body = "import openai\nopenai.OpenAI(api_key='k').chat.completions.create(**HI)"
     pytester.makepyfile(module(body, arguments="no_network, respx_mock"))

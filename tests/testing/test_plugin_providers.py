@@ -212,7 +212,7 @@ def test_the_network_is_open_for_the_providers_host(
     monkeypatch.setenv("CLUSTER_API_KEY", "k")
     found: Any = [(2, 1, 6, "", ("127.0.0.1", 9))]
     monkeypatch.setattr("socket.getaddrinfo", lambda host, *more, **options: found)
-    monkeypatch.setattr(providers, "_unreached", lambda url, trust_env: None)
+    monkeypatch.setattr(providers, "_unreachable_reason", lambda url, trust_env: None)
     source = """
 import socket
 @pytest.mark.llm_providers("cluster")

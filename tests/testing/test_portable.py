@@ -14,7 +14,7 @@ from drivers import HTTPX
 from llm_adapter import OpenAI, Settings, SettingsError
 from llm_adapter.providers.v1.dialects import OLLAMA_ONLY, SAMPLERS
 from llm_adapter.testing import Cassette, assert_portable, findings
-from llm_adapter.testing.cassettes.tape import Line, saved
+from llm_adapter.testing.cassettes.tape import Line, save_lines
 from llm_adapter.testing.portable import TARGETS
 from llm_adapter.translation.process_cache import clear_caches
 
@@ -46,7 +46,7 @@ VERDICTS: list[tuple[dict[str, Any], str, dict[str, str]]] = [
     ({"model": "gpt-5", "max_tokens": 5}, "ollama@0.32", {}),
     ({"verbosity": "low", "audio": {}}, "vllm", {"verbosity": "refused", "audio": "refused"}),
     ({"verbosity": None}, "vllm", {}),
-    ({"max_token": 5, "top_k": 4}, "vllm", {"max_token": "unknown"}),  # P3: a misspelt name, and a server's own
+    ({"max_token": 5, "top_k": 4}, "vllm", {"max_token": "unknown"}),  # a misspelt name, and a server's own
     ({"max_token": 5}, "embedded", {"max_token": "unknown"}),
 ]
 
@@ -89,7 +89,7 @@ def test_what_is_allowed() -> None:
 
 
 def test_ollama_extras_on_the_way_back() -> None:
-    """P36: OpenAI gets legal arguments only, and what is reported is what was taken out."""
+    """OpenAI gets legal arguments only, and what is reported is what was taken out."""
     extras: dict[str, Any] = dict.fromkeys(sorted(OLLAMA_ONLY | SAMPLERS), 1)
     asked: list[bytes] = []
 
@@ -145,7 +145,7 @@ def test_whatever_holds_calls(tmp_path: Path) -> None:
     body = {**CALL, "logit_bias": {"1": 5}}
     path = tmp_path / "x.jsonl"
     lines = [Line("POST", "/chat/completions", request=CALL), Line("POST", "/chat/completions", request=body)]
-    saved(path, [*lines, Line("GET", "/models")])
+    save_lines(path, [*lines, Line("GET", "/models")])
     for held in (path, Cassette(path, "none"), lines, [CALL, body], iter([CALL, body])):
         [found] = findings(held, ["ollama"])
         assert (found.parameter, found.call) == ("logit_bias", 2)

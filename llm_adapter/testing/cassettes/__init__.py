@@ -23,8 +23,15 @@ from llm_adapter.routing.connection import NO_KEY
 from llm_adapter.settings.hosts import is_openai
 from llm_adapter.testing.cassettes.matching import Shelf
 from llm_adapter.testing.cassettes.scrubbing import Hook, Scrubber
-from llm_adapter.testing.cassettes.tape import CassetteError, Line, RecordedRequest, loaded, saved, shown
-from llm_adapter.testing.cassettes.tapping import Record, tapped
+from llm_adapter.testing.cassettes.tape import (
+    CassetteError,
+    Line,
+    RecordedRequest,
+    display_path,
+    load_lines,
+    save_lines,
+)
+from llm_adapter.testing.cassettes.tapping import Record, tap_clients
 from llm_adapter.testing.recording import MODES, Mode, chosen
 
 __all__ = ["MODES", "Cassette", "CassetteError", "CassetteWarning", "Line", "Mode", "cassette"]
@@ -55,7 +62,7 @@ class Cassette:
         self.mode: Mode = self._chosen.mode
         there = self.path.is_file()
         self.recording = self.mode == "all" or (self.mode == "once" and not there)
-        self.lines = loaded(self.path) if there and not self.recording else []
+        self.lines = load_lines(self.path) if there and not self.recording else []
         self._there = there
         self._near = near
         self._strict = strict
@@ -89,8 +96,8 @@ class Cassette:
         try:
             if not self._there:
                 raise CassetteError(
-                    f"there is no cassette at {shown(self.path)}, which {call} was to be answered from, and none is "
-                    f"recorded: {self._chosen.why}\n{self._near(self.path) if self._near else ''}"
+                    f"there is no cassette at {display_path(self.path)}, which {call} was to be answered from, and "
+                    f"none is recorded: {self._chosen.why}\n{self._near(self.path) if self._near else ''}"
                     f"To record it, where the model can be reached: {self._chosen.to('once')}"
                 )
             return self._shelf.take(self._scrubber.clean_request(call))
@@ -101,9 +108,9 @@ class Cassette:
     def replays(self, line: Line) -> bool:
         if self._fake is None:
             return True
-        from llm_adapter.testing.cassettes.matching import script
+        from llm_adapter.testing.cassettes.matching import script_reply
 
-        return not script(self._fake, line)
+        return not script_reply(self._fake, line)
 
     def begin_record(self, client: Any) -> Record:
         with self._lock:
@@ -123,13 +130,13 @@ class Cassette:
             record.close()
         lines = [self._scrubber.clean_line(record.line) for record in self._records if record.line is not None]
         if lines or self._there:
-            saved(self.path, lines)
+            save_lines(self.path, lines)
 
     def _report_unused(self) -> None:
         left = self._shelf.left()
         if not left:
             return
-        told = "\n  ".join([f"recorded in {shown(self.path)} and not asked for:", *left])
+        told = "\n  ".join([f"recorded in {display_path(self.path)} and not asked for:", *left])
         if self._strict:
             raise CassetteError(told)
         warnings.warn(told, CassetteWarning, stacklevel=2)
@@ -166,7 +173,7 @@ def in_use(deck: Cassette) -> Iterator[None]:
         raise RuntimeError(f"the cassette {_active[0].path} is in use: one at a time, for a call can go to one alone")
     _active.append(deck)
     try:
-        with tapped(deck):
+        with tap_clients(deck):
             yield
     finally:
         _active.remove(deck)

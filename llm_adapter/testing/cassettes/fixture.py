@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from llm_adapter.testing.cassettes import Cassette, in_use
-from llm_adapter.testing.cassettes.tape import shown
+from llm_adapter.testing.cassettes.tape import display_path
 
 MARK = "llm_cassette"
 FOLDER = "cassettes"
@@ -28,7 +28,7 @@ def in_test(item: pytest.Item, patches: pytest.MonkeyPatch) -> Iterator[Cassette
     """The cassette while its test runs. Whoever uses it says `finish`, when the test has passed."""
     mark = item.get_closest_marker(MARK)
     options: dict[str, Any] = {one: value for one, value in mark.kwargs.items() if one != "name"} if mark else {}
-    deck = Cassette(place(item), **options, near=partial(_near, item))
+    deck = Cassette(place(item), **options, near=partial(_renamed_hint, item))
     if not deck.recording and not os.environ.get("OPENAI_API_KEY"):
         # The SDK makes no client without a key; no request leaves that it could go with.
         patches.setenv("OPENAI_API_KEY", "replayed")
@@ -40,29 +40,35 @@ def place(item: pytest.Item) -> Path:
     """The file: beside the test's own, in a folder of its module's name."""
     mark = item.get_closest_marker(MARK)
     named = mark.kwargs.get("name", mark.args[0] if mark.args else None) if mark is not None else None
-    name = _safe(named) if named else _unique(item.nodeid.partition("::")[2].replace("::", ".") or item.name)
+    name = (
+        _safe_file_name(named)
+        if named
+        else _test_file_name(item.nodeid.partition("::")[2].replace("::", ".") or item.name)
+    )
     return item.path.parent / FOLDER / item.path.stem / f"{name}.jsonl"
 
 
-def _unique(own: str) -> str:
+def _test_file_name(own: str) -> str:
     """The name of a test. What is changed in it tells two of them apart no longer: a digest does."""
     safe = _UNSAFE.sub("-", own)
-    return safe if safe == own and len(safe.encode()) <= _LONGEST else _digested(safe, own)
+    return safe if safe == own and len(safe.encode()) <= _LONGEST else _digest_name(safe, own)
 
 
-def _safe(name: str) -> str:
+def _safe_file_name(name: str) -> str:
     """A name that every file system takes."""
     safe = _UNSAFE.sub("-", name)
-    return safe if len(safe.encode()) <= _LONGEST else _digested(safe, name)
+    return safe if len(safe.encode()) <= _LONGEST else _digest_name(safe, name)
 
 
-def _digested(safe: str, name: str) -> str:
+def _digest_name(safe: str, name: str) -> str:
     return f"{safe[: _LONGEST // 2]}-{sha256(name.encode()).hexdigest()[:12]}"
 
 
-def _near(item: pytest.Item, path: Path) -> str:
+def _renamed_hint(item: pytest.Item, path: Path) -> str:
     """The cassette that may be the missing one, from before its test was renamed: no test that was collected has it."""
     used = {place(one) for one in item.session.items if one.path == item.path}
     orphans = [one.name for one in path.parent.glob("*.jsonl") if one not in used]
     found = get_close_matches(path.name, orphans, n=1)
-    return f"Was the test renamed? No test that runs now has {shown(path.with_name(found[0]))}\n" if found else ""
+    return (
+        f"Was the test renamed? No test that runs now has {display_path(path.with_name(found[0]))}\n" if found else ""
+    )

@@ -12,7 +12,7 @@ from typing import Any
 
 from llm_adapter.devtools.endpoints import PATHS
 from llm_adapter.provider import Json
-from llm_adapter.testing.cassettes.tape import CassetteError, Line, RecordedRequest, named, shown
+from llm_adapter.testing.cassettes.tape import CassetteError, Line, RecordedRequest, display_path, event_parts
 
 
 def canonical(call: RecordedRequest, ignore: Iterable[str] = ()) -> Json:
@@ -39,7 +39,7 @@ def _plain(value: Any) -> Any:
 
 def _drop(value: Any, way: Sequence[str]) -> None:
     name, *rest = way
-    for found in _named(value, name):
+    for found in _matching_keys(value, name):
         if rest:
             _drop(value[found], rest)
         elif isinstance(value, dict):
@@ -48,7 +48,7 @@ def _drop(value: Any, way: Sequence[str]) -> None:
             value[found] = None
 
 
-def _named(value: Any, name: str) -> list[Any]:
+def _matching_keys(value: Any, name: str) -> list[Any]:
     if isinstance(value, dict):
         return list(value) if name == "*" else [name] if name in value else []
     places = range(len(value)) if isinstance(value, list) else ()
@@ -60,42 +60,42 @@ class Shelf:
 
     def __init__(self, path: Path, lines: Sequence[Line], ignore: Sequence[str], anew: str) -> None:
         """anew: how the cassette is recorded once more."""
-        self._path = shown(path)
+        self._path = display_path(path)
         self._ignore = ignore
         self._advice = (
             f"To record it anew: {anew}, for this test alone. "
             "A field that may differ: ignore=[...], of @pytest.mark.llm_cassette or of cassette()"
         )
         self._lines = lines
-        self._texts = [_text(line.call, ignore) for line in lines]
+        self._texts = [_canonical_text(line.call, ignore) for line in lines]
         self._taken: set[int] = set()
         self._lock = threading.Lock()
 
     def take(self, call: RecordedRequest) -> Line:
         """The line that answers a call. Raises `CassetteError` with the nearest one."""
         __tracebackhide__ = True  # of pytest: the test's own lines are what matters
-        text = _text(call, self._ignore)
+        text = _canonical_text(call, self._ignore)
         with self._lock:
             equal = [place for place, one in enumerate(self._texts) if one == text]
             for place in equal:
                 if place not in self._taken:
                     self._taken.add(place)
                     return self._lines[place]
-            raise CassetteError(self._often(call, equal) if equal else self._drift(call, text))
+            raise CassetteError(self._repeat_message(call, equal) if equal else self._drift_message(call, text))
 
     def left(self) -> list[str]:
         """The lines that nothing asked for, to be shown."""
         return [
-            f"line {place + 1}: {line.call} {_short(line.request)}"
+            f"line {place + 1}: {line.call} {_request_summary(line.request)}"
             for place, line in enumerate(self._lines)
             if place not in self._taken
         ]
 
-    def _often(self, call: RecordedRequest, equal: Sequence[int]) -> str:
+    def _repeat_message(self, call: RecordedRequest, equal: Sequence[int]) -> str:
         times = f"{len(equal)} time{'s' if len(equal) > 1 else ''}"
         return f"{call} was recorded {times} in {self._path}, and is asked once more\n{self._advice}"
 
-    def _drift(self, call: RecordedRequest, text: str) -> str:
+    def _drift_message(self, call: RecordedRequest, text: str) -> str:
         said = f"nothing in {self._path} answers {call}"
         if not self._lines:
             return f"{said}: it holds no call\n{self._advice}"
@@ -119,11 +119,11 @@ def _lines(text: str) -> list[str]:
     return [part for line in lines for part in (_SENTENCE.split(line) if len(line) > _LONG else [line]) if part]
 
 
-def _text(call: RecordedRequest, ignore: Sequence[str]) -> str:
+def _canonical_text(call: RecordedRequest, ignore: Sequence[str]) -> str:
     return json.dumps(canonical(call, ignore), ensure_ascii=False, indent=2, sort_keys=True)
 
 
-def _short(request: Any) -> str:
+def _request_summary(request: Any) -> str:
     text = json.dumps(request, ensure_ascii=False)
     return text if len(text) <= 100 else f"{text[:100]}..."
 
@@ -131,7 +131,7 @@ def _short(request: Any) -> str:
 # --- a recorded reply as the next turn of a fake server
 
 
-def script(fake: Any, line: Line) -> bool:
+def script_reply(fake: Any, line: Line) -> bool:
     """Whether the fake server has it as its next turn: a model's replies can be said, those of other calls cannot.
 
     Raises `CassetteError` for a reply of a model that no turn makes.
@@ -140,7 +140,9 @@ def script(fake: Any, line: Line) -> bool:
 
     if line.path not in PATHS or line.status is None:
         return False
-    whole = line.reply if line.events is None else assembled(line.path, [named(one)[1] for one in line.events])
+    whole = (
+        line.reply if line.events is None else assemble_stream(line.path, [event_parts(one)[1] for one in line.events])
+    )
     try:
         turn = reply(whole or {}, line.status if line.status >= 400 else None)
     except ValueError as error:
@@ -149,7 +151,7 @@ def script(fake: Any, line: Line) -> bool:
     return True
 
 
-def assembled(path: str, events: list[Any]) -> Json | None:
+def assemble_stream(path: str, events: list[Any]) -> Json | None:
     """The reply that a stream's events make; None where they make none."""
     chunks = [one for one in events if isinstance(one, dict)]
     if path == "/responses":

@@ -66,16 +66,16 @@ class Scrubber:
             for name in ("request", "headers", "reply", "text", "failure", "meta")
         }
         cleaned["query"] = self._clean(line.query, _QUERY)
-        events = line.events if line.events is None else self._clean(_joined(line.events, self._pattern))
+        events = line.events if line.events is None else self._clean(_scrub_across_events(line.events, self._pattern))
         return replace(line, events=events, **cleaned)
 
     def _clean(self, value: Any, secret: re.Pattern[str] = _FIELD) -> Any:
         """secret: the names of fields whose text is one."""
         if isinstance(value, str):
-            return self._text(value)
+            return self._scrub_text(value)
         if isinstance(value, Mapping):
             return {
-                self._text(str(name)): SCRUBBED
+                self._scrub_text(str(name)): SCRUBBED
                 if isinstance(one, str) and one and secret.fullmatch(str(name))
                 else self._clean(one, secret)
                 for name, one in value.items()
@@ -84,7 +84,7 @@ class Scrubber:
             return [self._clean(one, secret) for one in value]
         return value
 
-    def _text(self, text: str) -> str:
+    def _scrub_text(self, text: str) -> str:
         text = self._pattern.sub(SCRUBBED, _DATA_URL.sub(_digest, text))
         return self._scrub(text) if self._scrub is not None else text
 
@@ -93,11 +93,11 @@ def _digest(found: re.Match[str]) -> str:
     return f"data:{found[1]}{found[2]};sha256,{hashlib.sha256(found[3].encode()).hexdigest()}"
 
 
-def _joined(events: Any, pattern: re.Pattern[str]) -> Any:
+def _scrub_across_events(events: Any, pattern: re.Pattern[str]) -> Any:
     """The events without the secrets that stand in several of them, a piece in each: in the first piece's place."""
     texts: dict[tuple[Any, ...], list[tuple[int, str]]] = {}
     for place, event in enumerate(events):
-        for way, text in _texts(event, ()):
+        for way, text in _texts_in(event, ()):
             texts.setdefault(way, []).append((place, text))
     changed = list(events)
     for way, found in texts.items():
@@ -106,15 +106,15 @@ def _joined(events: Any, pattern: re.Pattern[str]) -> Any:
         start = 0
         for place, text in found:
             end = start + len(text)
-            if cut := _cut(
+            if cut := _without_spans(
                 text, [(left - start, right - start) for left, right in spans if left < end and right > start]
             ):
-                changed[place] = _with(changed[place], way, cut[0])
+                changed[place] = _replaced_at(changed[place], way, cut[0])
             start = end
     return changed
 
 
-def _cut(text: str, spans: list[tuple[int, int]]) -> tuple[str] | None:
+def _without_spans(text: str, spans: list[tuple[int, int]]) -> tuple[str] | None:
     """The text without the parts that belong to a secret of several pieces; None where there is none."""
     kept, at = "", 0
     for left, right in spans:
@@ -125,20 +125,20 @@ def _cut(text: str, spans: list[tuple[int, int]]) -> tuple[str] | None:
     return (kept + text[at:],) if at else None
 
 
-def _texts(value: Any, way: tuple[Any, ...]) -> Iterable[tuple[tuple[Any, ...], str]]:
+def _texts_in(value: Any, way: tuple[Any, ...]) -> Iterable[tuple[tuple[Any, ...], str]]:
     if isinstance(value, str):
         yield way, value
     elif isinstance(value, dict):
         for name, one in value.items():
-            yield from _texts(one, (*way, name))
+            yield from _texts_in(one, (*way, name))
     elif isinstance(value, list):
         for place, one in enumerate(value):
-            yield from _texts(one, (*way, place))
+            yield from _texts_in(one, (*way, place))
 
 
-def _with(value: Any, way: tuple[Any, ...], text: str) -> Any:
+def _replaced_at(value: Any, way: tuple[Any, ...], text: str) -> Any:
     if not way:
         return text
     if isinstance(value, dict):
-        return {**value, way[0]: _with(value[way[0]], way[1:], text)}
-    return [_with(one, way[1:], text) if place == way[0] else one for place, one in enumerate(value)]
+        return {**value, way[0]: _replaced_at(value[way[0]], way[1:], text)}
+    return [_replaced_at(one, way[1:], text) if place == way[0] else one for place, one in enumerate(value)]

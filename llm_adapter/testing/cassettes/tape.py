@@ -85,7 +85,7 @@ class Line:
         elif self.reply is not None:
             yield json.dumps(self.reply, ensure_ascii=False, separators=(",", ":")).encode()
 
-    def dumped(self) -> str:
+    def to_json(self) -> str:
         """The line, without what it does not have."""
         kept = {one.name: getattr(self, one.name) for one in fields(self)}
         for one in fields(self):
@@ -102,7 +102,7 @@ def body(content_type: str, data: bytes) -> Json:
         text = data.decode()
     except UnicodeDecodeError:
         return {"base64": b64encode(data).decode()}
-    if "json" in content_type and (parsed := _parsed(text)) is not None:
+    if "json" in content_type and (parsed := _parse_json(text)) is not None:
         return {"reply": parsed}
     return {"text": text}
 
@@ -118,13 +118,13 @@ def events(text: str) -> Iterator[Any]:
         elif kind == "data":
             data.append(value)
         elif not line and data:
-            parsed = _parsed("\n".join(data))
-            shown = parsed if isinstance(parsed, dict) else "\n".join(data)
-            yield {"event": name, "data": shown} if name else shown
+            parsed = _parse_json("\n".join(data))
+            display_path = parsed if isinstance(parsed, dict) else "\n".join(data)
+            yield {"event": name, "data": display_path} if name else display_path
             name, data = "", []
 
 
-def named(event: Any) -> tuple[str, Any]:
+def event_parts(event: Any) -> tuple[str, Any]:
     """An event's name, "" without one, and its data."""
     if isinstance(event, dict) and event.keys() == {"event", "data"}:
         return event["event"], event["data"]
@@ -132,27 +132,27 @@ def named(event: Any) -> tuple[str, Any]:
 
 
 def _event(event: Any) -> bytes:
-    name, data = named(event)
+    name, data = event_parts(event)
     text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     lines = [f"event: {name}"] if name else []
     return ("\n".join([*lines, *(f"data: {line}" for line in text.split("\n"))]) + "\n\n").encode()
 
 
-def _parsed(text: str) -> Any:
+def _parse_json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
         return None
 
 
-def loaded(path: Path) -> list[Line]:
+def load_lines(path: Path) -> list[Line]:
     """The lines of a file. Raises `CassetteError` that names the line which cannot be read, and why."""
     # Lines end at one byte: a reply may hold U+2028, at which splitlines would cut.
     texts = enumerate(path.read_bytes().removeprefix(BOM_UTF8).split(b"\n"), 1)
-    return [_line(text, f"{shown(path)}, line {number}") for number, text in texts if text.strip()]
+    return [_parse_line(text, f"{display_path(path)}, line {number}") for number, text in texts if text.strip()]
 
 
-def _line(data: bytes, where: str) -> Line:
+def _parse_line(data: bytes, where: str) -> Line:
     try:
         return Line(**_fields(data.decode()))
     except ValueError as error:
@@ -191,19 +191,19 @@ def _reason(error: ValueError) -> str:
             return str(error)
 
 
-def shown(path: Path) -> str:
+def display_path(path: Path) -> str:
     """The file as a reader of the message finds it: from where the tests were started, if it is below."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
-def saved(path: Path, lines: Sequence[Line]) -> None:
+def save_lines(path: Path, lines: Sequence[Line]) -> None:
     """Write the file as a whole, or not at all: what was there before stays until the new one is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}-")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{line.dumped()}\n" for line in lines)
+            file.writelines(f"{line.to_json()}\n" for line in lines)
         os.chmod(name, 0o644)  # mkstemp's file is its owner's alone; this one goes into version control
         os.replace(name, path)
     except BaseException:

@@ -26,7 +26,7 @@ import openai
 from openai._base_client import AsyncAPIClient, SyncAPIClient
 from pydantic_core import from_json, to_json
 
-from llm_adapter.testing.cassettes.tape import DONE, CassetteError, Line, RecordedRequest, body, named
+from llm_adapter.testing.cassettes.tape import DONE, CassetteError, Line, RecordedRequest, body, event_parts
 from llm_adapter.transport.body import MadeBody, Observer, http_library, observe, stream_class
 
 _EXTENSION = "llm_adapter_cassette"
@@ -88,13 +88,13 @@ class Record:
         *,
         decoded: bool = False,
     ) -> None:
-        came = body(response.headers.get("content-type", ""), data if decoded else _decoded(response, data))
+        came = body(response.headers.get("content-type", ""), data if decoded else _decompressed(response, data))
         events = came.get("events") or [None]
         self._keep(
             call,
             status=response.status_code,
             headers={name: response.headers[name] for name in _KEPT if name in response.headers},
-            abandoned=not whole and error is None and named(events[-1])[1] != DONE,
+            abandoned=not whole and error is None and event_parts(events[-1])[1] != DONE,
             failure=None if error is None else _failure(error),
             **came,
         )
@@ -110,7 +110,7 @@ class _Take(NamedTuple):
 
 
 @contextmanager
-def tapped(deck: Deck) -> Iterator[None]:
+def tap_clients(deck: Deck) -> Iterator[None]:
     """Connect every client of the SDK's, ours among them, that makes a call meanwhile."""
     clients: list[Any] = []
     originals = {kind: kind.request for kind in (SyncAPIClient, AsyncAPIClient)}
@@ -153,7 +153,7 @@ def _tap(client: Any, deck: Deck) -> None:
         if take is None or (take.line is not None and not deck.replays(take.line)):
             return send(request, stream=stream, **more)
         if take.line is not None:
-            return _played(request, take.line, stream=stream)
+            return _replayed_response(request, take.line, stream=stream)
         record = deck.begin_record(client)
         try:
             return record.answered(take.call, send(request, stream=stream, **more))
@@ -166,7 +166,7 @@ def _tap(client: Any, deck: Deck) -> None:
         if take is None or (take.line is not None and not deck.replays(take.line)):
             return await send(request, stream=stream, **more)
         if take.line is not None:
-            return _played(request, take.line, stream=stream)
+            return _replayed_response(request, take.line, stream=stream)
         record = deck.begin_record(client)
         try:
             return record.answered(take.call, await send(request, stream=stream, **more))
@@ -192,7 +192,7 @@ def _recorded_request(client: Any, options: Any) -> RecordedRequest:
     return RecordedRequest(options.method.upper(), f"/{path.lstrip('/')}", request, query)
 
 
-def _played(request: Any, line: Line, *, stream: bool) -> Any:
+def _replayed_response(request: Any, line: Line, *, stream: bool) -> Any:
     """The response of a line, in the HTTP library of the request."""
     http = http_library(request)
     failure = None if line.failure is None else _error(line.failure, http, request)
@@ -235,7 +235,7 @@ def _error(failure: Mapping[str, str], http: Any, request: Any) -> Exception:
             return error
 
 
-def _decoded(response: Any, data: bytes) -> bytes:
+def _decompressed(response: Any, data: bytes) -> bytes:
     """The body without its compression, by the response's own library."""
     encoding = response.headers.get("content-encoding")
     if not encoding or not data:

@@ -20,7 +20,7 @@ def embeddings(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """OpenAI's list of vectors; as base64, where it is asked for."""
     packed = request.fields.get("encoding_format") == "base64"
     data = [
-        {"object": "embedding", "embedding": _packed(vector) if packed else list(vector), "index": index}
+        {"object": "embedding", "embedding": _base64_vector(vector) if packed else list(vector), "index": index}
         for index, vector in enumerate(vectors(persona, request, turn))
     ]
     tokens = turn.usage.prompt_tokens if turn.usage else _tokens(persona, request)
@@ -71,21 +71,21 @@ def vectors(persona: Persona, request: ServerRequest, turn: Turn) -> Iterator[Se
     wanted = request.fields.get("dimensions")
     for place, one in enumerate(inputs(request.fields.get("input"))):
         if turn.vectors:
-            yield _shortened(turn.vectors[place % len(turn.vectors)], wanted)
+            yield _shorten(turn.vectors[place % len(turn.vectors)], wanted)
         else:
             own = model.dimensions if model else 8
             # A model that is longer than its own vectors is OpenAI's alone; elsewhere it is ignored.
             count = wanted if isinstance(wanted, int) and (0 < wanted < own or persona.dialect == "openai") else own
-            yield made(str(one), count)
+            yield derived_vector(str(one), count)
 
 
-def made(text: str, dimensions: int) -> tuple[float, ...]:
+def derived_vector(text: str, dimensions: int) -> tuple[float, ...]:
     """A unit vector that is the same for the same text, whatever the machine and the process."""
     drawn = hashlib.shake_256(text.encode(errors="replace")).digest(2 * dimensions)
     return _unit([part / 32768 for part in struct.unpack(f">{dimensions}h", drawn)])
 
 
-def _shortened(vector: Sequence[float], wanted: Any) -> Sequence[float]:
+def _shorten(vector: Sequence[float], wanted: Any) -> Sequence[float]:
     return _unit(vector[:wanted]) if isinstance(wanted, int) and 0 < wanted < len(vector) else vector
 
 
@@ -94,7 +94,7 @@ def _unit(vector: Sequence[float]) -> tuple[float, ...]:
     return tuple(part / length for part in vector)
 
 
-def _packed(vector: Sequence[float]) -> str:
+def _base64_vector(vector: Sequence[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 

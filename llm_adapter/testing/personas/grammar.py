@@ -75,12 +75,12 @@ def _subschemas(schema: Any, root: Any, seen: set[str]) -> Iterator[Any]:
         inner += properties.values()
     if isinstance(reference := schema.get("$ref"), str) and reference not in seen:
         seen.add(reference)
-        inner.append(_resolved(root, reference))
+        inner.append(_resolve(root, reference))
     for one in inner:
         yield from _subschemas(one, root, seen)
 
 
-def _resolved(root: Any, reference: str) -> Any:
+def _resolve(root: Any, reference: str) -> Any:
     """What a local reference names; an empty schema, where it names nothing."""
     found = root
     for name in reference.removeprefix("#").strip("/").split("/"):
@@ -95,7 +95,7 @@ def example(schema: Any, root: Any = None, depth: int = 0) -> Any:
     if not isinstance(schema, dict) or depth > 20:
         return {} if depth == 0 else None
     if "$ref" in schema:
-        return example(_resolved(root, str(schema["$ref"])), root, depth + 1)
+        return example(_resolve(root, str(schema["$ref"])), root, depth + 1)
     for name in ("enum", "anyOf", "oneOf"):
         if isinstance(schema.get(name), list) and schema[name]:
             return schema[name][0] if name == "enum" else example(schema[name][0], root, depth + 1)

@@ -54,7 +54,7 @@ def _syntax(text: str) -> str | None:
     return None
 
 
-def _typed(persona: Persona, request: ServerRequest) -> Failure | None:
+def _wrong_types(persona: Persona, request: ServerRequest) -> Failure | None:
     for name, value in request.fields.items():
         # A boolean is a number to it, and not the other way round.
         taken = (bool, int, float) if name in _NUMBERS else (bool,) if name in _FLAGS else ()
@@ -184,7 +184,7 @@ _OVERFLOW = too_long(
         type=_TOO_LONG,
     ),
 )
-_TYPES = Check("fields have their types", _SOURCE, _typed)
+_TYPES = Check("fields have their types", _SOURCE, _wrong_types)
 _SEES = Check("the model sees, if there are images", _SOURCE, _no_media)
 _READ = Check("arguments in the history are JSON", f"{_SOURCE}, and of b11549", _history)
 _HELD = Check("a grammar holds the form and the tools", "llama.cpp#16714, openclaw#113562; grammar.py", _grammar)

@@ -64,10 +64,10 @@ def _token_ids(persona: Persona, request: ServerRequest) -> Failure | None:
 
 def _own_list(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     """GET /api/v0/models: LM Studio's own list."""
-    return whole({"data": [_described(model) for model in persona.listed_models], "object": "list"})
+    return whole({"data": [_model_description(model) for model in persona.listed_models], "object": "list"})
 
 
-def _described(model: Model) -> Json:
+def _model_description(model: Model) -> Json:
     kind = "embeddings" if model.capabilities == EMBEDDING else "vlm" if "vision" in model.capabilities else "llm"
     length = model.context or 4096
     return {

@@ -50,19 +50,19 @@ def _tag(persona: Persona, request: ServerRequest, model: Model) -> Json:
         details |= {"context_length": model.context or _CONTEXT, "embedding_length": model.dimensions}
         known = {"capabilities": sorted(model.capabilities)}
     return {
-        **_named(model),
+        **_name_fields(model),
         "modified_at": stamp(request.time),
         "size": 1_000_000,
-        **_digest(model),
+        **_digest_fields(model),
         "details": details,
     } | known
 
 
-def _named(model: Model) -> Json:
+def _name_fields(model: Model) -> Json:
     return {"name": model.tagged, "model": model.tagged}
 
 
-def _digest(model: Model) -> Json:
+def _digest_fields(model: Model) -> Json:
     return {"digest": hashlib.sha256(model.tagged.encode()).hexdigest()}
 
 
@@ -105,7 +105,9 @@ def ps(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
             held = {"expires_at": _expiry(keep_alive, since), "size_vram": 0}
             sizes = {"context_length": context or model.context or persona.context or _CONTEXT}
             running.append(
-                {**_named(model), "size": 1_000_000, **_digest(model), "details": _details(model)} | held | sizes
+                {**_name_fields(model), "size": 1_000_000, **_digest_fields(model), "details": _details(model)}
+                | held
+                | sizes
             )
     return whole({"models": running})
 
@@ -184,7 +186,7 @@ def after(persona: Persona, request: ServerRequest, answer: Answer) -> Persona:
     body, have = request.fields, persona.models
     match request.path.rpartition("/")[2]:
         case "chat" | "generate" | "embed" | "completions" | "embeddings" | "responses":
-            return replace(persona, loaded=_loaded(persona, request))
+            return replace(persona, loaded=_loaded_models(persona, request))
         case "pull" | "create" if have is not None and persona.model(request.model) is None:
             return replace(persona, models=(*have, model_by_name(request.model)))
         case "copy" if have is not None and (source := persona.model(str(body.get("source")))):
@@ -195,7 +197,7 @@ def after(persona: Persona, request: ServerRequest, answer: Answer) -> Persona:
     return persona
 
 
-def _loaded(persona: Persona, request: ServerRequest) -> dict[str, tuple[Any, float, int | None]]:
+def _loaded_models(persona: Persona, request: ServerRequest) -> dict[str, tuple[Any, float, int | None]]:
     """The models in memory: this one now too, unless keep_alive 0 has sent it out."""
     name = (persona.model(request.model) or Model(request.model)).tagged
     before = persona.loaded.get(name)

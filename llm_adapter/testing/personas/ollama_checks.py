@@ -144,14 +144,14 @@ def _options(persona: Persona, request: ServerRequest) -> Failure | None:
     for name, value in request.part("options").items():
         kind, kinds = _OPTIONS.get(name, ("", ()))
         new = name == "draft_num_predict" and not persona.tells_capabilities
-        if kind and not new and not _fits(value, kinds):
+        if kind and not new and not _is_of_kind(value, kinds):
             return Failure(f'option "{name}" must be of type {kind}', 500)
         if name == "stop" and not all(isinstance(one, str) for one in value or ()):
             return Failure('option "stop" must be of an array of strings', 500)
     return None
 
 
-def _fits(value: Any, kinds: tuple[type, ...]) -> bool:
+def _is_of_kind(value: Any, kinds: tuple[type, ...]) -> bool:
     return value is None or (isinstance(value, kinds) and (bool in kinds or not isinstance(value, bool)))
 
 
@@ -165,22 +165,22 @@ def _no_model(persona: Persona, request: ServerRequest) -> Failure | None:
 
 
 def _missing(persona: Persona, request: ServerRequest) -> Failure | None:
-    return _unnamed(request) or (persona.missing(request.model) if persona.model(request.model) is None else None)
+    return _name_fault(request) or (persona.missing(request.model) if persona.model(request.model) is None else None)
 
 
 def _missing_shown(persona: Persona, request: ServerRequest) -> Failure | None:
     name = Model(request.model).tagged if persona.tells_capabilities else request.model
     gone = persona.model(request.model) is None
-    return _unnamed(request) or (Failure(f"model '{name}' not found", 404) if gone else None)
+    return _name_fault(request) or (Failure(f"model '{name}' not found", 404) if gone else None)
 
 
 def _missing_embedder(persona: Persona, request: ServerRequest) -> Failure | None:
     found = persona.model(request.model) is not None
     words = f'model "{request.model}" not found, try pulling it first'
-    return _unnamed(request) or (None if found else Failure(words, 404))
+    return _name_fault(request) or (None if found else Failure(words, 404))
 
 
-def _unnamed(request: ServerRequest) -> Failure | None:
+def _name_fault(request: ServerRequest) -> Failure | None:
     """A name that is empty, or none."""
     if not request.model:
         return Failure("model '' not found", 404)
@@ -216,7 +216,7 @@ def _lacks(persona: Persona, request: ServerRequest, capability: str) -> bool:
     return model is not None and capability not in model.capabilities
 
 
-def _full(request: ServerRequest) -> str:
+def _full_name(request: ServerRequest) -> str:
     return f"registry.ollama.ai/library/{Model(request.model).tagged}"
 
 
@@ -232,7 +232,7 @@ def _no_generate(persona: Persona, request: ServerRequest) -> Failure | None:
 
 def _no_insert(persona: Persona, request: ServerRequest) -> Failure | None:
     lacking = request.fields.get("suffix") and _lacks(persona, request, "insert")
-    return Failure(f"{_full(request)} does not support insert", 400) if lacking else None
+    return Failure(f"{_full_name(request)} does not support insert", 400) if lacking else None
 
 
 def _no_thinking(persona: Persona, request: ServerRequest) -> Failure | None:
@@ -243,7 +243,7 @@ def _no_thinking(persona: Persona, request: ServerRequest) -> Failure | None:
 
 def _no_tools_24(persona: Persona, request: ServerRequest) -> Failure | None:
     lacking = request.fields.get("tools") and _lacks(persona, request, "tools")
-    return Failure(f"{_full(request)} does not support tools", 400) if lacking else None
+    return Failure(f"{_full_name(request)} does not support tools", 400) if lacking else None
 
 
 def _inner(status: int, message: str, kind: str, **more: Any) -> Failure:

@@ -31,10 +31,12 @@ def responses(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
 
 
 def _response(persona: Persona, request: ServerRequest, spoken: Utterance) -> Json:
-    return _object(persona, request, [item for item, _ in _items(persona, request, spoken)], spoken)
+    return _response_object(persona, request, [item for item, _ in _output_items(persona, request, spoken)], spoken)
 
 
-def _object(persona: Persona, request: ServerRequest, output: list[Json], spoken: Utterance | None = None) -> Json:
+def _response_object(
+    persona: Persona, request: ServerRequest, output: list[Json], spoken: Utterance | None = None
+) -> Json:
     """The response object; without `spoken`, as it is when it begins."""
     cut = spoken is not None and spoken.finish == "length" and persona.dialect == "openai"
     details = {} if persona.response.bare else {"incomplete_details": {"reason": "max_output_tokens"} if cut else None}
@@ -47,12 +49,12 @@ def _object(persona: Persona, request: ServerRequest, output: list[Json], spoken
         **details,
         "model": persona.reply_model(request),
         "output": output,
-        **_echoed(persona, request),
+        **_echoed_fields(persona, request),
         "usage": _usage(persona, spoken.usage) if spoken else None,
     }
 
 
-def _echoed(persona: Persona, request: ServerRequest) -> Json:
+def _echoed_fields(persona: Persona, request: ServerRequest) -> Json:
     """What the object repeats of the request."""
     if persona.response.bare:
         return {}
@@ -69,7 +71,9 @@ def _usage(persona: Persona, usage: Usage) -> Json:
     return {**counts, "input_tokens_details": persona.response.cached, **thought}
 
 
-def _items(persona: Persona, request: ServerRequest, spoken: Utterance) -> Iterator[tuple[Json, tuple[str, ...]]]:
+def _output_items(
+    persona: Persona, request: ServerRequest, spoken: Utterance
+) -> Iterator[tuple[Json, tuple[str, ...]]]:
     """The items of a reply, with the pieces in which a stream gives them."""
     number = request.number
     if spoken.thinking:
@@ -89,10 +93,10 @@ def _items(persona: Persona, request: ServerRequest, spoken: Utterance) -> Itera
 
 
 def _frames(persona: Persona, request: ServerRequest, turn: Turn, spoken: Utterance) -> Frames:
-    begun = _object(persona, request, [])
+    begun = _response_object(persona, request, [])
     events: list[Json] = [{"type": f"response.{kind}", "response": begun} for kind in ("created", "in_progress")]
-    for place, (item, parts) in enumerate(_items(persona, request, spoken)):
-        events += [{**one, "output_index": place} for one in _KINDS[item["type"]](item, parts)]
+    for place, (item, parts) in enumerate(_output_items(persona, request, spoken)):
+        events += [{**one, "output_index": place} for one in _ITEM_EVENTS[item["type"]](item, parts)]
     whole = _response(persona, request, spoken)
     events.append({"type": f"response.{whole['status']}", "response": whole})
     sent = [_event(persona, request, number, one) for number, one in enumerate(events)]
@@ -149,4 +153,4 @@ def _function_call(item: Json, parts: tuple[str, ...]) -> Iterator[Json]:
     yield {"type": "response.output_item.done", "item": item}
 
 
-_KINDS = {"message": _message, "reasoning": _reasoning, "function_call": _function_call}
+_ITEM_EVENTS = {"message": _message, "reasoning": _reasoning, "function_call": _function_call}

@@ -41,7 +41,7 @@ class Utterance:
 def utterance(turn: Turn, prompt: int, limit: Any = None, stop: Any = None, *, thinks: bool = True) -> Utterance:
     """What the model says of a turn. limit: tokens, thinking among them; stop: a text, or several."""
     thoughts = pieces(turn.thinking) if thinks else ()
-    content = _stopped(turn.spoken, [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else [])
+    content = _before_stop(turn.spoken, [stop] if isinstance(stop, str) else stop if isinstance(stop, list) else [])
     most = limit if isinstance(limit, int) and limit > 0 else len(thoughts) + len(content)
     finish, calls = turn.finish_reason, turn.calls
     if most < len(thoughts) + len(content):
@@ -60,7 +60,7 @@ def total(spoken: Sequence[Utterance]) -> Usage:
     return Usage(spoken[0].usage.prompt_tokens, sum(one.usage.completion_tokens for one in spoken))
 
 
-def _stopped(spoken: tuple[str, ...], stops: Iterable[Any]) -> tuple[str, ...]:
+def _before_stop(spoken: tuple[str, ...], stops: Iterable[Any]) -> tuple[str, ...]:
     whole = "".join(spoken)
     places = [whole.find(stop) for stop in stops if isinstance(stop, str) and stop]
     left = min([place for place in places if place >= 0], default=len(whole))
