@@ -17,7 +17,7 @@ from llm_adapter.devtools.reporting.text import Tell
 
 if TYPE_CHECKING:  # the command line starts without what only this command needs
     from llm_adapter.testing.contract.profiles import Verified
-    from llm_adapter.testing.contract.runner import Result, Results
+    from llm_adapter.testing.contract.runner import Result
 
 Context = Annotated[
     int | None, typer.Option(min=1, help="The chat model's context in tokens, if its server does not tell it.")
@@ -74,28 +74,27 @@ def _compared(there: Verified, here: Verified, lost: list[str]) -> dict[str, obj
 
 def _show(screen: Console, found: Verified) -> None:
     screen.print(_title(found), style="bold")
-    for one in found.results:
-        _row(screen, one, one.outcome, _seconds(one), found.results)
-    failed = found.results.failed
-    screen.print(Text(f"\n{found.results.summary}", "bold red" if failed else "bold green"))
+    _print_rows(screen, [(one.outcome, _STYLES[one.outcome], one, _seconds(one)) for one in found.results])
+    screen.print(Text(f"\n{found.results.summary}", "bold red" if found.results.failed else "bold green"))
 
 
 def _show_compared(screen: Console, there: Verified, here: Verified, lost: list[str]) -> None:
     screen.print(f"against {_title(there)}\nto      {_title(here)}\n", style="bold")
+    rows = []
     for one, other in zip(there.results, here.results, strict=True):
-        same = one.outcome == other.outcome
-        mark = other.outcome if same else f"{one.outcome} -> {other.outcome}"
+        mark = other.outcome if one.outcome == other.outcome else f"{one.outcome} -> {other.outcome}"
         shown = one if other.outcome == "passed" else other
-        _row(screen, shown, mark, f"{_seconds(one)} -> {_seconds(other)}", here.results, _STYLES[other.outcome])
-    told = f"works there and not here: {', '.join(lost)}" if lost else "nothing that works there is lost"
-    screen.print(Text(f"\n{told}", "bold red" if lost else "bold green"))
+        rows.append((mark, _STYLES[other.outcome], shown, f"{_seconds(one)} ->{_seconds(other)}"))
+    _print_rows(screen, rows)
+    verdict = f"works there and not here: {', '.join(lost)}" if lost else "nothing that works there is lost"
+    screen.print(Text(f"\n{verdict}", "bold red" if lost else "bold green"))
 
 
-def _row(screen: Console, one: Result, mark: str, seconds: str, all_of_them: Results, style: str | None = None) -> None:
-    """One check: what came of it, its name, its time, and what has to hold or what came in its place."""
-    column = max(len(result.name) for result in all_of_them)
-    text = f"{seconds}  {one.line or one.asks}"
-    print_marked(screen, mark, style or _STYLES[one.outcome], one.name, text, column, width=max(12, len(mark)))
+def _print_rows(screen: Console, rows: list[tuple[str, str, Result, str]]) -> None:
+    """Of each check: a mark and its style, the name, the time, and what has to hold or what came in its place."""
+    width, column = max(len(mark) for mark, *_ in rows), max(len(result.name) for _, _, result, _ in rows)
+    for mark, style, result, seconds in rows:
+        print_marked(screen, mark, style, result.name, f"{seconds}  {result.line or result.asks}", column, width=width)
 
 
 def _seconds(one: Result) -> str:

@@ -123,7 +123,7 @@ _LIST = "list what can be asked for: clients choose from it"
 CHECKS = (
     Check("models", model_list, _LIST, _MODELS),
     Check("models_retrieve", model_by_name, "find a name that has a slash or a colon in it, too", _MODELS),
-    Check("models_unknown", unknown_model, "answer 404", _MODELS),
+    Check("models_unknown", unknown_model, "answer 404", (*_MODELS, "unknown_models")),
     Check("raw_response", raw, "send the type and the status: LangChain and litellm read raw responses"),
     Check("completion", completion, "answer with OpenAI's fields", _COMPLETIONS),
     Check("completions", completions, "ask for each prompt, or refuse the list by name", _COMPLETIONS),
