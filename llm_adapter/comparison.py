@@ -1,7 +1,7 @@
-"""How two replies to one call differ, in structure and measure. Never in words: two runs of one model rarely say the
-same (P32), so that a difference of texts says nothing of a difference of models.
+"""How two replies to one call differ, in structure and measures. Texts are not compared: two runs of one model rarely
+say the same, so that different texts do not mean different models.
 
-`outcome` and `failure` say what one call came to, `differences` what two of them do not agree on, `ratios` how their
+`outcome` and `failure` say what became of one call, `differences` what two of them do not agree on, `ratios` how their
 measures compare.
 """
 
@@ -22,7 +22,7 @@ from llm_adapter.translation.structured_output import ANY_OBJECT, ReplyForm
 
 __all__ = ["Difference", "Outcome", "ToolCall", "differences", "failure", "outcome", "ratios"]
 
-_SAME_NORM = 0.01  # vectors of float32 and of a server's rounding are nearer than this to one another
+_SAME_NORM = 0.01  # float32 and the rounding of a server make less of a difference than this
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Difference:
     def __str__(self) -> str:
         if self.what == "arguments":
             return f"other values in {', '.join(self.a)}"
-        return f"{self.what}: {_told(self.a)} != {_told(self.b)}"
+        return f"{self.what}: {_as_text(self.a)} != {_as_text(self.b)}"
 
     def json(self) -> Json:
         return {"what": self.what, "a": self.a, "b": self.b}
@@ -49,8 +49,8 @@ def differences(a: Outcome, b: Outcome) -> tuple[Difference, ...]:
     are told by name, on both sides the same.
     """
     if a.failed or b.failed:
-        return tuple(_unequal(("error", _error(a), _error(b))))
-    return tuple(_unequal(*_structure(a, b)))
+        return tuple(_differing(("error", _error_text(a), _error_text(b))))
+    return tuple(_differing(*_structure(a, b)))
 
 
 def ratios(a: Outcome, b: Outcome) -> dict[str, float]:
@@ -84,14 +84,14 @@ def _arguments(a: Sequence[ToolCall], b: Sequence[ToolCall]) -> Iterator[tuple[s
     signatures = [sorted(one.signature for one in side) for side in (a, b)]
     if signatures[0] != signatures[1]:
         yield "argument_names", signatures[0], signatures[1]
-    elif changed := sorted(set(_changed(a, b))):
+    elif changed := sorted(set(_changed_arguments(a, b))):
         yield "arguments", changed, None
 
 
-def _changed(a: Sequence[ToolCall], b: Sequence[ToolCall]) -> Iterator[str]:
+def _changed_arguments(a: Sequence[ToolCall], b: Sequence[ToolCall]) -> Iterator[str]:
     """The arguments whose values differ, as `get_weather.city`; calls that agree wholly are paired first."""
-    keys = [Counter(map(_key, side)) for side in (a, b)]
-    left = [_without(side, keys[0] & keys[1]) for side in (a, b)]
+    keys = [Counter(map(_call_key, side)) for side in (a, b)]
+    left = [_unpaired(side, keys[0] & keys[1]) for side in (a, b)]
     for one, other in zip(*left, strict=True):
         if one.names:
             yield from (
@@ -101,17 +101,17 @@ def _changed(a: Sequence[ToolCall], b: Sequence[ToolCall]) -> Iterator[str]:
             yield one.name
 
 
-def _without(calls: Sequence[ToolCall], paired: Counter[tuple[str, str]]) -> list[ToolCall]:
+def _unpaired(calls: Sequence[ToolCall], paired: Counter[tuple[str, str]]) -> list[ToolCall]:
     rest, left = Counter(paired), []
     for one in calls:
-        if rest[_key(one)]:
-            rest[_key(one)] -= 1
+        if rest[_call_key(one)]:
+            rest[_call_key(one)] -= 1
         else:
             left.append(one)
     return sorted(left, key=lambda one: (one.signature, _canonical(one.arguments)))
 
 
-def _unequal(*found: tuple[str, Any, Any]) -> Iterator[Difference]:
+def _differing(*found: tuple[str, Any, Any]) -> Iterator[Difference]:
     for what, a, b in found:
         if what == "arguments":
             yield Difference(what, a, a)
@@ -119,15 +119,15 @@ def _unequal(*found: tuple[str, Any, Any]) -> Iterator[Difference]:
             yield Difference(what, a, b)
 
 
-def _error(one: Outcome) -> str | None:
+def _error_text(one: Outcome) -> str | None:
     return one.error if one.code is None else f"{one.error} ({one.code})"
 
 
-def _told(value: Any) -> str:
+def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _key(call: ToolCall) -> tuple[str, str]:
+def _call_key(call: ToolCall) -> tuple[str, str]:
     return call.name, _canonical(call.arguments)
 
 
@@ -155,7 +155,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one call came to."""
+    """What became of one call."""
 
     seconds: float
     error: str | None = None  # the exception's class
@@ -180,7 +180,7 @@ class Outcome:
 
     @property
     def empty(self) -> bool:
-        """Whether a reply holds nothing: no text, no call, no refusal, no vector (P6)."""
+        """Whether a reply holds nothing: no text, no call, no refusal, no vector."""
         return not (self.failed or self.characters or self.tools or self.refused or self.vectors)
 
     def json(self) -> Json:
@@ -195,7 +195,7 @@ def outcome(path: str, body: Json, reply: Json, seconds: float) -> Outcome:
 
     path: below /v1, as in `Call.path`; body: the call's arguments; seconds: how long it took.
     """
-    read = {"/embeddings": _embeddings, "/responses": _response}.get(path, _choices)
+    read = {"/embeddings": _embeddings_outcome, "/responses": _response_outcome}.get(path, _choices_outcome)
     usage = _dict(reply.get("usage"))
     given = (
         usage.get("prompt_tokens", usage.get("input_tokens")),
@@ -219,48 +219,48 @@ def failure(error: BaseException, seconds: float) -> Outcome:
     )
 
 
-def _choices(body: Json, reply: Json) -> Outcome:
+def _choices_outcome(body: Json, reply: Json) -> Outcome:
     """Of /chat/completions and /completions. Several choices are one outcome: their reasons, calls and texts."""
     choices = [_dict(one) for one in _list(reply.get("choices"))]
     messages = [_dict(one.get("message")) for one in choices]
-    schemas = {name: schema for tool in _list(body.get("tools")) for name, schema in _offered(tool)}
+    schemas = {name: schema for tool in _list(body.get("tools")) for name, schema in _tool_schemas(tool)}
     reasons = sorted({str(one["finish_reason"]) for one in choices if one.get("finish_reason")})
     refused = any(message.get("refusal") for message in messages) or "content_filter" in reasons
-    tools = tuple(call for message in messages for call in _called(message, schemas))
-    texts = _texts(reply)
+    tools = tuple(call for message in messages for call in _tool_calls(message, schemas))
+    texts = _choice_texts(reply)
     return Outcome(
         0,
         choices=len(choices),
         finish_reason=", ".join(reasons) or None,
         tools=tools,
-        schema_valid=None if refused or tools else _valid(_form(body.get("response_format")), texts),
+        schema_valid=None if refused or tools else _fits_schema(body.get("response_format"), texts),
         refused=refused,
         characters=sum(map(len, texts)),
     )
 
 
-def _called(message: Json, schemas: Json) -> Iterator[ToolCall]:
+def _tool_calls(message: Json, schemas: Json) -> Iterator[ToolCall]:
     older = message.get("function_call")
     for given in (*_list(message.get("tool_calls")), *([{"function": older}] if isinstance(older, dict) else ())):
         match given:
             case {"custom": {"name": str() as name} as custom}:
                 yield ToolCall(name, custom.get("input"))
             case {"function": {"name": str() as name} as function}:
-                yield _tool(name, function.get("arguments"), schemas)
+                yield _function_call(name, function.get("arguments"), schemas)
 
 
-def _response(body: Json, reply: Json) -> Outcome:
+def _response_outcome(body: Json, reply: Json) -> Outcome:
     """Of /responses."""
     items = [_dict(one) for one in _list(reply.get("output"))]
     parts = [_dict(part) for one in items if one.get("type") == "message" for part in _list(one.get("content"))]
-    schemas = {name: schema for tool in _list(body.get("tools")) for name, schema in _offered({"function": tool})}
+    schemas = {name: schema for tool in _list(body.get("tools")) for name, schema in _tool_schemas({"function": tool})}
     tools = tuple(
-        _tool(str(one.get("name")), one.get("arguments"), schemas)
+        _function_call(str(one.get("name")), one.get("arguments"), schemas)
         for one in items
         if one.get("type") == "function_call"
     )
     refused = any(part.get("type") == "refusal" for part in parts)
-    said = "".join(_said(reply))
+    said = "".join(_output_texts(reply))
     reason = _dict(reply.get("incomplete_details")).get("reason") or reply.get("status")
     error = _dict(reply.get("error"))
     return Outcome(
@@ -270,13 +270,13 @@ def _response(body: Json, reply: Json) -> Outcome:
         choices=1 if items else 0,
         finish_reason=str(reason) if reason else None,
         tools=tools,
-        schema_valid=None if refused or tools else _valid(_form(_dict(body.get("text")).get("format")), [said]),
+        schema_valid=None if refused or tools else _fits_schema(_dict(body.get("text")).get("format"), [said]),
         refused=refused,
         characters=len(said),
     )
 
 
-def _embeddings(body: Json, reply: Json) -> Outcome:
+def _embeddings_outcome(body: Json, reply: Json) -> Outcome:
     vectors = [vector(_dict(one).get("embedding")) for one in _list(reply.get("data"))]
     lengths = {len(one) for one in vectors}
     norms = [length for one in vectors if one and math.isfinite(length := math.hypot(*one))]
@@ -310,23 +310,25 @@ def cosine(one: Sequence[float], other: Sequence[float]) -> float:
 def text(path: str, reply: Json) -> str:
     """What a reply says, all its choices below one another; empty for embeddings, and for a call of a tool."""
     if path == "/responses":
-        return "".join(_said(reply))
-    return "\n".join(one for one in _texts(reply) if one)
+        return "".join(_output_texts(reply))
+    return "\n".join(one for one in _choice_texts(reply) if one)
 
 
-def _texts(reply: Json) -> list[str]:
+def _choice_texts(reply: Json) -> list[str]:
     choices = [_dict(one) for one in _list(reply.get("choices"))]
-    return [_text((_dict(one.get("message")) or {"content": one.get("text")}).get("content")) for one in choices]
+    return [
+        _content_text((_dict(one.get("message")) or {"content": one.get("text")}).get("content")) for one in choices
+    ]
 
 
-def _said(response: Json) -> Iterator[str]:
+def _output_texts(response: Json) -> Iterator[str]:
     for item in _list(response.get("output")):
         for part in _list(_dict(item).get("content")) if _dict(item).get("type") == "message" else ():
             if _dict(part).get("type") == "output_text":
-                yield _text(part.get("text"))
+                yield _content_text(part.get("text"))
 
 
-def _tool(name: str, arguments: Any, schemas: Json) -> ToolCall:
+def _function_call(name: str, arguments: Any, schemas: Json) -> ToolCall:
     try:
         # 2.0 is 2 in JSON, and models write either.
         value = json.loads(arguments, parse_float=_number)
@@ -341,13 +343,13 @@ def _number(digits: str) -> float | int:
     return int(value) if value.is_integer() else value
 
 
-def _offered(tool: Any) -> Iterator[tuple[str, Any]]:
+def _tool_schemas(tool: Any) -> Iterator[tuple[str, Any]]:
     match tool:
         case {"function": {"name": str() as name} as function}:
             yield name, _dict(function.get("parameters")) or ANY_OBJECT
 
 
-def _form(given: Any) -> Json | None:
+def _requested_schema(given: Any) -> Json | None:
     """The schema that a `response_format`, or a /responses `text.format`, asks for."""
     match given:
         case {"type": "json_object"}:
@@ -358,11 +360,13 @@ def _form(given: Any) -> Json | None:
             return None
 
 
-def _valid(schema: Json | None, texts: Iterable[str]) -> bool | None:
+def _fits_schema(asked: Any, texts: Iterable[str]) -> bool | None:
+    """Whether texts fit the form that was asked for; None where none was."""
+    schema = _requested_schema(asked)
     return None if schema is None else not any(ReplyForm(schema).faults(one) for one in texts)
 
 
-def _text(content: Any) -> str:
+def _content_text(content: Any) -> str:
     """A content's text: whole, or in parts."""
     if isinstance(content, str):
         return content

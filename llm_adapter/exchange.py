@@ -52,16 +52,16 @@ class Exchange:
         return self.passthrough and self.pending[0].resume_on_error
 
     def resume(self, replies: Sequence[NativeReply]) -> None:
-        """Hand over the replies to `pending`, or to `fetch`, in its order."""
+        """Give the endpoint the replies to `pending`, or to `fetch`, in the same order."""
         self._advance(partial(self._flow.send, list(replies) if self._many else replies[0]))
 
     def fail(self, refusal: Rejected) -> None:
-        """Say that what is to `fetch` cannot be had."""
+        """Say that something in `fetch` could not be fetched."""
         self._advance(partial(self._flow.throw, refusal))
 
     def close(self) -> None:
-        """End the endpoint where it is: what it holds for others is let go, though an error's traceback lives on."""
-        with suppress(ValueError):  # a thread that was abandoned is in it: what it holds goes when it goes
+        """End the endpoint where it stands: others may wait for it, and an error's traceback would keep it alive."""
+        with suppress(ValueError):  # a thread that was abandoned still runs it, and ends it
             self._flow.close()
 
     def _advance(self, step_on: Callable[[], Any]) -> None:

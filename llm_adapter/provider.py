@@ -28,7 +28,7 @@ Json: TypeAlias = dict[str, Any]
 
 @dataclass(slots=True)
 class Report:
-    """What became of one call, told on the reply as `completion.adapter`: names of parameters, never their values."""
+    """What became of one call; the reply shows it as `completion.adapter`. Names of parameters, never their values."""
 
     provider: str = ""
     requested_model: str | None = None
@@ -37,17 +37,17 @@ class Report:
     left_out_messages: int = 0  # by overflow = "truncate", over all attempts
 
     def note(self, kind: str, what: str) -> None:
-        """Remember one thing, once."""
-        known = self.notes.setdefault(kind, [])
-        if what not in known:
-            known.append(what)
+        """Add one name to a list of the report, once."""
+        names = self.notes.setdefault(kind, [])
+        if what not in names:
+            names.append(what)
 
     def json(self, model: Any) -> Json:
         """The report for a reply of the provider's model."""
-        told: Json = {"provider": self.provider, "model": model, "requested_model": self.requested_model or model}
+        report: Json = {"provider": self.provider, "model": model, "requested_model": self.requested_model or model}
         if self.structured_output is not None:
-            told["structured_output"] = self.structured_output
-        return {**told, **self.notes}
+            report["structured_output"] = self.structured_output
+        return {**report, **self.notes}
 
     def header(self) -> str:
         """The same in one line, for raw responses: known when the response begins."""
@@ -94,13 +94,13 @@ class NativeRequest:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Several GETs of addresses that a call's messages name, far from the backend: nothing of the call's goes along.
+    """Several GETs of addresses that a call's messages name, on the internet: nothing of the call is sent along.
 
     The endpoint is resumed with their replies, in their order; one that fails is thrown into it, as `Rejected`.
     """
 
     urls: tuple[str, ...]
-    hosts: tuple[str, ...] = ()  # those that may be private ones; all others have to be on the public internet
+    hosts: tuple[str, ...] = ()  # hosts that may be private ones; all others have to be on the public internet
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class Started(Protocol):
         """The address that serves `path`. Blocks while a model loads; called outside the event loop."""
 
 
-class Rejected(Exception):  # noqa: N818 - it is a refusal on the wire; what users catch is the SDK's class
+class Rejected(Exception):  # noqa: N818 - users catch the SDK's class that it becomes
     """A refusal in OpenAI's envelope. It travels as a response: the SDK raises its own class by the status.
 
     status: 400 becomes `openai.BadRequestError`, 404 `NotFoundError`, and so on.

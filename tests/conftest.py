@@ -20,7 +20,7 @@ from respx.mocks import HTTPCoreMocker
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
 from llm_adapter.translation.process_cache import clear_caches
 
-# respx patches httpx's transport; the SDK has run on httpx2 since 3.0 (openai-sdk.md §5). P7
+# respx patches httpx's transport; the SDK has run on httpx2 since 3.0.
 if find_spec("httpcore2") is not None:
     # Its errors are known by class: a copy that is imported within a test of tests goes with that test.
     import_module("httpcore2")

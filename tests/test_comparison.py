@@ -1,4 +1,4 @@
-"""What a reply was without its words, and how two differ: structure, never text (P32)."""
+"""What a reply was without its words, and how two differ: structure, never text."""
 
 from __future__ import annotations
 

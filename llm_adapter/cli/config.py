@@ -15,8 +15,9 @@ from llm_adapter.cli.init import init
 from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import console, print_json, print_verbose, say
 from llm_adapter.provider import Started
-from llm_adapter.routing.connection import NO_KEY, completed, connect
-from llm_adapter.settings.settings import Settings, SettingsError
+from llm_adapter.routing.connection import NO_KEY, connect, with_ollama_host
+from llm_adapter.settings.errors import SettingsError
+from llm_adapter.settings.settings import Settings
 
 app = typer.Typer()
 app.command()(init)
@@ -31,7 +32,7 @@ def main(context: typer.Context, profile: Profile = None, as_json: AsJson = Fals
 
 def config(profile: str | None = None, as_json: bool = False) -> None:
     """Print the settings in effect, and where each one comes from."""
-    settings = completed(Settings.load(profile=profile), os.environ)
+    settings = with_ollama_host(Settings.load(profile=profile), os.environ)
     address, key = _destination(settings, os.environ)
     fields = {
         name: {"value": _masked(getattr(settings, name)), "from": settings.origin(name)}

@@ -13,9 +13,10 @@ import openai
 
 from llm_adapter.client.clients import OpenAI
 from llm_adapter.providers.ollama import DEFAULT_ROOT
-from llm_adapter.routing.connection import completed
+from llm_adapter.routing.connection import with_ollama_host
+from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.hosts import is_local, is_openai
-from llm_adapter.settings.settings import Settings, SettingsError
+from llm_adapter.settings.settings import Settings
 from llm_adapter.translation.model_names import CHAT_NAME, EMBEDDING_NAME, names_embedding_model
 
 _SECONDS = 0.5  # a local server answers in a few milliseconds; nobody should wait for one that is not there
@@ -59,7 +60,7 @@ def suggested_aliases(names: Sequence[str]) -> dict[str, str]:
 def running_ollama(environ: Mapping[str, str]) -> tuple[Settings, list[str]] | None:
     """Settings for the Ollama at OLLAMA_HOST or at its usual port, and its models, newest first; None if none runs."""
     try:
-        named = completed(Settings(provider="ollama"), environ).host
+        named = with_ollama_host(Settings(provider="ollama"), environ).host
         root = named or DEFAULT_ROOT
         if not is_local(urlsplit(root).netloc):
             return None

@@ -13,7 +13,7 @@ import typer
 from llm_adapter.cli.defaults import running_ollama, suggested_aliases
 from llm_adapter.cli.options import AsJson
 from llm_adapter.cli.screen import console, print_json, say
-from llm_adapter.settings.settings import SettingsError
+from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.sources import FILE
 from llm_adapter.translation.model_names import CHAT_NAME, EMBEDDING_NAME
 

@@ -12,7 +12,8 @@ import typer
 from llm_adapter.cli.options import AsJson
 from llm_adapter.cli.screen import console, print_json, say
 from llm_adapter.settings import trust as trusting
-from llm_adapter.settings.settings import Settings, SettingsError
+from llm_adapter.settings.errors import SettingsError
+from llm_adapter.settings.settings import Settings
 from llm_adapter.settings.sources import FILE, content, project_file, user_folder
 
 

@@ -20,9 +20,9 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import ValidationError
 
 from llm_adapter.client.reply_fields import with_attributes
-from llm_adapter.client.requests import translated
-from llm_adapter.client.signatures import shown
-from llm_adapter.routing.connection import NO_KEY, Connection, bound, connect, without_ambient
+from llm_adapter.client.requests import translate_call
+from llm_adapter.client.signatures import with_sdk_signature
+from llm_adapter.routing.connection import NO_KEY, Connection, connect, credential_names, without_ambient_credentials
 from llm_adapter.routing.destination import resolve
 from llm_adapter.routing.proxies import http_client
 from llm_adapter.transport.native_requests import EXTENSION
@@ -45,14 +45,14 @@ ResponseT = TypeVar("ResponseT")
 FAST: frozenset[Any] = frozenset({ChatCompletion, ChatCompletionChunk, Completion})
 
 
-class _Adapter:
+class _ClientBase:
     """What the sync and the async client share; a base class before the SDK's."""
 
     _connection: Connection
     _given: frozenset[str]  # the arguments that are the caller's own, in a copy too
     _shadow: Shadow | None = None  # who gets a share of the calls, too
 
-    def _resolve(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> dict[str, Any]:
+    def _sdk_arguments(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> dict[str, Any]:
         """Find the destination; the arguments for the SDK's constructor."""
         self._connection = connection = resolve(profile, settings, options)
         self._given = _given(options)
@@ -68,10 +68,10 @@ class _Adapter:
             options["http_client"] = http_client(connection, asynchronous=isinstance(self, openai.AsyncOpenAI))
         return options
 
-    def _disown(self, options: Mapping[str, Any]) -> None:
+    def _drop_ambient_credentials(self, options: Mapping[str, Any]) -> None:
         """Take away what the SDK read from the environment for OpenAI, when the host is another one."""
         if self._connection.is_third_party:
-            own = without_ambient(options, os.environ)
+            own = without_ambient_credentials(options, os.environ)
             self._custom_headers = own.pop("default_headers")
             for name, value in own.items():
                 setattr(self, name, value)
@@ -92,9 +92,9 @@ class _Adapter:
             key = vars(self)["api_key"] if "api_key" in self._given else None
             self._connection = connect(self.settings, os.environ, base_url=str(url), api_key=key)
             vars(self)["api_key"] = self._connection.api_key or os.environ.get("OPENAI_API_KEY") or NO_KEY
-            self._disown({**vars(self), "default_headers": self._custom_headers, "base_url": url})
+            self._drop_ambient_credentials({**vars(self), "default_headers": self._custom_headers, "base_url": url})
             url = self._connection.base_url or url
-        super(_Adapter, type(self)).base_url.fset(self, url)  # type: ignore[misc]
+        super(_ClientBase, type(self)).base_url.fset(self, url)  # type: ignore[misc]
 
     def platform_headers(self) -> dict[str, str]:
         headers = cast("dict[str, str]", super().platform_headers())  # type: ignore[misc]
@@ -106,7 +106,7 @@ class _Adapter:
         if callable(parser):  # .parse() builds its reply anew, from a dictionary: what we add to it is one again then
             options.post_parser = lambda reply: with_attributes(parser(reply))
         asked = options
-        options, trip = translated(self._connection, options, (self._custom_headers, self._custom_query))  # type: ignore[attr-defined]
+        options, trip = translate_call(self._connection, options, (self._custom_headers, self._custom_query))  # type: ignore[attr-defined]
         request = super()._build_request(options, retries_taken=retries_taken)  # type: ignore[misc]
         if request.headers.get("authorization") == f"Bearer {NO_KEY}":
             del request.headers["authorization"]
@@ -129,18 +129,18 @@ class _Adapter:
             reply = super()._process_response_data(data=data, cast_to=cast_to, response=response)  # type: ignore[misc]
         return cast("ResponseT", with_attributes(reply))
 
-    def _again(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> Any:
+    def _new_client(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> Any:
         """A client for another destination that keeps what is not about the destination."""
         kept: dict[str, Any] = {"timeout": self.timeout, "max_retries": self.max_retries}  # type: ignore[attr-defined]
         if "http_client" in self._given:
             kept["http_client"] = self._client  # type: ignore[attr-defined]
         for name, mine in (("default_headers", self._custom_headers), ("default_query", self._custom_query)):  # type: ignore[attr-defined]
-            own = {key: value for key, value in mine.items() if key not in bound(mine)}
+            own = {key: value for key, value in mine.items() if key not in credential_names(mine)}
             instead = options.pop(f"set_{name}", None)
             kept[name] = instead if instead is not None else {**own, **(options.pop(name, None) or {})}
         return type(self)(profile=profile, settings=settings, **{**kept, **options})  # type: ignore[call-arg]
 
-    def _copied(self, copy: Callable[..., Any], options: dict[str, Any], extra: Mapping[str, Any]) -> Any:
+    def _copy_of(self, copy: Callable[..., Any], options: dict[str, Any], extra: Mapping[str, Any]) -> Any:
         """The SDK's copy. A key that the configuration chose for this host does not follow to another."""
         given = self._given | _given(options)
         if self.settings.configured and options.get("base_url") and "api_key" not in given:
@@ -155,22 +155,22 @@ def _given(options: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(name for name in ("api_key", "http_client") if options.get(name) not in (None, NO_KEY))
 
 
-class OpenAI(_Adapter, openai.OpenAI):
+class OpenAI(_ClientBase, openai.OpenAI):
     """`openai.OpenAI`, on whatever the configuration names.
 
     profile: a profile's name. settings: a `Settings` value, instead of what files and the environment say. All other
     arguments are the SDK's and win over configuration. Raises `SettingsError` for configuration that cannot be used.
     """
 
-    @shown
+    @with_sdk_signature
     def __init__(
         self, *, profile: str | None = None, settings: Settings | None = None, **options: Unpack[ClientOptions]
     ) -> None:
         given: dict[str, Any] = dict(options)
-        super().__init__(**self._resolve(profile, settings, dict(given)))
-        self._disown(given)
+        super().__init__(**self._sdk_arguments(profile, settings, dict(given)))
+        self._drop_ambient_credentials(given)
 
-    @shown
+    @with_sdk_signature
     def copy(
         self,
         *,
@@ -181,8 +181,8 @@ class OpenAI(_Adapter, openai.OpenAI):
     ) -> Self:
         """The same client with other options; with `profile` or `settings`, for another destination."""
         if profile is not None or settings is not None:
-            return cast("Self", self._again(profile, settings, dict(options)))
-        return cast("Self", self._copied(super().copy, dict(options), _extra_kwargs))
+            return cast("Self", self._new_client(profile, settings, dict(options)))
+        return cast("Self", self._copy_of(super().copy, dict(options), _extra_kwargs))
 
     with_options = copy
 
@@ -198,7 +198,7 @@ class OpenAI(_Adapter, openai.OpenAI):
         if sample is None:
             return self._round_trip(request, stream=stream, **kwargs)
         with sample:
-            return cast("httpx2.Response", sample.seen(self._round_trip(request, stream=stream, **kwargs)))
+            return cast("httpx2.Response", sample.watched(self._round_trip(request, stream=stream, **kwargs)))
 
     def _round_trip(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
         trip: RoundTrip | None = request.extensions.get(EXTENSION)
@@ -209,18 +209,18 @@ class OpenAI(_Adapter, openai.OpenAI):
             return cast("httpx2.Response", run(steps, super()._send_request, trip.terms, **kwargs))
 
 
-class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
+class AsyncOpenAI(_ClientBase, openai.AsyncOpenAI):
     """`openai.AsyncOpenAI`, on whatever the configuration names. See `OpenAI`."""
 
-    @shown
+    @with_sdk_signature
     def __init__(
         self, *, profile: str | None = None, settings: Settings | None = None, **options: Unpack[AsyncClientOptions]
     ) -> None:
         given: dict[str, Any] = dict(options)
-        super().__init__(**self._resolve(profile, settings, dict(given)))
-        self._disown(given)
+        super().__init__(**self._sdk_arguments(profile, settings, dict(given)))
+        self._drop_ambient_credentials(given)
 
-    @shown
+    @with_sdk_signature
     def copy(
         self,
         *,
@@ -231,8 +231,8 @@ class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
     ) -> Self:
         """The same client with other options; with `profile` or `settings`, for another destination."""
         if profile is not None or settings is not None:
-            return cast("Self", self._again(profile, settings, dict(options)))
-        return cast("Self", self._copied(super().copy, dict(options), _extra_kwargs))
+            return cast("Self", self._new_client(profile, settings, dict(options)))
+        return cast("Self", self._copy_of(super().copy, dict(options), _extra_kwargs))
 
     with_options = copy
 
@@ -247,7 +247,7 @@ class AsyncOpenAI(_Adapter, openai.AsyncOpenAI):
         if sample is None:
             return await self._round_trip(request, stream=stream, **kwargs)
         with sample:
-            return cast("httpx2.Response", sample.seen(await self._round_trip(request, stream=stream, **kwargs)))
+            return cast("httpx2.Response", sample.watched(await self._round_trip(request, stream=stream, **kwargs)))
 
     async def _round_trip(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
         trip: RoundTrip | None = request.extensions.get(EXTENSION)

@@ -8,7 +8,7 @@ from openai import BaseModel
 from pydantic import ValidationError
 
 
-class Timings(BaseModel):
+class OllamaFigures(BaseModel):
     """What Ollama says of the work it did; a figure that the server did not give is None."""
 
     total_duration: int | None = None
@@ -19,7 +19,7 @@ class Timings(BaseModel):
     eval_duration: int | None = None
 
 
-class Adapted(BaseModel):
+class AdapterReport(BaseModel):
     """What became of a call. Lists hold parameters' names; more fields may follow."""
 
     provider: str
@@ -33,8 +33,8 @@ class Adapted(BaseModel):
     structured_output: dict[str, Any] | None = None
 
 
-_EXTRAS: dict[str, type[BaseModel]] = {"ollama": Timings, "adapter": Adapted}
-_FIELDS = {name: frozenset(kind.model_fields) for name, kind in _EXTRAS.items()}
+_CLASSES: dict[str, type[BaseModel]] = {"ollama": OllamaFigures, "adapter": AdapterReport}
+_FIELDS = {name: frozenset(kind.model_fields) for name, kind in _CLASSES.items()}
 
 
 def with_attributes(reply: Any) -> Any:
@@ -44,7 +44,7 @@ def with_attributes(reply: Any) -> Any:
         for name, fields in _FIELDS.items():
             # A model's `ollama` holds its digest and details, and stays a dictionary.
             if type(extra.get(name)) is dict and not fields.isdisjoint(extra[name]):
-                extra[name] = _object(_EXTRAS[name], extra[name])
+                extra[name] = _object(_CLASSES[name], extra[name])
     return reply
 
 

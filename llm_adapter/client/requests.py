@@ -1,4 +1,4 @@
-"""From the SDK's options to a destination and a native request: what `_build_request` decides. No IO.
+"""From the SDK's options to a destination and a native request: what happens in `_build_request`. No IO.
 
 Knows the SDK's `FinalRequestOptions` (openai-python src/openai/_models.py, v3.52.0) and nothing of HTTP.
 """
@@ -16,7 +16,7 @@ from openai._models import FinalRequestOptions
 
 from llm_adapter.exchange import Exchange
 from llm_adapter.provider import Call, Json, NativeRequest, Report
-from llm_adapter.routing.connection import NO_KEY, Connection, ambient_headers, bound
+from llm_adapter.routing.connection import NO_KEY, Connection, ambient_headers, credential_names
 from llm_adapter.routing.destination import destination
 
 if TYPE_CHECKING:
@@ -25,56 +25,54 @@ if TYPE_CHECKING:
 Defaults: TypeAlias = tuple[Mapping[str, Any], Mapping[str, Any]]
 
 
-def translated(
+def translate_call(
     connection: Connection, options: FinalRequestOptions, defaults: Defaults = ({}, {})
 ) -> tuple[FinalRequestOptions, RoundTrip | None]:
     """The options of the first native request, and the round trip that it begins.
 
-    None as the second: the SDK's own way, for a call that needs no translation.
+    Without a round trip the SDK sends the request and reads the response by itself.
     defaults: the headers and the query that the client adds to every call.
     """
     path = urlsplit(options.url).path
     if options.content is not None or not options.url.startswith("/"):
-        return _carried(connection, options)
+        return _untranslated(connection, options)
     body = _body(options)
     asked = body.get("model")
     origin, given = connection, body
-    connection, body = destination(origin, given, aliased=not path.startswith("/api/"))  # `client.models` has done it
-    if (
-        origin.is_openai_itself
-        and connection is origin
-        and body is given
-        and (body is options.json_data or origin.is_unconfigured)
-    ):
-        return _carried(connection, options)
+    # Aliases of native paths are resolved by `client.models`.
+    connection, body = destination(origin, given, aliased=not path.startswith("/api/"))
+    unchanged = body is given and (body is options.json_data or origin.is_unconfigured)
+    if unchanged and connection is origin and origin.is_openai_itself:
+        return _untranslated(connection, options)
     if connection.via_model_prefix:
-        options = _routed(connection, options, defaults, refreshed=callable(origin.api_key))
+        options = _options_for_other_host(connection, options, defaults, refreshed=callable(origin.api_key))
     endpoint = connection.provider.endpoint(options.method.upper(), path)
     if endpoint is None and connection.resolved.local_only and connection.provider.name == "ollama":
         from llm_adapter.providers.ollama.local import passed_on_if_local
 
         endpoint = passed_on_if_local
     if endpoint is None:
-        return _carried(connection, _rewritten(connection, options, NativeRequest(options.method, None, body)))
+        same_path = NativeRequest(options.method, None, body)
+        return _untranslated(connection, _native_options(connection, options, same_path))
     report = Report(connection.provider.name, asked)
     origin_of_ids = os.urandom(16).hex(), int(time.time())
     call = Call(options.method.upper(), path, body, connection.resolved, *origin_of_ids, report, options.params)
     exchange = Exchange(call, endpoint)
     first = exchange.pending[0] if exchange.pending else NativeRequest(options.method, None, body)
-    options = _rewritten(connection, options, first)
-    if exchange.passthrough and not exchange.resume_on_error and not _escorted(connection):
+    options = _native_options(connection, options, first)
+    if exchange.passthrough and not exchange.resume_on_error and not _needs_round_trip(connection):
         return options, None
     return options, _round_trip(connection, exchange, path)
 
 
-def _escorted(connection: Connection) -> bool:
-    """Whether a call needs a round trip though it is not translated: to start its server, or for a place there."""
+def _needs_round_trip(connection: Connection) -> bool:
+    """Whether an untranslated call needs a round trip: to start its server, or for the timeouts and slots there."""
     return connection.starter is not None or connection.terms is not None
 
 
-def _carried(connection: Connection, options: FinalRequestOptions) -> tuple[FinalRequestOptions, RoundTrip | None]:
-    """A call that is not translated."""
-    if not _escorted(connection):
+def _untranslated(connection: Connection, options: FinalRequestOptions) -> tuple[FinalRequestOptions, RoundTrip | None]:
+    """A call that goes to the server's own /v1 as it is."""
+    if not _needs_round_trip(connection):
         return options, None
     return options, _round_trip(connection, None, urlsplit(options.url).path)
 
@@ -93,7 +91,7 @@ def _body(options: FinalRequestOptions) -> Json:
     return body if isinstance(body, dict) else {}
 
 
-def _rewritten(connection: Connection, options: FinalRequestOptions, native: NativeRequest) -> FinalRequestOptions:
+def _native_options(connection: Connection, options: FinalRequestOptions, native: NativeRequest) -> FinalRequestOptions:
     """The options with which the SDK builds the native request; its headers, timeout and retries stay."""
     changes: dict[str, Any] = {"method": native.method.lower()}
     if native.path is not None:
@@ -105,20 +103,20 @@ def _rewritten(connection: Connection, options: FinalRequestOptions, native: Nat
     return options.model_copy(update=changes)
 
 
-def _routed(
+def _options_for_other_host(
     connection: Connection, options: FinalRequestOptions, defaults: Defaults, *, refreshed: bool
 ) -> FinalRequestOptions:
-    """The options of a call that leaves its client's own host: the new host's key goes along, and nothing secret.
+    """The options of a call that a model's prefix leads to another host: that host's key, and no other secret.
 
-    refreshed: the SDK has put a key in the call's headers, from the callable that the client was made with.
+    refreshed: the client was made with a callable as its key, and the SDK has put what it gave into the headers.
     """
     headers, query = defaults
     given = dict(options.headers) if isinstance(options.headers, Mapping) else {}
     if refreshed:
         given = {name: value for name, value in given.items() if name.lower() != "authorization"}
-    left = ["OpenAI-Organization", "OpenAI-Project", *bound(headers)]
+    left = ["OpenAI-Organization", "OpenAI-Project", *credential_names(headers)]
     if connection.is_third_party:
         left += [name for name, value in ambient_headers(os.environ).items() if headers.get(name) == value]
     own = {**dict.fromkeys(left, Omit()), "Authorization": f"Bearer {connection.api_key or NO_KEY}"}
-    params = {**dict.fromkeys(bound(query), Omit()), **options.params}
+    params = {**dict.fromkeys(credential_names(query), Omit()), **options.params}
     return options.model_copy(update={"headers": {**own, **given}, "params": params})

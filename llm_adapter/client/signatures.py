@@ -11,8 +11,8 @@ import openai
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
 
-def shown(method: MethodT) -> MethodT:
-    """The method as introspection is to see it: the SDK's parameters in the place of `**options`, and ours.
+def with_sdk_signature(method: MethodT) -> MethodT:
+    """Show a method to `inspect.signature` with the SDK's parameters in the place of `**options`, and ours.
 
     Annotations are read with the names of the module that `__wrapped__` leads to, which is the SDK's.
     """
@@ -23,11 +23,11 @@ def shown(method: MethodT) -> MethodT:
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=ours[name]) for name in ours
     ]
-    shown = {
+    attributes = {
         "__wrapped__": theirs,
         "__annotations__": {**inspect.get_annotations(theirs), **ours},
         "__signature__": signature.replace(parameters=[*signature.parameters.values(), *added]),
     }
-    for name, value in shown.items():
+    for name, value in attributes.items():
         setattr(method, name, value)
     return method

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from llm_adapter.provider import Json
-from llm_adapter.settings.settings import Settings, SettingsError
+from llm_adapter.settings.errors import SettingsError
+from llm_adapter.settings.settings import Settings
 
 Change: TypeAlias = Callable[["Json | None"], "Json | None"]
 RECORDS, BYTES = 1_000, 256_000_000  # kept in memory

@@ -41,8 +41,8 @@ _BUILT_IN = ("ollama", "embedded")  # never OpenAI's own servers: no key of Open
 _AMBIENT = {"organization": "OPENAI_ORG_ID", "project": "OPENAI_PROJECT_ID", "admin_api_key": "OPENAI_ADMIN_KEY"}
 _SECRET = re.compile("auth|key|token|secret|cookie|credential|passw", re.IGNORECASE)
 _PRIVATE = "names are not looked up, give it as a private address, or a name without a dot or below .internal or .local"
-# What a prefix or a profile that leads elsewhere leaves behind: all that is about one destination.
-_OF_A_HOST = (
+# The settings that are about one destination: a call that is led elsewhere does not take them along.
+_HOST_FIELDS = (
     *("host", "base_url", "dialect", "api_key", "api_key_env", "max_concurrency"),
     *("connect_timeout", "load_timeout", "first_token_timeout", "idle_timeout"),
 )
@@ -70,12 +70,12 @@ class Connection:
 
     @property
     def is_openai_itself(self) -> bool:
-        """Whether every call goes the SDK's own way, but for provider-only parameters and prefixed models."""
+        """Whether calls go to OpenAI as they are, but for parameters of other providers and models with a prefix."""
         return self.resolved.provider == "openai" and self.resolved.dialect == "openai" and not self.configured.models
 
     @property
     def is_unconfigured(self) -> bool:
-        """Whether nothing is known of the server but the SDK's own address: what it understands is not judged."""
+        """Whether only the SDK's own variables name the server: then nothing is known of what it understands."""
         return not self.configured.configured and not self.own_names
 
     @property
@@ -99,16 +99,18 @@ def connect(
     if settings.left_out is not None and settings.left_out.destination and not base_url:
         raise SettingsError(f"{settings.left_out} Without it, calls would go to OpenAI instead of the file's server.")
     if base_url and settings.configured:
-        settings = _moved(settings, environ, base_url)
+        settings = _settings_at(settings, environ, base_url)
     provider = provider_of(settings)
-    named = _spoken(settings, base_url) if base_url else provider.base_url(completed(settings, environ))
+    named = (
+        _provider_base_url(settings, base_url) if base_url else provider.base_url(with_ollama_host(settings, environ))
+    )
     url = named or _sdk_url(environ)
     if settings.local_only and not is_private(url):
         raise SettingsError(f"`local_only` is set, and {hostname(url)} is not known to be a private host: {_PRIVATE}")
     foreign = _is_foreign(settings, url, environ)
     if foreign and not base_url and api_key == environ.get("OPENAI_API_KEY"):
         api_key = None
-    key = _key(settings, environ, url, foreign, api_key) if settings.configured else api_key
+    key = _configured_key(settings, environ, url, foreign, api_key) if settings.configured else api_key
     changes: dict[str, Any] = {"base_url": url, "dialect": _dialect(settings, url)}
     if settings.local_only:
         changes["image_urls"] = "refuse"  # their hosts are messages' own choice
@@ -122,7 +124,7 @@ def connect(
 def sibling(connection: Connection, name: str) -> Connection:
     """The destination on another provider, for one call whose model names it. Its address and key are its own."""
     if name not in connection.siblings:
-        settings = _elsewhere(connection.configured, name)
+        settings = _settings_for_provider(connection.configured, name)
         found = connect(settings, os.environ)
         key = found.api_key or os.environ.get("OPENAI_API_KEY") or NO_KEY
         url = found.base_url or _sdk_url(os.environ)
@@ -135,13 +137,13 @@ def provider_of(settings: Settings) -> Provider:
     return PROVIDERS[settings.provider] if isinstance(settings.provider, str) else settings.provider
 
 
-def completed(settings: Settings, environ: Mapping[str, str]) -> Settings:
+def with_ollama_host(settings: Settings, environ: Mapping[str, str]) -> Settings:
     """The settings with Ollama's own variable where nothing else names a host. Raises `SettingsError`."""
     host = environ.get("OLLAMA_HOST")
     if settings.provider != "ollama" or settings.host or settings.base_url or not host:
         return settings
     try:
-        return settings.model_copy(update={"host": ollama_root(host)}).located({"host": "OLLAMA_HOST"})
+        return settings.model_copy(update={"host": ollama_root(host)}).with_origins({"host": "OLLAMA_HOST"})
     except ValueError as error:
         raise SettingsError(f"{error} (from OLLAMA_HOST)") from None
 
@@ -152,10 +154,10 @@ def ambient_headers(environ: Mapping[str, str]) -> dict[str, str]:
     return {name.strip(): value.strip() for name, colon, value in lines if colon}
 
 
-def without_ambient(options: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
+def without_ambient_credentials(options: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
     """The constructor's arguments that a foreign host may see: not what the environment holds for OpenAI.
 
-    A copy of a client hands everything on as an argument, so it is the value that tells, not the way it came.
+    A copy of a client hands everything on as an argument, so values are compared with the environment's.
     """
     ambient = ambient_headers(environ)
     key = None if options.get("base_url") else environ.get("OPENAI_API_KEY")
@@ -168,29 +170,29 @@ def without_ambient(options: Mapping[str, Any], environ: Mapping[str, str]) -> d
     return {**own, "default_headers": headers}
 
 
-def bound(names: Iterable[str]) -> list[str]:
+def credential_names(names: Iterable[str]) -> list[str]:
     """Of the names of headers or parameters, those that hold credentials: they stay with the host they are for."""
     return [name for name in names if _SECRET.search(name) or name.lower().startswith("openai-")]
 
 
-def _elsewhere(settings: Settings, provider: str) -> Settings:
-    """The settings on another provider: nothing of theirs that is about the address, the key, or the models there."""
-    return settings.model_copy(update={**dict.fromkeys(_OF_A_HOST), "provider": provider, "models": {}})
+def _settings_for_provider(settings: Settings, provider: str) -> Settings:
+    """The settings for another provider, without the address, the key and the model names of the configured one."""
+    return settings.model_copy(update={**dict.fromkeys(_HOST_FIELDS), "provider": provider, "models": {}})
 
 
-def _moved(settings: Settings, environ: Mapping[str, str], base_url: str) -> Settings:
-    """The settings at an address that the call site names: what is for the configured one stays behind."""
-    own = provider_of(settings).base_url(completed(settings, environ)) or _sdk_url(environ)
+def _settings_at(settings: Settings, environ: Mapping[str, str], base_url: str) -> Settings:
+    """The settings for an address that the call site names; key and dialect of the configured one stay behind."""
+    own = provider_of(settings).base_url(with_ollama_host(settings, environ)) or _sdk_url(environ)
     if same_origin(own, base_url):
         return settings
     if settings.provider == "embedded" or is_openai(base_url):
-        # The call site itself names the server: at OpenAI no other protocol is spoken, and no server here is started.
-        return _elsewhere(settings, "openai")
+        # The call site names the server: OpenAI's protocol is spoken with it, and no server is started in this process.
+        return _settings_for_provider(settings, "openai")
     return settings.model_copy(update={"dialect": None, "api_key": None, "api_key_env": None})
 
 
-def _spoken(settings: Settings, base_url: str) -> str:
-    """A call site's address in the form that the provider needs; as it is where it cannot be understood."""
+def _provider_base_url(settings: Settings, base_url: str) -> str:
+    """A call site's address in the form that the provider needs, or as it is where it cannot be parsed."""
     if settings.provider != "ollama":
         return base_url
     try:
@@ -220,20 +222,20 @@ def _sdk_url(environ: Mapping[str, str]) -> str:
     return environ.get("OPENAI_BASE_URL") or OPENAI_URL
 
 
-def _key(settings: Settings, environ: Mapping[str, str], url: str, foreign: bool, explicit: Any) -> Any:
+def _configured_key(settings: Settings, environ: Mapping[str, str], url: str, foreign: bool, explicit: Any) -> Any:
     """The key for a configured destination; None leaves it to the SDK."""
     if explicit and explicit != NO_KEY:
         return explicit
     if settings.api_key is not None:
         return settings.api_key.get_secret_value().strip()
     if settings.api_key_env is not None:
-        return _from_environment(settings, environ)
+        return _key_from_variable(settings, environ)
     if foreign and is_ollama_cloud(url):
         return (environ.get("OLLAMA_API_KEY") or NO_KEY).strip()
     return NO_KEY if foreign else None
 
 
-def _from_environment(settings: Settings, environ: Mapping[str, str]) -> str:
+def _key_from_variable(settings: Settings, environ: Mapping[str, str]) -> str:
     name = settings.api_key_env or ""
     key = environ.get(name, "").strip()
     if not key:

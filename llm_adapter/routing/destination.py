@@ -1,4 +1,4 @@
-"""Where a client's calls go, and where one call goes: from constructor arguments, configuration and a model's name."""
+"""Where a client's calls go, and where a single call goes, by the constructor's arguments, settings and model names."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from llm_adapter.settings.errors import SettingsError
 if TYPE_CHECKING:
     from llm_adapter.settings.settings import Settings
 
-# The constructor arguments with which the SDK brings its own destination; it is left alone then.
-_ELSEWHERE = ("provider", "workload_identity", "data_residency")
+# With one of these constructor arguments the SDK chooses the destination by itself, and we leave it alone.
+_OWN_DESTINATION = ("provider", "workload_identity", "data_residency")
 _PREFIXES = tuple(f"{name}{mark}" for name in PROVIDERS for mark in "/:")
 
 
@@ -23,7 +23,7 @@ def resolve(profile: str | None, settings: Settings | None, options: Mapping[str
     """The destination of a client from its constructor's arguments and the configuration. Raises `SettingsError`."""
     from llm_adapter.settings.settings import Settings  # with the first client: importing the package stays cheap
 
-    if any(options.get(name) is not None for name in _ELSEWHERE):
+    if any(options.get(name) is not None for name in _OWN_DESTINATION):
         return connect(Settings(), os.environ)
     if settings is None:
         settings = Settings.load(profile=profile)
@@ -42,13 +42,13 @@ def destination(connection: Connection, body: Json, *, aliased: bool = True) -> 
     """Where the call's model lives, and the body with the model's real name.
 
     "ollama/x", "ollama:x" and "openai/x" name a provider; any other prefix is part of the name, for tags contain ":"
-    and names "/". A prefix of the provider in use is only taken off where no model's name can begin with it;
-    what is left is the server's own name, which "*" does not mean. aliased: whether the name may be one of `models`.
+    and names "/". The prefix of the provider in use is only taken off where no model's name can begin with it; the rest
+    is a name of the server's own, to which the alias "*" does not apply. aliased: whether `models` is looked up.
     """
     model = body.get("model")
     if not isinstance(model, str):
         return connection, body
-    name = _meant(connection, model) if aliased else model
+    name = _real_name(connection, model) if aliased else model
     if name.startswith(_PREFIXES):
         prefix = next(prefix for prefix in _PREFIXES if name.startswith(prefix))
         other = prefix[:-1]
@@ -59,8 +59,8 @@ def destination(connection: Connection, body: Json, *, aliased: bool = True) -> 
     return connection, body if name == model else {**body, "model": name}
 
 
-def _meant(connection: Connection, model: str) -> str:
-    """The name that `models` gives a call site's."""
+def _real_name(connection: Connection, model: str) -> str:
+    """The name that `models` gives for the name at the call site."""
     own = connection.provider.name
     named = model.startswith(_PREFIXES) and model.startswith((f"{own}/", f"{own}:")) and connection.own_names
     return connection.configured.alias(model) if named else connection.configured.model(model)

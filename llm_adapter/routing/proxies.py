@@ -1,4 +1,4 @@
-"""No proxy for this machine: HTTP_PROXY is meant for the network, and a dead one must not cut off localhost (P27)."""
+"""No proxy for this machine: HTTP_PROXY is for the network, and one that does not answer must not cut off localhost."""
 
 from __future__ import annotations
 

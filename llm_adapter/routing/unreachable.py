@@ -1,6 +1,6 @@
-"""A server that cannot be reached: what was tried, why that may be, and the one line to change (P14).
+"""A server that cannot be reached: what was tried, what may be the reason, and which line to change.
 
-The host is never changed here: what is right, only who runs the server knows.
+Nothing is changed here: only who runs the server knows its right address.
 Source: ollama/docs/faq.mdx, docs/docker.mdx, v0.24.0; docs.docker.com/desktop/features/networking.
 """
 
@@ -32,11 +32,11 @@ class Surroundings:
 
 @lru_cache(maxsize=1)
 def surroundings() -> Surroundings:
-    return found(Path("/"), os.environ)
+    return surroundings_of(Path("/"), os.environ)
 
 
-def found(root: Path, environ: Mapping[str, str]) -> Surroundings:
-    """What the files below `root` and the environment tell."""
+def surroundings_of(root: Path, environ: Mapping[str, str]) -> Surroundings:
+    """What the files below `root` and the environment say of this process."""
     container = any((root / name.lstrip("/")).exists() for name in _CONTAINER)
     try:
         kernel = (root / "proc/version").read_text("utf-8", "replace").lower()
@@ -45,7 +45,9 @@ def found(root: Path, environ: Mapping[str, str]) -> Surroundings:
     return Surroundings(container or "KUBERNETES_SERVICE_HOST" in environ, "microsoft" in kernel)
 
 
-def explanation(settings: Settings, cause: str, attempts: int, around: Surroundings | None = None) -> str | None:
+def unreachable_message(
+    settings: Settings, cause: str, attempts: int, around: Surroundings | None = None
+) -> str | None:
     """The message for a connection that was not made; None where the server is not Ollama's.
 
     settings: with the address in them. cause: the HTTP library's words.
@@ -55,17 +57,17 @@ def explanation(settings: Settings, cause: str, attempts: int, around: Surroundi
         return None
     root = url.removesuffix("/v1")
     times = "" if attempts == 1 else f", {attempts} times"
-    return f"Connection error: no server answers at {root} (tried{times}: {cause or 'no connection'}). " + _cure(
+    return f"Connection error: no server answers at {root} (tried{times}: {cause or 'no connection'}). " + _advice(
         settings, root, cause, around or surroundings()
     )
 
 
-def _cure(settings: Settings, root: str, cause: str, around: Surroundings) -> str:
-    host, there = hostname(root), _place(settings)
+def _advice(settings: Settings, root: str, cause: str, around: Surroundings) -> str:
+    host, there = hostname(root), _address_source(settings)
     if is_ollama_cloud(root):
         return "Is this machine online, and does it need a proxy (HTTPS_PROXY)?"
     if any(words in cause for words in _UNKNOWN_NAME):
-        return f"The name {host!r} is not known here: {_correct(settings, host, around)}."
+        return f"The name {host!r} is not known here: {_name_advice(settings, host, around)}."
     port = urlsplit(root).port or OLLAMA_PORT
     if not is_loopback(root):
         return (
@@ -75,29 +77,29 @@ def _cure(settings: Settings, root: str, cause: str, around: Surroundings) -> st
     if around.container:
         return (
             f"This process runs in a container, where {host} is the container itself. If the server runs on the "
-            f"machine around it: {_line(there, f'http://{_DOCKER_HOST}:{port}')}, and start the server with "
+            f"machine around it: {_set_to(there, f'http://{_DOCKER_HOST}:{port}')}, and start the server with "
             f"OLLAMA_HOST=0.0.0.0 (Docker on Linux: also --add-host={_DOCKER_HOST}:host-gateway)."
         )
     if around.wsl:
         return (
             f"This process runs in WSL, where {host} need not be Windows. If the server runs on Windows: start it with "
             f"OLLAMA_HOST=0.0.0.0 and, with the address that `ip route show default` prints, "
-            f"{_line(there, f'http://ADDRESS:{port}')}; or, for one {host} on both sides, networkingMode=mirrored in "
+            f"{_set_to(there, f'http://ADDRESS:{port}')}; or, for one {host} on both sides, networkingMode=mirrored in "
             ".wslconfig. If it runs in WSL: `ollama serve` starts it."
         )
-    return f"`ollama serve` starts it; if it runs elsewhere: {_line(there, f'http://HOST:{port}')}."
+    return f"`ollama serve` starts it; if it runs elsewhere: {_set_to(there, f'http://HOST:{port}')}."
 
 
-def _correct(settings: Settings, host: str, around: Surroundings) -> str:
+def _name_advice(settings: Settings, host: str, around: Surroundings) -> str:
     if host == _DOCKER_HOST and around.container:
         return f"start the container with --add-host={_DOCKER_HOST}:host-gateway"
     if host == _DOCKER_HOST:
-        return f"it is for processes in a container; {_line(_place(settings), f'http://127.0.0.1:{OLLAMA_PORT}')}"
-    return f"correct {_place(settings).rstrip(',')}"
+        return f"it is for processes in a container; {_set_to(_address_source(settings), f'http://127.0.0.1:{OLLAMA_PORT}')}"
+    return f"correct {_address_source(settings).rstrip(',')}"
 
 
-def _place(settings: Settings) -> str:
-    """What holds the address."""
+def _address_source(settings: Settings) -> str:
+    """The setting or variable that holds the address, and where it is from."""
     field = "host" if settings.provider == "ollama" and settings.origin("base_url") == "default" else "base_url"
     origin = settings.origin(field)
     if origin == "default":
@@ -105,7 +107,7 @@ def _place(settings: Settings) -> str:
     return f"`{field}`" if origin == "argument" else f"`{field}`, from {origin},"
 
 
-def _line(place: str, url: str) -> str:
+def _set_to(place: str, url: str) -> str:
     if place == "OLLAMA_HOST":
         return f"set OLLAMA_HOST={url}"
     suffix = "/v1" if "base_url" in place else ""

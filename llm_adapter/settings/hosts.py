@@ -27,7 +27,7 @@ class InvalidHostError(ValueError):
     """A host that cannot be understood."""
 
 
-class _Address(NamedTuple):
+class _AddressParts(NamedTuple):
     scheme: str  # "" where none was written
     host: str
     port: int | None
@@ -39,12 +39,12 @@ def ollama_root(value: str) -> str:
 
     Raises `InvalidHostError`.
     """
-    scheme, host, port, path = _address(value)
+    scheme, host, port, path = _address_parts(value)
     if not scheme:
         scheme, port = ("https", port or 443) if host == _CLOUD else ("http", port or OLLAMA_PORT)
     if host == "localhost" and sys.platform == "win32":
         host = "127.0.0.1"  # Ollama listens there alone, and Windows waits two seconds for ::1 first
-    return f"{_origin_url(scheme, host, port)}{_without(_OLLAMA_ENDPOINT, path)}"
+    return f"{_origin_url(scheme, host, port)}{_without_endpoint(_OLLAMA_ENDPOINT, path)}"
 
 
 def openai_base_url(value: str) -> str:
@@ -52,11 +52,11 @@ def openai_base_url(value: str) -> str:
 
     Raises `InvalidHostError`.
     """
-    scheme, host, port, path = _address(value)
+    scheme, host, port, path = _address_parts(value)
     if port == OLLAMA_PORT:
-        path = f"{_without(_OLLAMA_ENDPOINT, path)}/v1"
+        path = f"{_without_endpoint(_OLLAMA_ENDPOINT, path)}/v1"
     scheme = scheme or ("http" if is_local(_bracketed(host)) else "https")
-    return f"{_origin_url(scheme, host, port)}{_without(_V1_ENDPOINT, path) or '/v1'}"
+    return f"{_origin_url(scheme, host, port)}{_without_endpoint(_V1_ENDPOINT, path) or '/v1'}"
 
 
 def is_loopback(url: str) -> bool:
@@ -116,7 +116,7 @@ def _origin(url: str) -> tuple[str, str, int | None]:
         return url, "", None
 
 
-def _address(value: str) -> _Address:
+def _address_parts(value: str) -> _AddressParts:
     """The parts of what was written. An error shows the value only where no key can be in it."""
     text = value.strip().strip("'\"").strip()
     scheme, separator, rest = text.partition("://") if "://" in text else ("", "", text)
@@ -130,7 +130,7 @@ def _address(value: str) -> _Address:
     host, port = _host_and_port(authority, value)
     if not separator and host in _PORTS:
         raise InvalidHostError(f"{value!r} is not a server's address: expected {host}:// with two slashes")
-    return _Address(scheme.lower(), _connectable(host), port, slash + path)
+    return _AddressParts(scheme.lower(), _connectable(host), port, slash + path)
 
 
 def _host_and_port(authority: str, value: str) -> tuple[str, int | None]:
@@ -174,8 +174,8 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _without(endpoint: re.Pattern[str], path: str) -> str:
+def _without_endpoint(endpoint: re.Pattern[str], path: str) -> str:
     """A path without the endpoint at its end, and without a trailing slash."""
     path = path.rstrip("/")
     shorter = endpoint.sub("", path)
-    return path if shorter == path else _without(endpoint, shorter)
+    return path if shorter == path else _without_endpoint(endpoint, shorter)

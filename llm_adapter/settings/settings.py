@@ -26,11 +26,7 @@ from llm_adapter.settings.errors import SettingsError, near
 from llm_adapter.settings.hosts import InvalidHostError, ollama_root, openai_base_url
 from llm_adapter.settings.trust import LeftOut
 
-__all__ = ["PROVIDER_NAMES", "Settings", "SettingsError", "near"]
-
 PROVIDER_NAMES = ("openai", "ollama", "embedded")
-
-
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DURATION = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+")  # Go's time.ParseDuration
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
@@ -168,11 +164,11 @@ class Settings(BaseModel):
     def __init__(self, **fields: Any) -> None:
         known = type(self).model_fields
         # Absent means absent: None and the empty string of an unset variable choose nothing.
-        given = {name: value for name, value in fields.items() if not (_empty(value) and name in known)}
+        given = {name: value for name, value in fields.items() if not (_is_empty(value) and name in known)}
         try:
             super().__init__(**given)
         except ValidationError as error:
-            raise _explained(error) from None
+            raise _as_settings_error(error) from None
         self._origins = dict.fromkeys(self.model_fields_set, "argument")
 
     @classmethod
@@ -189,8 +185,8 @@ class Settings(BaseModel):
         try:
             settings = cls(**found.values)
         except SettingsError as error:
-            raise found.located(error) from None
-        settings = settings.located(found.origins, found.profile)
+            raise found.with_sources(error) from None
+        settings = settings.with_origins(found.origins, found.profile)
         settings._left_out = found.left_out
         return settings
 
@@ -236,7 +232,7 @@ class Settings(BaseModel):
         """The names to look a model up by: its own or its alias's, and then that of "*"."""
         return list(dict.fromkeys((self.alias(name), self.model(name))))
 
-    def located(self, origins: Mapping[str, str], profile: str | None = None) -> Settings:
+    def with_origins(self, origins: Mapping[str, str], profile: str | None = None) -> Settings:
         """This value, knowing where its fields came from."""
         copy = self.model_copy()
         copy._profile = profile or self._profile
@@ -254,12 +250,12 @@ class Settings(BaseModel):
     @field_validator("host")
     @classmethod
     def _root(cls, host: str | None) -> str | None:
-        return None if host is None else _understood(ollama_root, host)
+        return None if host is None else _parsed_host(ollama_root, host)
 
     @field_validator("base_url")
     @classmethod
     def _base_url(cls, base_url: str | None) -> str | None:
-        return None if base_url is None else _understood(openai_base_url, base_url)
+        return None if base_url is None else _parsed_host(openai_base_url, base_url)
 
     @field_validator("keep_alive")
     @classmethod
@@ -287,7 +283,7 @@ class Settings(BaseModel):
         return self
 
 
-def _explained(error: ValidationError) -> SettingsError:
+def _as_settings_error(error: ValidationError) -> SettingsError:
     """One line for a validation error: the field, what is wrong, the nearest name. Never the value of a key."""
     messages: dict[str, list[str]] = {}
     for item in error.errors(include_url=False, include_input=False):
@@ -302,11 +298,11 @@ def _explained(error: ValidationError) -> SettingsError:
     return SettingsError(text, about)
 
 
-def _empty(value: Any) -> bool:
+def _is_empty(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _understood(parse: Callable[[str], str], value: str) -> str:
+def _parsed_host(parse: Callable[[str], str], value: str) -> str:
     try:
         return parse(value)
     except InvalidHostError as error:

@@ -74,7 +74,7 @@ class Merged(NamedTuple):
     def origins(self) -> dict[str, str]:
         return {name: field.source for name, field in self.fields.items()}
 
-    def located(self, error: SettingsError) -> SettingsError:
+    def with_sources(self, error: SettingsError) -> SettingsError:
         """The same error, with the sources of the fields that it is about."""
         named = "; ".join(f"{name} from {self.fields[name].source}" for name in error.fields if name in self.fields)
         return SettingsError(f"{error} ({named})" if named else str(error), error.fields)
@@ -145,11 +145,11 @@ def _all(*layers: _Layer) -> _Layer:
     """The layers over one another, the weakest first."""
     fields: _Layer = {}
     for layer in layers:
-        fields = _over(fields, layer)
+        fields = _override(fields, layer)
     return fields
 
 
-def _over(weaker: _Layer, stronger: _Layer) -> _Layer:
+def _override(weaker: _Layer, stronger: _Layer) -> _Layer:
     """One layer over the others. What belongs to a destination or a key that it replaces does not stay below it."""
     address = {"host", "base_url"} & stronger.keys()
     gone = set(trust.SECRETS if trust.SECRETS & stronger.keys() else ())
@@ -236,12 +236,12 @@ def project_file(start: Path | None = None) -> Path | None:
     for folder in (start, *start.parents):
         if (folder / FILE).is_file():
             return folder / FILE
-        if _names_us(folder / "pyproject.toml"):
+        if _has_our_table(folder / "pyproject.toml"):
             return folder / "pyproject.toml"
     return None
 
 
-def _names_us(pyproject: Path) -> bool:
+def _has_our_table(pyproject: Path) -> bool:
     """Whether the file has our table. A look at its text keeps TOML parsing away from all other projects."""
     try:
         return pyproject.is_file() and _TABLE.search(pyproject.read_text("utf-8", "replace")) is not None
@@ -254,7 +254,7 @@ def content(model: Model, path: Path) -> dict[str, Any]:
     from pydantic_settings import TomlConfigSettingsSource
 
     try:
-        found: dict[str, Any] = TomlConfigSettingsSource(_reader(model), toml_file=path).toml_data
+        found: dict[str, Any] = TomlConfigSettingsSource(_sources_class(model), toml_file=path).toml_data
     except ValueError as error:  # tomllib's and tomli's TOMLDecodeError
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
     except RecursionError:
@@ -266,11 +266,11 @@ def content(model: Model, path: Path) -> dict[str, Any]:
         if "llm-adapter" in tools:
             raise SettingsError(f"{path}: unknown table [tool.llm-adapter]; did you mean [tool.llm_adapter]?")
         found = tools.get("llm_adapter", {})
-    _check(model, found, str(path), ("profile", "profiles"))
+    _check_names(model, found, str(path), ("profile", "profiles"))
     return found
 
 
-def _check(model: Model, content: dict[str, Any], source: str, besides: tuple[str, ...] = ()) -> None:
+def _check_names(model: Model, content: dict[str, Any], source: str, besides: tuple[str, ...] = ()) -> None:
     known = (*besides, *model.model_fields)
     for name in content:
         if name not in known:
@@ -281,7 +281,7 @@ def _check(model: Model, content: dict[str, Any], source: str, besides: tuple[st
     if not isinstance(profiles, dict) or not all(isinstance(profile, dict) for profile in profiles.values()):
         raise SettingsError(f"{source}: `profiles` holds tables, [profiles.NAME]")
     for name, profile in profiles.items():
-        _check(model, profile, f"{source} [profiles.{name}]")
+        _check_names(model, profile, f"{source} [profiles.{name}]")
 
 
 def _environment(model: Model, environ: Mapping[str, str]) -> _Layer:
@@ -293,11 +293,11 @@ def _environment(model: Model, environ: Mapping[str, str]) -> _Layer:
         if key.upper() not in known:
             raise SettingsError(f"unknown setting {key} in the environment{near(key.upper(), known)}")
         name = key[len(PREFIX) :].lower()
-        layer[name] = _Sourced(_value(model, key, text)[name], key)
+        layer[name] = _Sourced(_variable_value(model, key, text)[name], key)
     return layer
 
 
-def _value(model: Model, key: str, text: str) -> dict[str, Any]:
+def _variable_value(model: Model, key: str, text: str) -> dict[str, Any]:
     """One variable as pydantic-settings reads it: JSON for a table, text for the rest."""
     from pydantic_settings import EnvSettingsSource
 
@@ -306,7 +306,7 @@ def _value(model: Model, key: str, text: str) -> dict[str, Any]:
             return {key.lower(): text}
 
     try:
-        return dict(Variables(_reader(model), env_prefix=PREFIX)())
+        return dict(Variables(_sources_class(model), env_prefix=PREFIX)())
     except ValueError:
         raise SettingsError(
             f'{key} is not valid JSON: write a table as {{"name": "value"}}, a list as ["value"]'
@@ -314,7 +314,7 @@ def _value(model: Model, key: str, text: str) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _reader(model: Model) -> type[BaseSettings]:
+def _sources_class(model: Model) -> type[BaseSettings]:
     """The class in the form that pydantic-settings' sources ask for: the same fields, nothing read on its own."""
     from pydantic import create_model
     from pydantic_settings import BaseSettings, SettingsConfigDict

@@ -1,17 +1,17 @@
-"""Where records go: the log, one line of text each, and the file that `shadow_log` names, one line of JSON each.
+"""Where records are written: the log, one line of text each, and the file that `shadow_log` names, one of JSON each.
 
-Nothing in them is a call's or a reply's text, nor is anything that an exception says: its words may quote one.
+They hold no text of a call or of a reply, and no message of an exception, which may quote one.
 
 A record's fields, whose meaning changes only with `version`:
 
-version, event      1; "compared", "abandoned" (the caller did not read all of the reply), "unreadable" (no reply of
-                    OpenAI's kind)
+version, event      1; "compared", "abandoned" (the caller did not read all of the reply), "unreadable" (it is not
+                    in OpenAI's form)
 time                when the caller had the reply, in UTC
 path, model         of the call, as the call site wrote them; stream: whether it asked for one
 id, request_id      the reply's `id` and its x-request-id, to find the call again
 same, differences   of compared ones: [{"what", "first", "shadow"}], see `comparison.differences`
 first, shadow       of compared ones: profile, provider, seconds, then `Outcome.json` without what is zero or nothing
-left_out            calls that were drawn and not compared since the last record: the line was full, or they too large
+left_out            calls that were chosen and not compared since the last record: the queue was full, or they too large
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from pydantic_core import to_json
 from llm_adapter.provider import Json
 
 _log = logging.getLogger("llm_adapter.shadow")
-_told: set[str] = set()
+_warned: set[str] = set()
 
 
-def tell(record: Json, file: str | None) -> None:
+def write_record(record: Json, file: str | None) -> None:
     """Log one record, which is `record.shadow` for a handler, and append it to the file."""
     _log.info("%s", line(record), extra={"shadow": record})
     if file is None:
@@ -37,7 +37,7 @@ def tell(record: Json, file: str | None) -> None:
     try:
         append(Path(file).expanduser(), to_json(record) + b"\n")
     except OSError as error:
-        trouble("`shadow_log` cannot be written", error, str(error.strerror))
+        warn_once("`shadow_log` cannot be written", error, str(error.strerror))
 
 
 def append(path: Path, data: bytes) -> None:
@@ -70,7 +70,7 @@ def _side(told: Json) -> str:
     return f"{told['provider']} {told['seconds']:.2f} s{tokens}"
 
 
-def trouble(what: str, error: BaseException, why: str = "") -> None:
+def warn_once(what: str, error: BaseException, why: str = "") -> None:
     """Warn of something that went wrong here, the first time only.
 
     why: in words, where they can be shown. The SDK's own of a client that cannot be made, and ours, quote no call.
@@ -78,6 +78,6 @@ def trouble(what: str, error: BaseException, why: str = "") -> None:
     kind = type(error).__name__
     if isinstance(error, OpenAIError) and not isinstance(error, APIError):
         why = why or str(error)
-    if (key := f"{what} {kind}") not in _told:
-        _told.add(key)
+    if (key := f"{what} {kind}") not in _warned:
+        _warned.add(key)
         _log.warning("shadow: %s (%s%s); this is told once", what, kind, f": {why}" if why else "")

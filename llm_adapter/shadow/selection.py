@@ -1,7 +1,7 @@
 """Which calls are copied, and where the copies go.
 
-Only what can be asked twice: a call that keeps something at its server, builds on something kept there, or has the
-server act (a hosted tool) is the first profile's alone.
+Only calls that can be made twice: one that keeps something at its server, builds on something kept there, or has the
+server act (a hosted tool) goes to the first profile alone.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from llm_adapter.settings.settings import Settings
 from llm_adapter.settings.sources import PREFIX
 from llm_adapter.settings.trust import VARIABLE as TRUST
 from llm_adapter.shadow import worker
-from llm_adapter.shadow.job import LARGEST, Destinations
-from llm_adapter.shadow.journal import trouble
-from llm_adapter.shadow.watching import Sample
+from llm_adapter.shadow.journal import warn_once
+from llm_adapter.shadow.record import LARGEST, Destinations
+from llm_adapter.shadow.sample import Sample
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -33,40 +33,46 @@ if TYPE_CHECKING:
 
 EXTENSION = "llm_adapter_shadow"  # the request's extension that carries its sample
 PATHS = ("/chat/completions", "/completions", "/embeddings", "/responses")
-_BOUND = ("previous_response_id", "conversation", "background", "prompt")  # of /responses: what one server keeps
-_OURS = ("function", "custom")  # tools that the caller runs; all others act at the server
+# Arguments of /responses that name or make what one server keeps.
+_KEPT_AT_SERVER = (
+    "previous_response_id",
+    "conversation",
+    "background",
+    "prompt",
+)
+_RUN_BY_CALLER = ("function", "custom")  # tools that the caller runs; all others act at the server
 # Of our own, so that a program's seeded random numbers stay as they are.
-dice = random.Random().random  # noqa: S311 - it draws lots
+random_share = random.Random().random  # noqa: S311 - not for secrets
 
 
 class Shadow(Destinations):
     """The destinations of one client, and the choice of the calls that are copied."""
 
     def sample(self, client: Any, options: FinalRequestOptions, request: Any, retries_taken: int) -> None:
-        """Have an attempt copied, if the lot falls on it. Raises nothing.
+        """Have an attempt copied, if it is one of the share. Raises nothing.
 
         options: the call as the SDK has it, before translation.
         """
         try:
             self._sample(client, options, request, retries_taken >= options.get_max_retries(client.max_retries))
         except Exception as error:
-            trouble("a call could not be copied", error)
+            warn_once("a call could not be copied", error)
 
     def _sample(self, client: Any, options: FinalRequestOptions, request: Any, last: bool) -> None:
         share = self.first.configured.shadow_sample if worker.active else 0
         if not share:
             return
         body, path = _body(options), urlsplit(options.url).path
-        if not repeatable(options.method, path, body) or self._led_away(body["model"]):
+        if not can_be_repeated(options.method, path, body) or self._names_another_provider(body["model"]):
             return
-        if dice() >= share:
+        if random_share() >= share:
             return
-        if worker.full():  # then not even the copy is worth its time
-            worker.leave_out()
+        if worker.full():  # then the copy is not worth its time either
+            worker.count_left_out()
             return
         content = to_json(body)  # the caller may change its lists while the shadow waits
         if len(content) > LARGEST:
-            worker.leave_out()
+            worker.count_left_out()
             return
         streamed = body.get("stream") is True
         request.extensions[EXTENSION] = Sample(self, client, request, path, content, streamed=streamed, last=last)
@@ -75,24 +81,26 @@ class Shadow(Destinations):
         sample: Sample | None = request.extensions.get(EXTENSION)
         return sample
 
-    def _led_away(self, model: str) -> bool:
-        """Whether the call site itself names a provider, and thereby not the shadow's."""
+    def _names_another_provider(self, model: str) -> bool:
+        """Whether the call's model names a provider, which is not the second profile's."""
         given = {"model": model}
         return self.second.configured.model(model) == model and destination(self.second, given)[0] is not self.second
 
 
-def repeatable(method: str, path: str, body: Mapping[str, Any]) -> bool:
+def can_be_repeated(method: str, path: str, body: Mapping[str, Any]) -> bool:
     """Whether a call may be made a second time, elsewhere."""
     if method.upper() != "POST" or path not in PATHS or not isinstance(body.get("model"), str):
         return False
     if path != "/responses":
         return True
     tools = body.get("tools") or ()
-    return not any(body.get(name) for name in _BOUND) and all(tool.get("type") in _OURS for tool in tools)
+    return not any(body.get(name) for name in _KEPT_AT_SERVER) and all(
+        tool.get("type") in _RUN_BY_CALLER for tool in tools
+    )
 
 
 def _body(options: FinalRequestOptions) -> Json:
-    """The call's arguments; nothing for what is no JSON."""
+    """The call's arguments; empty for a body that is not JSON."""
     if options.content is not None or options.files:
         return {}
     return {**(options.json_data if isinstance(options.json_data, Mapping) else {}), **(options.extra_json or {})}
@@ -107,11 +115,11 @@ def shadow_of(first: Connection, make: Callable[..., OpenAI]) -> Shadow:
     key = id(first.configured)
     shadow = _shadows.get(key)
     if shadow is None:
-        shadow = _shadows[key] = Shadow(first, _second(first.configured), make)
+        shadow = _shadows[key] = Shadow(first, _second_destination(first.configured), make)
     return shadow
 
 
-def _second(settings: Settings) -> Connection:
+def _second_destination(settings: Settings) -> Connection:
     """The destination of the profile that `shadow` names.
 
     It is read from the files alone: the LLM_ADAPTER_ variables are the first profile's, and so is a key among them.
@@ -128,22 +136,24 @@ def _second(settings: Settings) -> Connection:
         have = f"known profiles: {', '.join(known)}" if known else "no file defines a profile"
         raise SettingsError(f"`shadow` names profile {name!r}, which is not defined{near(name, known)}; {have} {where}")
     try:
-        return _loaded(connect(_bounded(Settings.load(environ, profile=name), settings), os.environ))
+        return _with_translation_imported(
+            connect(_as_shadow(Settings.load(environ, profile=name), settings), os.environ)
+        )
     except SettingsError as error:
         raise SettingsError(f"`shadow` cannot be profile {name!r} {where}: {error}", ("shadow",)) from None
 
 
-def _loaded(second: Connection) -> Connection:
-    """The same, with its translation imported now: a fork while the thread imports gives the child half a module."""
+def _with_translation_imported(second: Connection) -> Connection:
+    """The same, with its translation imported now: a fork while a thread imports leaves the child half a module."""
     for path in PATHS:
         second.provider.endpoint("POST", path)
     return second
 
 
-def _bounded(second: Settings, first: Settings) -> Settings:
-    """The second's settings without a shadow of its own, and as private as the first's (P29).
+def _as_shadow(second: Settings, first: Settings) -> Settings:
+    """The second profile's settings without a shadow of its own, and as private as the first's.
 
-    The one thread sends one request at a time, and must not take a place at a server that both are on (P22).
+    The thread sends one request at a time, and must not take a slot at a server that both profiles are on.
     """
     changes = {"shadow": None, "max_concurrency": 0, **({"local_only": True} if first.local_only else {})}
     return second.model_copy(update=changes)

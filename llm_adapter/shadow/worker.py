@@ -1,7 +1,8 @@
-"""One thread for all shadows of the process. It asks them one call at a time, and only few calls wait for it (P22).
+"""One thread compares all calls of the process that were copied, one at a time; only few of them may wait for it.
 
-Nobody waits for the thread but `drain`: a call that finds the line full is left out and counted. At exit the line gets
-a short grace and is dropped then. A fork begins with a line, a thread and connections of its own.
+Only `drain` waits for the thread. A call that finds the queue full is not compared, but counted. At exit the calls in
+the queue get a short time, and are dropped then. A forked process begins with a queue, a thread and connections of its
+own.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from llm_adapter.shadow import comparing
-from llm_adapter.shadow.journal import tell, trouble
+from llm_adapter.shadow.journal import warn_once, write_record
+from llm_adapter.shadow.record import client_of, record_of
 
 if TYPE_CHECKING:
-    from llm_adapter.shadow.job import Destinations, Job
+    from llm_adapter.shadow.record import Destinations, Job
 
 PENDING = 32  # calls that wait
 GRACE = 1.0  # seconds at exit, for all that wait
@@ -29,11 +30,11 @@ _log = logging.getLogger("llm_adapter.shadow")
 
 
 class Worker:
-    """The line and the thread, which starts with the first call."""
+    """The queue and the thread, which starts with the first call."""
 
     def __init__(self) -> None:
-        # Its `put` may interrupt itself: a stream that is collected in the middle of it hands over its copy, too.
-        self._line: queue.SimpleQueue[Job | threading.Event] = queue.SimpleQueue()
+        # Its `put` may interrupt itself: a stream that is garbage collected meanwhile puts its copy as well.
+        self._queue: queue.SimpleQueue[Job | threading.Event] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._clients: WeakKeyDictionary[Destinations, Any] = WeakKeyDictionary()
@@ -42,7 +43,7 @@ class Worker:
 
     @property
     def waiting(self) -> int:
-        return self._line.qsize()
+        return self._queue.qsize()
 
     @property
     def full(self) -> bool:
@@ -52,7 +53,7 @@ class Worker:
         if self.full:
             self.left_out += 1
             return
-        self._line.put(job)
+        self._queue.put(job)
         if self._thread is None:
             self._start()
 
@@ -60,11 +61,11 @@ class Worker:
         if self._thread is None:
             return True
         done = threading.Event()
-        self._line.put(done)
+        self._queue.put(done)
         return done.wait(timeout)
 
     def _start(self) -> None:
-        if self._starting.acquire(blocking=False):  # else another thread is at it
+        if self._starting.acquire(blocking=False):  # else another thread is starting it
             try:
                 if self._thread is None:
                     thread = threading.Thread(target=self._work, daemon=True, name="llm_adapter shadow")
@@ -75,7 +76,7 @@ class Worker:
 
     def _work(self) -> None:
         while True:
-            job = self._line.get()
+            job = self._queue.get()
             if isinstance(job, threading.Event):
                 job.set()
                 continue
@@ -84,29 +85,29 @@ class Worker:
             except Exception as error:
                 self.left_out += 1
                 if not self.leaving:
-                    trouble("a comparison failed", error)
+                    warn_once("a comparison failed", error)
             del job
 
     def _compare(self, job: Job) -> None:
         client = self._clients.get(job.shadow)
-        record = comparing.record(job, client or self._client(job.shadow))
-        if self.leaving:  # its server may be gone already
+        record = record_of(job, client or self._client(job.shadow))
+        if self.leaving:  # the process ends, and its server may be gone
             return
         if client is None:
             # Exit functions run in reverse order: ours is to come before that of a server which this call started.
-            atexit.unregister(_leave)
-            atexit.register(_leave)
+            atexit.unregister(_finish_at_exit)
+            atexit.register(_finish_at_exit)
         left_out, self.left_out = self.left_out, 0
-        tell({**record, "left_out": left_out}, job.shadow.log)
+        write_record({**record, "left_out": left_out}, job.shadow.log)
 
     def _client(self, shadow: Destinations) -> Any:
-        self._clients[shadow] = client = comparing.client_of(shadow)
+        self._clients[shadow] = client = client_of(shadow)
         return client
 
 
 active = True  # whether calls are copied at all
 _worker = Worker()
-_of_parents: list[Worker] = []  # kept: to close what they hold is not for a child
+_of_parents: list[Worker] = []  # kept alive, for a child must not close the connections of its parent
 
 
 def submit(job: Job) -> None:
@@ -118,14 +119,14 @@ def full() -> bool:
     return _worker.full
 
 
-def leave_out() -> None:
-    """Count a call that is not compared."""
+def count_left_out() -> None:
+    """Count a call that was chosen and is not compared."""
     _worker.left_out += 1
 
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """No call of the process is copied meanwhile: for probes and tools, whose calls are nobody's."""
+    """No call of the process is copied meanwhile: for probes and tools, whose calls are not a user's."""
     global active
     before, active = active, False
     try:
@@ -142,19 +143,19 @@ def drain(timeout: float | None = None) -> bool:
     return _worker.drain(timeout)
 
 
-def _leave() -> None:
+def _finish_at_exit() -> None:
     if not _worker.drain(GRACE):
-        # In line are our own mark and all but the one that is under way.
+        # In the queue are our own event and all calls but the one that is being compared.
         _log.info("%d comparisons are dropped at exit: see llm_adapter.shadow.drain", _worker.waiting)
     _worker.leaving = True
 
 
-def _renew() -> None:
+def _start_anew_after_fork() -> None:
     global _worker
     _of_parents.append(_worker)
     _worker = Worker()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew)
-atexit.register(_leave)
+    os.register_at_fork(after_in_child=_start_anew_after_fork)
+atexit.register(_finish_at_exit)

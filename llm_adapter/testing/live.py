@@ -20,7 +20,7 @@ import pytest
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
 from llm_adapter.devtools.doctor.facts import with_tag
-from llm_adapter.routing.connection import completed, connect
+from llm_adapter.routing.connection import connect, with_ollama_host
 
 _SECONDS = 5.0  # for the first answer
 # A test's event loop may be gone when the client could be closed.
@@ -113,7 +113,7 @@ def settings(environ: Mapping[str, str]) -> Settings:
     Raises `SettingsError`.
     """
     configured = Settings.load(environ)
-    found = completed(configured if configured.provider == "ollama" else Settings(provider="ollama"), environ)
+    found = with_ollama_host(configured if configured.provider == "ollama" else Settings(provider="ollama"), environ)
     return found.model_copy(update={"host": str(connect(found, environ).base_url).removesuffix("/v1")})
 
 

@@ -143,7 +143,7 @@ class RoundTrip:
         """Say more than the SDK's "Connection error." of a server that cannot be reached."""
         from llm_adapter.routing import unreachable
 
-        if message := unreachable.explanation(self._connection.resolved, str(error), self.attempts):
+        if message := unreachable.unreachable_message(self._connection.resolved, str(error), self.attempts):
             raise openai.APIConnectionError(message=message, request=error.request) from error
 
     def steps(self, client: Any, first: Any, *, stream: bool) -> Steps:
@@ -263,10 +263,10 @@ def _native_reply(response: Any, whole: Sequence[Any]) -> NativeReply:
 
 
 def _fetch(exchange: Exchange, fetch: Fetch) -> None:
-    from llm_adapter.transport.fetch.fetcher import default
+    from llm_adapter.transport.fetch.fetcher import shared_fetcher
 
     try:
-        replies = default().all(fetch)
+        replies = shared_fetcher().all(fetch)
     except Rejected as refusal:
         exchange.fail(refusal)
     else:

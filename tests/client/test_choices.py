@@ -140,7 +140,7 @@ def encoding(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_token_ids_with_a_declared_encoding(encoding: str, run: Any, ollama: Any) -> None:
-    """Ids of a declared encoding are sent as the text that they mean. P16"""
+    """Ids of a declared encoding are sent as the text that they mean."""
     settings = Settings(provider="ollama", host=HOST, token_encoding=encoding)
     ollama.answer("/api/embed", body={"model": "e", "embeddings": [[0.5], [0.25]]})
     run(lambda client: client.embeddings.create(model="e", input=[[72, 105], [33]]), settings=settings)
@@ -166,7 +166,7 @@ def test_large_batches_of_embeddings(run: Any, ollama: Any) -> None:
 
 
 def test_a_long_input_is_named(run: Any, ollama: Any) -> None:
-    """Ollama says that something is too long, not what. P17"""
+    """Ollama says that something is too long, not what."""
 
     def reply(request: httpx.Request) -> httpx.Response:
         given = json.loads(request.content)["input"]
@@ -185,7 +185,7 @@ def test_a_long_input_is_named(run: Any, ollama: Any) -> None:
     [({}, {"dimensions": 8}, "dimensions"), ({"expected_dimensions": 8}, {}, "model")],
 )
 def test_dimensions_are_checked(settings: Any, arguments: Any, param: str, run: Any, ollama: Any) -> None:
-    """Ollama ignores `dimensions` beyond its own: a wrong length is found here, not in the index. P15"""
+    """Ollama ignores `dimensions` beyond its own: a wrong length is found here, not in the index."""
     ollama.answer("/api/embed", body={"model": "e", "embeddings": [[0.5, 0.5]]})
     with pytest.raises(openai.BadRequestError, match="2 dimensions, not 8") as caught:
         run(

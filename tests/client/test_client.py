@@ -301,7 +301,7 @@ def then(*statuses: int) -> list[httpx.Response]:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_busy_twice_then_served(play: Play, ollama: Server, stream: bool) -> None:
-    """A 503 is repeated, also in front of a stream, by the server's `retry-after-ms` (P21)."""
+    """A 503 is repeated, also in front of a stream, by the server's `retry-after-ms`."""
     route = ollama.answer(CHAT).mock(side_effect=then(503, 503, 200))
 
     def script(client: Any) -> Any:
@@ -333,7 +333,7 @@ def silent() -> Iterator[str]:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_calls_timeout(play: Play, silent: str, stream: bool) -> None:
-    """A timeout for one call holds, on the real transport (P21)."""
+    """A timeout for one call holds, on the real transport."""
 
     def script(client: Any) -> Any:
         with pytest.raises(openai.APITimeoutError):
@@ -370,7 +370,7 @@ BROKEN = {
 
 @pytest.mark.parametrize(("rest", "error", "message"), BROKEN.values(), ids=BROKEN)
 def test_a_stream_that_breaks_raises(play: Play, rest: list[Any], error: Any, message: str) -> None:
-    """What came before is delivered, then the iteration raises; the native response is closed (P5)."""
+    """What came before is delivered, then the iteration raises; the native response is closed."""
     body = Body(ndjson(line("Hel")), *rest)
     http = play.http(lambda request: HTTPX.Response(200, stream=body))
     seen = []

@@ -1,4 +1,4 @@
-"""OpenAI's other endpoints on Ollama: passed on where a server can have them, else refused by name. P40"""
+"""OpenAI's other endpoints on Ollama: passed on where a server can have them, else refused by name."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ PASSED: dict[str, Any] = {
 
 @pytest.mark.parametrize("path", PASSED)
 def test_a_server_without_it(path: str, run: Any, ollama: Any) -> None:
-    """The plain-text 404 becomes an error that names the endpoint, the versions, and what to do. P20"""
+    """The plain-text 404 becomes an error that names the endpoint, the versions, and what to do."""
     ollama.answer(f"/v1{path}", 404, "404 page not found", **{"content-type": "text/plain"})
     with pytest.raises(openai.NotFoundError, match=rf"`{path}` is not available on this Ollama .*0\.\d+\.\d") as caught:
         run(PASSED[path])

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ValidationError
 
 from llm_adapter import OpenAI, Settings
 from llm_adapter.client.clients import FAST
-from llm_adapter.client.reply_fields import Timings
+from llm_adapter.client.reply_fields import OllamaFigures
 
 HTTP = HTTPX.Client(verify=False)
 OURS = OpenAI(settings=Settings(), api_key="k", http_client=HTTP)
@@ -274,5 +274,5 @@ def test_ollamas_figures_have_attributes() -> None:
     """The one extra field of ours that is made an object, on both ways."""
     for change in ({}, UNSOUND["an unknown reason"]):
         reply = processed(OURS, {**PLAIN, **change, "ollama": {"eval_count": 3, "new": 1}}, ChatCompletion)
-        assert isinstance(reply.ollama, Timings)
+        assert isinstance(reply.ollama, OllamaFigures)
         assert (reply.ollama.eval_count, reply.ollama.load_duration, reply.ollama.new) == (3, None, 1)

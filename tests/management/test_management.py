@@ -362,7 +362,7 @@ def chatting(*calls: dict[str, Any]) -> Any:
 
 
 def test_keep_alive_over_v1(play: Play, ollama: Server) -> None:
-    """An empty native load says it: before the first call for a model, and again when it changes (P4)."""
+    """An empty native load says it: before the first call for a model, and again when it changes."""
     ollama.answer("/api/generate", body={"done": True})
     ollama.answer("/v1/chat/completions", body=COMPLETION)
     settings = PROFILES["v1"].model_copy(update={"keep_alive": "30m"})

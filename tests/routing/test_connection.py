@@ -128,7 +128,7 @@ PLAIN: dict[str, tuple[dict[str, str], dict[str, Any], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", PLAIN)
 def test_nothing_configured(wire: Wire, keys: None, monkeypatch: pytest.MonkeyPatch, case: str) -> None:
-    """With no configuration the request is the SDK's, byte for byte."""  # P13, P26
+    """With no configuration the request is the SDK's, byte for byte."""
     environ, options, call = PLAIN[case]
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
@@ -144,7 +144,7 @@ def test_nothing_configured(wire: Wire, keys: None, monkeypatch: pytest.MonkeyPa
 
 
 def test_nothing_configured_async(wire: Wire, keys: None) -> None:
-    """The async client, too, sends what the SDK's sends."""  # P13
+    """The async client, too, sends what the SDK's sends."""
 
     async def main() -> None:
         for kind in (openai.AsyncOpenAI, AsyncOpenAI):
@@ -158,7 +158,7 @@ def test_nothing_configured_async(wire: Wire, keys: None) -> None:
 
 
 def test_no_credentials() -> None:
-    """Without a key and without configuration the SDK's own error is raised."""  # P26
+    """Without a key and without configuration the SDK's own error is raised."""
     with pytest.raises(openai.OpenAIError, match="Missing credentials"):
         OpenAI()
 
@@ -231,7 +231,7 @@ KEYS: dict[str, tuple[dict[str, Any], tuple[str, str | None]]] = {
 @pytest.mark.parametrize("copied", [False, True])
 @pytest.mark.parametrize("case", KEYS)
 def test_key(wire: Wire, keys: None, case: str, copied: bool) -> None:
-    """Each host gets the key that is its own, or none; a copy of the client changes nothing."""  # P26, P28
+    """Each host gets the key that is its own, or none; a copy of the client changes nothing."""
     options, went = KEYS[case]
     with OpenAI(**options) as client:
         ask(client.with_options(max_retries=1).copy(timeout=5) if copied else client)
@@ -241,7 +241,7 @@ def test_key(wire: Wire, keys: None, case: str, copied: bool) -> None:
 @pytest.mark.parametrize("model", ["m", "x/y:latest"])
 @pytest.mark.parametrize("settings", [LOCAL, CLUSTER, Settings(provider="ollama", host="ollama.com")])
 def test_nothing_of_openais_is_sent(wire: Wire, keys: None, settings: Settings, model: str) -> None:
-    """No account, no project, no admin key, no custom header and no fingerprint reaches another host."""  # P26
+    """No account, no project, no admin key, no custom header and no fingerprint reaches another host."""
     with OpenAI(settings=settings, organization="org-real", api_key=REAL) as client:
         for one in (client, client.copy(), client.with_options(timeout=3)):
             ask(one, model)
@@ -254,7 +254,7 @@ def test_nothing_of_openais_is_sent(wire: Wire, keys: None, settings: Settings, 
 
 
 def test_openai_base_url_is_not_ollamas(wire: Wire, keys: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """OPENAI_API_KEY stays away from Ollama even where OPENAI_BASE_URL names the same server."""  # P26
+    """OPENAI_API_KEY stays away from Ollama even where OPENAI_BASE_URL names the same server."""
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:11434/v1")
     with OpenAI(settings=Settings(provider="ollama")) as client:
         ask(client)
@@ -263,7 +263,7 @@ def test_openai_base_url_is_not_ollamas(wire: Wire, keys: None, monkeypatch: pyt
 
 @pytest.mark.parametrize("host", ["gateway.test", "ollama.com"])
 def test_openai_base_url_keeps_its_key(wire: Wire, keys: None, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    """Provider openai with no address of its own is the SDK's: OPENAI_BASE_URL with OPENAI_API_KEY."""  # P26
+    """Provider openai with no address of its own is the SDK's: OPENAI_BASE_URL with OPENAI_API_KEY."""
     monkeypatch.setenv("OPENAI_BASE_URL", f"https://{host}/v1")
     with OpenAI(settings=Settings(provider="openai")) as client:
         ask(client)
@@ -271,7 +271,7 @@ def test_openai_base_url_keeps_its_key(wire: Wire, keys: None, monkeypatch: pyte
 
 
 def test_explicit_headers_stay(wire: Wire, keys: None) -> None:
-    """What the caller says for this host is sent: headers of the client, and of the call."""  # P26
+    """What the caller says for this host is sent: headers of the client, and of the call."""
     with OpenAI(settings=LOCAL, default_headers={"X-Team": "a"}, organization="mine") as client:
         ask(client.copy(), extra_headers={"Authorization": "Bearer call"})
     assert wire.went == ("gpu.lan", "call")
@@ -279,14 +279,14 @@ def test_explicit_headers_stay(wire: Wire, keys: None) -> None:
 
 
 def test_key_in_a_header_does_not_follow_a_switch(wire: Wire, keys: None) -> None:
-    """OPENAI_API_KEY in a default header is still OPENAI_API_KEY."""  # P26
+    """OPENAI_API_KEY in a default header is still OPENAI_API_KEY."""
     with OpenAI(settings=LOCAL, default_headers={"Authorization": f"Bearer {REAL}"}) as client:
         ask(client)
     assert wire.went == ("gpu.lan", None)
 
 
 def test_missing_key_variable(project: Path) -> None:
-    """A key that is not there is missed when the client is made, by the name of its variable."""  # P26
+    """A key that is not there is missed when the client is made, by the name of its variable."""
     project.write_text(
         '[profiles.cluster]\nbase_url = "https://llm.internal"\napi_key_env = "CLUSTER_KEY"\n', encoding="utf-8"
     )
@@ -299,7 +299,7 @@ def test_missing_key_variable(project: Path) -> None:
 
 
 def test_key_in_place_of_its_variable() -> None:
-    """What may be a key in the wrong place is not repeated."""  # P26
+    """What may be a key in the wrong place is not repeated."""
     with pytest.raises(SettingsError) as error:
         OpenAI(settings=Settings(base_url="https://llm.internal", api_key_env="gsk_real"))
     assert "gsk_real" not in str(error.value)
@@ -309,7 +309,7 @@ def test_key_in_place_of_its_variable() -> None:
     "options", [{"settings": LOCAL}, {"settings": CLUSTER}, {}], ids=["ollama", "cluster", "plain"]
 )
 def test_redirect(wire: Wire, keys: None, options: dict[str, Any]) -> None:
-    """No key follows a redirect to another host."""  # P26
+    """No key follows a redirect to another host."""
     wire.redirect = "https://evil.test/api/chat"
     with OpenAI(**options, api_key="sk-explicit") as client:
         ask(client)
@@ -318,7 +318,7 @@ def test_redirect(wire: Wire, keys: None, options: dict[str, Any]) -> None:
 
 
 def test_nothing_is_logged(wire: Wire, keys: None, caplog: pytest.LogCaptureFixture) -> None:
-    """No key is in the logs, in the reprs, or in an error of the client."""  # P26
+    """No key is in the logs, in the reprs, or in an error of the client."""
     caplog.set_level(logging.DEBUG)
     with OpenAI(settings=CLUSTER) as client, OpenAI(settings=LOCAL) as other:
         ask(client)
@@ -378,7 +378,7 @@ PREFIXES: dict[str, tuple[dict[str, Any], str, str, tuple[str, str | None]]] = {
 
 @pytest.mark.parametrize("case", PREFIXES)
 def test_prefix(wire: Wire, keys: None, case: str) -> None:
-    """A known prefix chooses the provider of one call, and with it the address and the key; others are names."""  # P26
+    """A known prefix chooses the provider of one call, and with it the address and the key; others are names."""
     options, model, name, went = PREFIXES[case]
     with OpenAI(**options) as client:
         ask(client, model)
@@ -389,7 +389,7 @@ def test_prefix(wire: Wire, keys: None, case: str) -> None:
 
 
 def test_prefix_goes_to_ollama_host(wire: Wire, keys: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A routed call knows OLLAMA_HOST, and ollama.com's key."""  # P28
+    """A routed call knows OLLAMA_HOST, and ollama.com's key."""
     monkeypatch.setenv("OLLAMA_HOST", "ollama.com")
     with OpenAI() as client:
         ask(client, "ollama/gpt-oss:120b")
@@ -397,7 +397,7 @@ def test_prefix_goes_to_ollama_host(wire: Wire, keys: None, monkeypatch: pytest.
 
 
 def test_secret_query_stays_home(wire: Wire, keys: None) -> None:
-    """A key in the client's query does not go along with a routed call."""  # P26
+    """A key in the client's query does not go along with a routed call."""
     with OpenAI(default_query={"api_key": "k", "version": "1"}) as client:
         ask(client, "ollama/qwen3")
     assert str(wire.last.url.query) in ("b'version=1'", "version=1")
@@ -413,7 +413,7 @@ OLLAMA_HOSTS = {
 
 @pytest.mark.parametrize("host", OLLAMA_HOSTS)
 def test_ollama_host(wire: Wire, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    """OLLAMA_HOST is read when a client is made, where the settings name no host."""  # P13
+    """OLLAMA_HOST is read when a client is made, where the settings name no host."""
     settings = Settings(provider="ollama")
     monkeypatch.setenv("OLLAMA_HOST", host)
     with OpenAI(settings=settings) as client:
@@ -424,7 +424,7 @@ def test_ollama_host(wire: Wire, monkeypatch: pytest.MonkeyPatch, host: str) -> 
 
 
 def test_host_over_ollama_host(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settings' host wins over OLLAMA_HOST."""  # P13
+    """The settings' host wins over OLLAMA_HOST."""
     monkeypatch.setenv("OLLAMA_HOST", "other")
     with OpenAI(settings=LOCAL) as client:
         ask(client)
@@ -432,7 +432,7 @@ def test_host_over_ollama_host(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_broken_ollama_host(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broken OLLAMA_HOST is named."""  # P13
+    """A broken OLLAMA_HOST is named."""
     monkeypatch.setenv("OLLAMA_HOST", "localhost:port")
     with pytest.raises(SettingsError, match=r"'port' is not a port \(from OLLAMA_HOST\)"):
         OpenAI(settings=Settings(provider="ollama"))
@@ -449,7 +449,7 @@ BASE_URLS = {
 
 @pytest.mark.parametrize("written", BASE_URLS)
 def test_base_url_argument(wire: Wire, keys: None, written: str) -> None:
-    """The argument wins in every form; at OpenAI's address OpenAI's protocol is spoken."""  # P13
+    """The argument wins in every form; at OpenAI's address OpenAI's protocol is spoken."""
     settings = Settings(provider="ollama", host="other.lan", models={"m": "m"})
     with OpenAI(settings=settings, base_url=written) as client:
         ask(client)
@@ -458,7 +458,7 @@ def test_base_url_argument(wire: Wire, keys: None, written: str) -> None:
 
 
 def test_aliases_stay_with_their_server(wire: Wire, keys: None) -> None:
-    """OpenAI is asked for the call site's model, not for the alias of a server that was not chosen."""  # P12
+    """OpenAI is asked for the call site's model, not for the alias of a server that was not chosen."""
     settings = Settings(provider="ollama", models={"gpt-4o": "qwen3:8b"})
     with OpenAI(settings=settings, base_url="https://api.openai.com/v1") as client:
         ask(client, "gpt-4o")
@@ -466,7 +466,7 @@ def test_aliases_stay_with_their_server(wire: Wire, keys: None) -> None:
 
 
 def test_reply_names_the_real_model(wire: Wire) -> None:
-    """An alias is resolved on the way out, and the reply says which model spoke."""  # P12
+    """An alias is resolved on the way out, and the reply says which model spoke."""
     with OpenAI(settings=Settings(provider="ollama", models={"*": "m"})) as client:
         reply = client.chat.completions.create(model="gpt-4o-mini", messages=HI)
     assert (json.loads(wire.last.content)["model"], reply.model) == ("m", "m")
@@ -508,7 +508,7 @@ COPIES: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, str | None]]]
 @pytest.mark.parametrize("method", ["copy", "with_options"])
 @pytest.mark.parametrize("case", COPIES)
 def test_copy(wire: Wire, keys: None, project: Path, case: str, method: str) -> None:
-    """A copy keeps its destination and follows a new one, each with its own key and nothing else of OpenAI's."""  # P26
+    """A copy keeps its destination and follows a new one, each with its own key and nothing else of OpenAI's."""
     options, changes, went = COPIES[case]
     with OpenAI(**options) as client:
         copy = getattr(getattr(client, method)(max_retries=0), method)(**changes)
@@ -521,7 +521,7 @@ def test_copy(wire: Wire, keys: None, project: Path, case: str, method: str) -> 
 
 @pytest.mark.parametrize("case", [case for case, (_, changes, _) in COPIES.items() if "base_url" in changes])
 def test_base_url_that_is_set_later(wire: Wire, keys: None, project: Path, case: str) -> None:
-    """`client.base_url = ...` moves a client as a copy would be moved."""  # P26
+    """`client.base_url = ...` moves a client as a copy would be moved."""
     options, changes, went = COPIES[case]
     with OpenAI(**options) as client:
         client.base_url = changes["base_url"]
@@ -534,7 +534,7 @@ def test_base_url_that_is_set_later(wire: Wire, keys: None, project: Path, case:
 
 @pytest.mark.parametrize("written", BASE_URLS)
 def test_base_url_that_is_set_later_is_native(wire: Wire, keys: None, written: str) -> None:
-    """At another Ollama the native API is spoken, whatever form the address has."""  # P13
+    """At another Ollama the native API is spoken, whatever form the address has."""
     with OpenAI(settings=Settings(provider="ollama", host="other.lan", models={"m": "m"})) as client:
         client.base_url = written
         ask(client)
@@ -550,14 +550,14 @@ def test_base_url_where_our_classes_stand_for_the_sdks(monkeypatch: pytest.Monke
 
 
 def test_copy_is_of_the_same_settings(keys: None, project: Path) -> None:
-    """`settings` survives every copy, and a copy of the other kind changes it."""  # P26
+    """`settings` survives every copy, and a copy of the other kind changes it."""
     with OpenAI(profile="local") as client:
         assert client.copy().with_options(timeout=1).settings == client.settings
         assert client.with_options(settings=CLUSTER).copy(timeout=2).settings == CLUSTER
 
 
 def test_profile_switch_keeps_the_callers_things(wire: Wire, keys: None, project: Path) -> None:
-    """Another profile keeps the HTTP client, the harmless headers and the query; credentials stay behind."""  # P26
+    """Another profile keeps the HTTP client, the harmless headers and the query; credentials stay behind."""
     http_client = HTTPX.Client(headers={"X-Mine": "1"})
     headers = {"X-Trace": "t", "Authorization": "Bearer sk-1", "X-Api-Key": "k"}
     with OpenAI(http_client=http_client, default_headers=headers, default_query={"v": "1", "key": "k"}) as client:
@@ -570,14 +570,14 @@ def test_profile_switch_keeps_the_callers_things(wire: Wire, keys: None, project
 
 
 def test_profile_and_settings() -> None:
-    """Two answers to one question are refused."""  # P13
+    """Two answers to one question are refused."""
     with pytest.raises(SettingsError, match="give `profile` or `settings`, not both"):
         OpenAI(profile="local", settings=LOCAL)
 
 
 @pytest.mark.parametrize("method", ["copy", "with_options"])
 def test_copy_async(wire: Wire, keys: None, project: Path, method: str) -> None:
-    """The async client's copies follow the same rules."""  # P26
+    """The async client's copies follow the same rules."""
 
     async def main() -> None:
         async with AsyncOpenAI(profile="cluster") as client:
@@ -643,7 +643,7 @@ UNKNOWN = "socks5h://dead:1"  # a proxy that the HTTP client cannot use at all
 def test_no_proxy_for_this_machine(
     monkeypatch: pytest.MonkeyPatch, port: int, call: Callable[[int], Any], proxy: str
 ) -> None:
-    """A dead proxy does not cut off localhost, however a call gets there."""  # P27
+    """A dead proxy does not cut off localhost, however a call gets there."""
     monkeypatch.setenv("OLLAMA_HOST", f"localhost:{port}")
     monkeypatch.setenv("HTTP_PROXY", proxy)
     monkeypatch.setenv("HTTPS_PROXY", proxy)
@@ -651,7 +651,7 @@ def test_no_proxy_for_this_machine(
 
 
 def test_proxy_when_asked(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
-    """With trust_env the proxy is used for this machine too."""  # P27
+    """With trust_env the proxy is used for this machine too."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     with pytest.raises(openai.APIConnectionError):
         _by_settings(port, trust_env=True)
@@ -659,7 +659,7 @@ def test_proxy_when_asked(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
 
 @pytest.mark.parametrize("trust_env", [None, True, False])
 def test_proxy_of_a_remote_host(monkeypatch: pytest.MonkeyPatch, trust_env: bool | None) -> None:
-    """A remote host keeps its proxy, unless the settings say no."""  # P27
+    """A remote host keeps its proxy, unless the settings say no."""
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
     with OpenAI(settings=Settings(base_url="https://llm.internal", trust_env=trust_env)) as client:
         transport = client._client._transport_for_url(HTTPX.URL("https://llm.internal/v1"))
@@ -667,14 +667,14 @@ def test_proxy_of_a_remote_host(monkeypatch: pytest.MonkeyPatch, trust_env: bool
 
 
 def test_sdks_own_http_client() -> None:
-    """Without a proxy in the environment the HTTP client is the SDK's own."""  # P27
+    """Without a proxy in the environment the HTTP client is the SDK's own."""
     with OpenAI(settings=LOCAL) as client, openai.OpenAI(api_key="sk") as theirs:
         assert type(client._client) is type(theirs._client)
 
 
 @pytest.mark.parametrize("variables", [{}, {"HTTP_PROXY": "http://dead:1"}])
 def test_callers_http_client(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
-    """The caller's HTTP client is used, whatever the environment says."""  # P27
+    """The caller's HTTP client is used, whatever the environment says."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     mine = HTTPX.Client(transport=HTTPX.MockTransport(lambda request: HTTPX.Response(200, json=NATIVE)))

@@ -1,4 +1,4 @@
-"""`local_only`: what would leave is refused before anything is sent; and keys, where a cloud wants one (P28)."""
+"""`local_only`: what would leave is refused before anything is sent; and keys, where a cloud wants one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server that cannot be reached: the error says what was tried, and the one line to change (P14)."""
+"""A server that cannot be reached: the error says what was tried, and the one line to change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from loopback import WITHOUT_TLS
 
 from llm_adapter import Settings
 from llm_adapter.routing import unreachable
-from llm_adapter.routing.unreachable import Surroundings, explanation, found
+from llm_adapter.routing.unreachable import Surroundings, surroundings_of, unreachable_message
 
 HERE, CONTAINER, WSL = Surroundings(), Surroundings(container=True), Surroundings(wsl=True)
 REFUSED = "[Errno 111] Connection refused"
@@ -94,7 +94,7 @@ def local(url: str = "http://127.0.0.1:11434", **more: Any) -> Settings:
         (local(), REFUSED, WSL, ["WSL", "OLLAMA_HOST=0.0.0.0", "networkingMode=mirrored", "http://ADDRESS:11434"]),
         (local(host="127.0.0.1:1"), REFUSED, CONTAINER, ['change `host` to "http://host.docker.internal:11434"']),
         (
-            local(host="x").located({"host": "llm_adapter.toml [profiles.local]"}),
+            local(host="x").with_origins({"host": "llm_adapter.toml [profiles.local]"}),
             REFUSED,
             HERE,
             ["change `host`, from llm_adapter.toml [profiles.local], to"],
@@ -113,7 +113,7 @@ def local(url: str = "http://127.0.0.1:11434", **more: Any) -> Settings:
     ],
 )
 def test_explanations(settings: Settings, cause: str, around: Surroundings, words: list[str]) -> None:
-    message = explanation(settings, cause, 1, around)
+    message = unreachable_message(settings, cause, 1, around)
     assert message is not None
     assert message.startswith("Connection error: no server answers at http")
     for one in (cause, *words):
@@ -122,7 +122,7 @@ def test_explanations(settings: Settings, cause: str, around: Surroundings, word
 
 def test_over_v1_the_line_is_another() -> None:
     settings = Settings(provider="openai", base_url="http://127.0.0.1:11434", dialect="ollama")
-    message = explanation(settings, REFUSED, 3, CONTAINER)
+    message = unreachable_message(settings, REFUSED, 3, CONTAINER)
     assert 'change `base_url` to "http://host.docker.internal:11434/v1"' in str(message)
 
 
@@ -141,4 +141,4 @@ def test_surroundings(tmp_path: Path, files: dict[str, str], environ: dict[str, 
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
-    assert found(tmp_path, environ) == around
+    assert surroundings_of(tmp_path, environ) == around

@@ -19,7 +19,7 @@ from llm_adapter.settings.hosts import (
 
 LOCAL = "http://127.0.0.1:11434"
 
-# ollama-python _client.py _parse_host (v0.6.3) and ollama/envconfig/config_test.go TestHost (v0.24.0), then P13's own.
+# ollama-python _client.py _parse_host (v0.6.3) and ollama/envconfig/config_test.go TestHost (v0.24.0), then our own.
 ROOTS = {
     "": LOCAL,
     "localhost": "http://localhost:11434",
@@ -101,20 +101,20 @@ WRONG = {
 
 @pytest.mark.parametrize("written", ROOTS)
 def test_ollama_root(written: str) -> None:
-    """Every form that Ollama's own client takes becomes one URL."""  # P13
+    """Every form that Ollama's own client takes becomes one URL."""
     assert ollama_root(written) == ROOTS[written]
 
 
 @pytest.mark.parametrize("written", BASE_URLS)
 def test_openai_base_url(written: str) -> None:
-    """A /v1 server's address gets its scheme and its /v1, and loses an endpoint."""  # P13
+    """A /v1 server's address gets its scheme and its /v1, and loses an endpoint."""
     assert openai_base_url(written) == BASE_URLS[written]
 
 
 @pytest.mark.parametrize("parse", [ollama_root, openai_base_url])
 @pytest.mark.parametrize("written", WRONG)
 def test_wrong_host(written: str, parse: Any) -> None:
-    """What is no address is refused in words that say what was expected."""  # P13
+    """What is no address is refused in words that say what was expected."""
     with pytest.raises(InvalidHostError) as refusal:
         parse(written)
     assert WRONG[written] in str(refusal.value)
@@ -122,7 +122,7 @@ def test_wrong_host(written: str, parse: Any) -> None:
 
 
 def test_localhost_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Windows would wait two seconds for ::1, where Ollama does not listen."""  # P13
+    """Windows would wait two seconds for ::1, where Ollama does not listen."""
     monkeypatch.setattr("sys.platform", "win32")
     assert ollama_root("localhost") == LOCAL
 
@@ -132,7 +132,7 @@ def test_localhost_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     st.text(max_size=30) | st.from_regex(r"(https?://)?[a-z0-9.\[\]:]{0,12}(:\d{0,6})?(/v1|/api)?/?", fullmatch=True)
 )
 def test_canonical_is_a_fixed_point(written: str) -> None:
-    """Any text is refused or becomes a URL that stays what it is."""  # P13
+    """Any text is refused or becomes a URL that stays what it is."""
     for parse in (ollama_root, openai_base_url):
         try:
             url = parse(written)
@@ -155,7 +155,7 @@ def test_canonical_is_a_fixed_point(written: str) -> None:
     ],
 )
 def test_is_loopback(url: str, expected: bool) -> None:
-    """This machine is known by its names, without a look-up."""  # P27
+    """This machine is known by its names, without a look-up."""
     assert is_loopback(url) is expected
 
 
@@ -172,5 +172,5 @@ def test_is_loopback(url: str, expected: bool) -> None:
     ],
 )
 def test_owner(url: str, owner: str | None) -> None:
-    """A key's owner is known by the whole host, and Ollama's only over https."""  # P26
+    """A key's owner is known by the whole host, and Ollama's only over https."""
     assert (is_openai(url), is_ollama_cloud(url)) == (owner == "openai", owner == "ollama")

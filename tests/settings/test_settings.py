@@ -45,7 +45,7 @@ def refusal(environ: dict[str, str] | None = None, **arguments: Any) -> str:
 @pytest.mark.parametrize("in_profile", [False, True])
 @pytest.mark.parametrize("strongest", range(len(LAYERS)))
 def test_precedence(user: Path, project: Path, strongest: int, in_profile: bool) -> None:
-    """The strongest source that names a field gives its value, and its origin says which it was."""  # P13
+    """The strongest source that names a field gives its value, and its origin says which it was."""
     table = 'profile = "p"\n[profiles.p]\n' if in_profile else ""
     project.write_text('[profiles.p]\nprovider = "ollama"\n' if in_profile else "", encoding="utf-8")
     environ = {**os.environ, "LLM_ADAPTER_PROFILE": "p"} if in_profile else dict(os.environ)
@@ -66,7 +66,7 @@ def test_precedence(user: Path, project: Path, strongest: int, in_profile: bool)
 
 
 def test_fields_of_several_sources(user: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each field comes from its own source."""  # P13
+    """Each field comes from its own source."""
     user.write_text('keep_alive = "1h"\nnum_ctx = 1\n', encoding="utf-8")
     project.write_text(
         'profile = "local"\n[profiles.local]\nprovider = "ollama"\n[profiles.local.options]\ntop_k = 20\n',
@@ -94,7 +94,7 @@ CHOICES = {
 
 @pytest.mark.parametrize("case", CHOICES)
 def test_profile(project: Path, case: str) -> None:
-    """A profile is chosen by the argument, else by the environment, else by a file."""  # P13
+    """A profile is chosen by the argument, else by the environment, else by a file."""
     project.write_text(
         'profile = "c"\n[profiles.a]\nnum_ctx = 1\n[profiles.b]\nnum_ctx = 2\n[profiles.c]\nnum_ctx = 3\n',
         encoding="utf-8",
@@ -104,7 +104,7 @@ def test_profile(project: Path, case: str) -> None:
 
 
 def test_profile_of_both_files(user: Path, project: Path) -> None:
-    """A profile may begin in the user's file and go on in the project's."""  # P26
+    """A profile may begin in the user's file and go on in the project's."""
     user.write_text('[profiles.cluster]\napi_key = "mine"\nbase_url = "https://llm.internal"\n', encoding="utf-8")
     project.write_text('profile = "cluster"\n[profiles.cluster]\nmodels = { gpt = "llama" }\n', encoding="utf-8")
     settings = Settings.load()
@@ -128,7 +128,7 @@ FOUND = {
 @pytest.mark.parametrize("below", ["", "src/deep"])
 @pytest.mark.parametrize("case", FOUND)
 def test_found_upwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, below: str) -> None:
-    """The project's file is found from the working directory upwards."""  # P13
+    """The project's file is found from the working directory upwards."""
     name, text, expected = FOUND[case]
     (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / below).mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def test_found_upwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: st
 
 
 def test_nearest_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The nearest project file is the project's, and the only one."""  # P13
+    """The nearest project file is the project's, and the only one."""
     (tmp_path / "llm_adapter.toml").write_text('num_ctx = 1\nkeep_alive = "1h"', encoding="utf-8")
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner" / "pyproject.toml").write_text("[tool.llm_adapter]\nnum_ctx = 2", encoding="utf-8")
@@ -147,7 +147,7 @@ def test_nearest_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_home_and_no_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container's user without a home, in a directory that is gone, has no files and no error."""  # P13
+    """A container's user without a home, in a directory that is gone, has no files and no error."""
 
     def gone(*_: Any) -> Path:
         raise RuntimeError("no home")
@@ -182,7 +182,7 @@ VARIABLES = {
 
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_variable(variable: str) -> None:
-    """Every field is a variable, in any case; tables are JSON; an empty variable is none."""  # P26
+    """Every field is a variable, in any case; tables are JSON; an empty variable is none."""
     name, _, text = variable.partition("=")
     field = name.lower().removeprefix("llm_adapter_")
     provider = {"LLM_ADAPTER_PROVIDER": "ollama"} if field == "host" else {}
@@ -193,7 +193,7 @@ def test_variable(variable: str) -> None:
 
 @pytest.mark.parametrize("field", Settings.model_fields)
 def test_every_field_has_a_variable(field: str) -> None:
-    """No field is left out: the variable is the field's origin, or is named in the refusal."""  # P26
+    """No field is left out: the variable is the field's origin, or is named in the refusal."""
     variable = f"LLM_ADAPTER_{field.upper()}"
     try:
         named = Settings.load({**os.environ, variable: "1"}).origin(field)
@@ -203,7 +203,7 @@ def test_every_field_has_a_variable(field: str) -> None:
 
 
 def test_value_reads_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`Settings(...)` is a plain value: no file and no variable changes it."""  # P26
+    """`Settings(...)` is a plain value: no file and no variable changes it."""
     project.write_text("num_ctx = 1", encoding="utf-8")
     monkeypatch.setenv("LLM_ADAPTER_NUM_CTX", "2")
     monkeypatch.setenv("OLLAMA_HOST", "gpu")
@@ -212,7 +212,7 @@ def test_value_reads_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_ollama_and_openai_variables_choose_nothing() -> None:
-    """The servers' own variables say where they are, not which one is used."""  # P26
+    """The servers' own variables say where they are, not which one is used."""
     environ = {**os.environ, "OLLAMA_HOST": "gpu", "OLLAMA_API_KEY": "k", "OPENAI_BASE_URL": "http://x/v1"}
     assert not Settings.load(environ).configured
 
@@ -254,7 +254,7 @@ OVER: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", OVER)
 def test_stronger_destination(project: Path, case: str) -> None:
-    """Where a stronger source names another destination, the weaker's address and key stay behind."""  # P26
+    """Where a stronger source names another destination, the weaker's address and key stay behind."""
     file, variables, expected = OVER[case]
     project.write_text(file, encoding="utf-8")
     settings = Settings.load({**os.environ, **{f"LLM_ADAPTER_{name}": text for name, text in variables.items()}})
@@ -262,7 +262,7 @@ def test_stronger_destination(project: Path, case: str) -> None:
 
 
 def test_top_level_key_is_not_the_profiles(project: Path) -> None:
-    """A file's key is not for the other host that one of its profiles names."""  # P26
+    """A file's key is not for the other host that one of its profiles names."""
     project.write_text('api_key = "sk-work"\n[profiles.local]\nprovider = "ollama"\n', encoding="utf-8")
     assert Settings.load(profile="local").api_key is None
 
@@ -307,7 +307,7 @@ UNKNOWN = {
 
 @pytest.mark.parametrize("case", UNKNOWN)
 def test_unknown_field(project: Path, case: str) -> None:
-    """An unknown field is refused by name, with its place and the nearest name."""  # P13
+    """An unknown field is refused by name, with its place and the nearest name."""
     text, environ, arguments, expected = UNKNOWN[case]
     pyproject = project.with_name("pyproject.toml")
     if text is None:
@@ -395,7 +395,7 @@ WRONG: dict[str, tuple[str, dict[str, str], dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", WRONG)
 def test_refused(project: Path, case: str) -> None:
-    """Bad input gets one line that says what, where and what to do, and shows no key."""  # P13
+    """Bad input gets one line that says what, where and what to do, and shows no key."""
     text, environ, arguments, expected = WRONG[case]
     project.write_text(text, encoding="utf-8")
     said = refusal(environ, **arguments)
@@ -404,13 +404,13 @@ def test_refused(project: Path, case: str) -> None:
 
 
 def test_file_that_is_no_text(project: Path) -> None:
-    """A file that is not UTF-8 is named."""  # P13
+    """A file that is not UTF-8 is named."""
     project.write_bytes(b'host = "\xff"')
     assert f"{project} is not valid TOML: 'utf-8' codec" in refusal()
 
 
 def test_error_is_the_sdks_and_a_value_error() -> None:
-    """A caller may catch the SDK's base class or ValueError; the error survives a process boundary."""  # P13
+    """A caller may catch the SDK's base class or ValueError; the error survives a process boundary."""
     import openai
 
     with pytest.raises(openai.OpenAIError) as error:
@@ -424,7 +424,7 @@ def test_error_is_the_sdks_and_a_value_error() -> None:
 
 
 def test_frozen() -> None:
-    """A value in use cannot change below a client."""  # P26
+    """A value in use cannot change below a client."""
     settings = Settings(num_ctx=1)
     with pytest.raises(ValidationError):
         settings.num_ctx = 2  # type: ignore[misc]
@@ -432,20 +432,20 @@ def test_frozen() -> None:
 
 
 def test_none_chooses_nothing() -> None:
-    """None and the empty string of an unset variable are absent."""  # P26
+    """None and the empty string of an unset variable are absent."""
     assert not Settings(host=None, base_url="", api_key="", keep_alive=None).configured
 
 
 def test_none_argument_keeps_the_file(project: Path) -> None:
-    """An argument of None leaves what the file says."""  # P13
+    """An argument of None leaves what the file says."""
     project.write_text("num_ctx = 1", encoding="utf-8")
     assert Settings.load(num_ctx=None).num_ctx == 1
 
 
 def test_origin_of_a_copy() -> None:
-    """What a copy knows of its fields does not change what the original knows."""  # P26
+    """What a copy knows of its fields does not change what the original knows."""
     settings = Settings(provider="ollama")
-    copy = settings.model_copy(update={"host": "http://gpu:11434"}).located({"host": "OLLAMA_HOST"})
+    copy = settings.model_copy(update={"host": "http://gpu:11434"}).with_origins({"host": "OLLAMA_HOST"})
     assert (settings.origin("host"), copy.origin("host"), copy.origin("provider")) == (
         "default",
         "OLLAMA_HOST",
@@ -454,14 +454,14 @@ def test_origin_of_a_copy() -> None:
 
 
 def test_origin_of_no_field() -> None:
-    """A misspelt field has no origin, and a hint."""  # P13
+    """A misspelt field has no origin, and a hint."""
     with pytest.raises(AttributeError, match="did you mean 'num_ctx'"):
         Settings().origin("numctx")
 
 
 @pytest.mark.parametrize("show", [repr, str, lambda value: value.model_dump_json(), lambda value: str(vars(value))])
 def test_no_key_is_shown(show: Any) -> None:
-    """A key is masked wherever a value is shown."""  # P26
+    """A key is masked wherever a value is shown."""
     assert "sk-real" not in show(Settings(api_key="sk-real"))
 
 
@@ -479,12 +479,12 @@ ALIASES = {"gpt-4o": "qwen3:8b", "*": "llama3.2"}
     ],
 )
 def test_alias(models: dict[str, str], name: str, expected: str) -> None:
-    """A call site's name becomes the provider's; one that is the provider's already stays."""  # P12
+    """A call site's name becomes the provider's; one that is the provider's already stays."""
     assert Settings(models=models).model(name) == expected
 
 
 def test_provider_names() -> None:
-    """The names that settings accept are the registry's."""  # P13
+    """The names that settings accept are the registry's."""
     assert set(PROVIDER_NAMES) == PROVIDERS.keys()
 
 

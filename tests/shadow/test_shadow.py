@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import random
-import re
 import socket
 import stat
 import subprocess
@@ -32,8 +31,9 @@ from openai.types.chat import ChatCompletionChunk
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings, SettingsError
 from llm_adapter.comparison import outcome
-from llm_adapter.shadow import comparing, drain, journal, paused, selection, streams, summary, watching, worker
-from llm_adapter.shadow.selection import repeatable, shadow_of
+from llm_adapter.shadow import drain, journal, paused, sample, selection, streams, summary, worker
+from llm_adapter.shadow import record as record_module
+from llm_adapter.shadow.selection import can_be_repeated, shadow_of
 
 __all__ = ["command"]
 
@@ -81,7 +81,7 @@ def v1(handler: Handler) -> None:
 @pytest.fixture(autouse=True)
 def calm() -> Iterator[None]:
     """Every test begins with nothing told, and ends with nothing that waits."""
-    journal._told.clear()
+    journal._warned.clear()
     worker._worker.left_out = 0
     yield
     assert drain(WAIT)
@@ -311,7 +311,7 @@ def test_slow_shadow(play: Play, script: Any, one: Loopback, two: Loopback) -> N
 
 @BOTH
 def test_shadow_takes_no_place(play: Play, one: Loopback, two: Loopback) -> None:
-    """On one server with `max_concurrency` 1, a shadow at work does not keep a call waiting."""  # P22
+    """On one server with `max_concurrency` 1, a shadow at work does not keep a call waiting."""
     busy, release = threading.Event(), threading.Event()
     waited: list[bool] = []
 
@@ -372,7 +372,7 @@ def test_failing_shadow(play: Play, case: str, one: Loopback, two: Loopback) -> 
 def test_impatient(one: Loopback, two: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shadow that hangs is given up, so that others get their turn."""
     _, release = held(two)
-    monkeypatch.setattr(comparing, "PATIENCE", 0.05)
+    monkeypatch.setattr(record_module, "PATIENCE", 0.05)
     WITHOUT_TLS[0](chatting, settings=settings(one, two))
     (record,) = records()
     release.set()
@@ -526,7 +526,7 @@ def test_compressed(play: Play, stream: bool, one: Loopback, two: Loopback) -> N
 
 
 @BOTH
-@pytest.mark.parametrize("where", ["_sample", "_copy", "submit", "add"])
+@pytest.mark.parametrize("where", ["_sample", "_copy", "submit", "record_of"])
 def test_own_failures_are_not_the_callers(
     play: Play,
     where: str,
@@ -540,8 +540,8 @@ def test_own_failures_are_not_the_callers(
     def fail(*_: Any, **__: Any) -> Any:
         raise ValueError("a secret")
 
-    place: Any = {"_sample": selection.Shadow, "_copy": watching.Sample, "submit": worker, "add": comparing}[where]
-    monkeypatch.setattr(place, {"add": "record"}.get(where, where), fail)
+    place: Any = {"_sample": selection.Shadow, "_copy": sample.Sample, "submit": worker, "record_of": worker}[where]
+    monkeypatch.setattr(place, where, fail)
     found = settings(one, two)
     said = [play(script, settings=found) for script in (chatting, streaming, chatting)]
     assert said == ["Hello"] * 3
@@ -622,7 +622,7 @@ def test_unreadable(one: Loopback, two: Loopback) -> None:
 
 def test_share(one: Loopback, two: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lot decides, call by call."""
-    monkeypatch.setattr(selection, "dice", random.Random(3).random)
+    monkeypatch.setattr(selection, "random_share", random.Random(3).random)
     drawn = random.Random(3)
     expected = sum(drawn.random() < 0.25 for _ in range(24))
 
@@ -649,7 +649,7 @@ def test_paused(one: Loopback, two: Loopback, command: Command) -> None:
 
 
 def test_full_line(one: Loopback, two: Loopback, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What finds the line full is left out and counted: nothing piles up before a slow server."""  # P22
+    """What finds the line full is left out and counted: nothing piles up before a slow server."""
     monkeypatch.setattr(worker, "PENDING", 2)
     busy, release = held(two)
 
@@ -672,7 +672,7 @@ def test_full_line_copies_nothing(one: Loopback, two: Loopback, monkeypatch: pyt
     monkeypatch.setattr(worker, "PENDING", 0)
     monkeypatch.setattr(selection, "Sample", None)  # making one would be a warning, which is an error here
     assert WITHOUT_TLS[0](chatting, settings=settings(one, two)) == "Hello"
-    assert (records(), worker._worker.left_out, journal._told) == ([], 1, set())
+    assert (records(), worker._worker.left_out, journal._warned) == ([], 1, set())
 
 
 @BOTH
@@ -684,7 +684,7 @@ def test_large_calls_are_left_out(
     found = settings(one, two)
     for limit in (10, 200):  # of the body, of the reply
         monkeypatch.setattr(selection, "LARGEST", limit)
-        monkeypatch.setattr(watching, "LARGEST", limit)
+        monkeypatch.setattr(sample, "LARGEST", limit)
         assert play(script, settings=found) == "Hello"
     monkeypatch.undo()
     assert (records(), worker._worker.left_out) == ([], 2)
@@ -709,12 +709,12 @@ OTHERS: dict[str, tuple[str, str, dict[str, Any]]] = {
 @pytest.mark.parametrize("case", OTHERS)
 def test_not_repeated(case: str) -> None:
     """What keeps, builds on or does something at a server is the first's alone."""
-    assert not repeatable(*OTHERS[case])
+    assert not can_be_repeated(*OTHERS[case])
 
 
 @pytest.mark.parametrize("path", selection.PATHS)
 def test_repeated(path: str) -> None:
-    assert repeatable("post", path, {"model": "m", "tools": [{"type": "function"}]})
+    assert can_be_repeated("post", path, {"model": "m", "tools": [{"type": "function"}]})
 
 
 def test_named_provider(one: Loopback, two: Loopback) -> None:
@@ -727,7 +727,7 @@ def test_named_provider(one: Loopback, two: Loopback) -> None:
         encoding="utf-8",
     )
     shadow = shadow_of(OpenAI(profile="one")._connection, OpenAI)
-    assert (shadow._led_away("openai/m"), shadow._led_away("m")) == (True, False)
+    assert (shadow._names_another_provider("openai/m"), shadow._names_another_provider("m")) == (True, False)
 
 
 def test_asked_of_the_shadow(one: Loopback, two: Loopback) -> None:
@@ -803,7 +803,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_refused(case: str, one: Loopback, two: Loopback) -> None:
-    """A shadow that cannot be is an error when the client is made; private prompts do not leave."""  # P29
+    """A shadow that cannot be is an error when the client is made; private prompts do not leave."""
     fields, message = REFUSED[case]
     settings(one, two)
     found = settings(one, two, **fields)
@@ -815,7 +815,7 @@ def test_refused(case: str, one: Loopback, two: Loopback) -> None:
 
 
 def test_local_only_holds_for_the_shadow(one: Loopback, two: Loopback) -> None:
-    """A second profile that does not say so itself is held to it: models that run elsewhere are refused too."""  # P29
+    """A second profile that does not say so itself is held to it: models that run elsewhere are refused too."""
     settings(one, two)
     Path("llm_adapter.toml").write_text(
         f'[profiles.one]\nprovider = "openai"\nbase_url = "{one.root}/v1"\nlocal_only = true\ndialect = "openai"\n'
@@ -1171,11 +1171,3 @@ def test_command(command: Command, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("", encoding="utf-8")
     assert "of 0 calls compared" in command("shadow", "empty").out
     assert "does not exist" in command.mistake("shadow", "nothing", code=2)
-
-
-def test_shadows_do_not_know_clients() -> None:
-    """A client hands its own class down, so that nothing here imports what imports it, not even in a function."""
-    sources = [file.read_text(encoding="utf-8") for file in Path(str(worker.__file__)).parent.glob("*.py")]
-    names = {name for source in sources for name in re.findall(r"from (llm_adapter[\w.]*) import", source)}
-    assert "llm_adapter.shadow.streams" in names
-    assert names.isdisjoint({"llm_adapter", "llm_adapter.client.clients", "llm_adapter.management.models"})

@@ -1,4 +1,4 @@
-"""`max_concurrency`: one queue in front of a server, for threads and event loops alike (P22)."""
+"""`max_concurrency`: one queue in front of a server, for threads and event loops alike."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_defaults() -> None:
 
 
 def test_fifty_calls_of_both_colours_at_once(server: Loopback) -> None:
-    """P22: 50 parallel calls with limit 4, sync and async, plain and streamed: the server never sees more than 4."""
+    """50 parallel calls with limit 4, sync and async, plain and streamed: the server never sees more than 4."""
     server.act = server.counted(0.01)
 
     def ask(client: OpenAI, slot: int) -> str:

@@ -1,4 +1,4 @@
-"""Addresses out of messages: public ones only, the checked one only, and never for ever. P20"""
+"""Addresses out of messages: public ones only, the checked one only, and never for ever."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ from web import PNG, Web, answer, web
 
 from llm_adapter.provider import Fetch, Rejected
 from llm_adapter.transport.fetch.addresses import is_public
-from llm_adapter.transport.fetch.fetcher import Fetcher, FetchError, Limits, addresses, shown, target
+from llm_adapter.transport.fetch.fetcher import (
+    Fetcher,
+    FetchError,
+    Limits,
+    fetch_target,
+    resolved_addresses,
+    url_without_secrets,
+)
 
 __all__ = ["web"]  # the fixture
 
@@ -126,19 +133,19 @@ def test_urls_that_are_not_asked_for(url: str) -> None:
 
 def test_a_url_in_its_parts() -> None:
     """Odd characters are quoted, names are in their ASCII form, the fragment stays here."""
-    goal = target("HTTPS://Bücher.TEST./ä b?q=ü&r=%20#f")
+    goal = fetch_target("HTTPS://Bücher.TEST./ä b?q=ü&r=%20#f")
     assert goal == ("https", "xn--bcher-kva.test", 443, "/%C3%A4%20b?q=%C3%BC&r=%20", False)
-    assert target("http://a.test?x=1").path == "/?x=1"
-    assert target("http://a.test/b\r\nX-Evil: 1").path == "/bX-Evil:%201"
+    assert fetch_target("http://a.test?x=1").path == "/?x=1"
+    assert fetch_target("http://a.test/b\r\nX-Evil: 1").path == "/bX-Evil:%201"
 
 
 @given(st.text() | st.text().map("http://".__add__) | st.from_regex(r"https?://[^/]*/\S*"))
 def test_any_text_is_a_target_or_an_error(url: str) -> None:
     """Nothing that a message can hold gets further than its error; what does is safe to write into a request."""
     try:
-        goal = target(url)
+        goal = fetch_target(url)
     except FetchError:
-        assert shown(url)
+        assert url_without_secrets(url)
         return
     assert re.fullmatch(r"/?[!-~]*", goal.path)
     assert re.fullmatch(r"[a-z0-9._:-]+", goal.host)
@@ -156,19 +163,19 @@ def test_any_text_is_a_target_or_an_error(url: str) -> None:
 )
 def test_named_hosts(url: str, hosts: tuple[str, ...], named: bool) -> None:
     """A name is that host alone, at a web server's port or at the one that is named with it."""
-    assert target(url, hosts).named is named
+    assert fetch_target(url, hosts).named is named
 
 
 def test_a_named_host_at_another_port() -> None:
     """The name of a host opens no other of its ports."""
     with pytest.raises(FetchError, match="port 6379"):
-        target("http://cdn.internal:6379/a", ("cdn.internal",))
+        fetch_target("http://cdn.internal:6379/a", ("cdn.internal",))
 
 
 def test_what_an_error_shows() -> None:
     """Neither the signature of a URL nor a password in it; and not a whole page of it."""
-    assert shown("https://u:p@a.test/b.png?X-Signature=s#f") == "'https://a.test/b.png'"
-    assert len(shown("https://a.test/" + "b" * 500)) < 120
+    assert url_without_secrets("https://u:p@a.test/b.png?X-Signature=s#f") == "'https://a.test/b.png'"
+    assert len(url_without_secrets("https://a.test/" + "b" * 500)) < 120
 
 
 class Names:
@@ -343,7 +350,7 @@ def test_the_environments_proxy_is_not_used(web: Web, monkeypatch: pytest.Monkey
 
 def test_the_systems_resolver() -> None:
     """Each address once."""
-    assert addresses("127.0.0.1", 80) == ["127.0.0.1"]
+    assert resolved_addresses("127.0.0.1", 80) == ["127.0.0.1"]
 
 
 @pytest.fixture

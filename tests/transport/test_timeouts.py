@@ -1,4 +1,4 @@
-"""Timeouts of their phase, and retries that do not give a busy server the same work again (P21, P22)."""
+"""Timeouts of their phase, and retries that do not give a busy server the same work again."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def chat(client: Any, **options: Any) -> Any:
     ],
 )
 def test_until_the_response_begins(settings: Any, stream: bool, connect: float, read: float) -> None:
-    """What is not set is the SDK's own (P21)."""
+    """What is not set is the SDK's own."""
     named = terms_of(Settings(provider="ollama", **settings))
     assert named is not None
     assert named.timeouts(SDK, stream=stream) == {**SDK, "connect": connect, "read": read}
 
 
 def test_a_local_server_is_asked_with_the_sdks_timeouts(play: Play, server: Loopback) -> None:
-    """P21: a server that loads a model before it answers succeeds with defaults."""
+    """A server that loads a model before it answers succeeds with defaults."""
     server.act = asleep(0.1)
 
     def script(client: Any) -> Any:
@@ -89,7 +89,7 @@ def test_a_local_server_is_asked_with_the_sdks_timeouts(play: Play, server: Loop
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_load(play: Play, server: Loopback, stream: bool) -> None:
-    """Nothing begins: it ends after `load_timeout`, and is asked once, whatever the retries (P21)."""
+    """Nothing begins: it ends after `load_timeout`, and is asked once, whatever the retries."""
     server.act = asleep(5)
 
     def script(client: Any) -> Any:
@@ -227,7 +227,7 @@ def test_a_timeout_is_positive(name: str, value: float) -> None:
 @pytest.mark.parametrize(("status", "times"), [(500, 1), (501, 1), (504, 1), (400, 1), (502, 3), (503, 3), (429, 3)])
 @pytest.mark.parametrize("path", ["/chat/completions", "/new/endpoint"])
 def test_errors(play: Play, server: Loopback, path: str, status: int, times: int) -> None:
-    """P21: a 500 is requested once, on the native API and on Ollama's /v1; what may pass is tried again."""
+    """A 500 is requested once, on the native API and on Ollama's /v1; what may pass is tried again."""
     server.act = lambda handler: handler.reply({"error": "no"}, status, retry_after_ms="1")
 
     def script(client: Any) -> Any:
@@ -250,7 +250,7 @@ def test_a_v1_server_is_asked_as_the_sdk_does_it(play: Play, server: Loopback) -
 
 
 def test_busy_then_served(play: Play, server: Loopback) -> None:
-    """P22: 503 twice, then 200, by the server's Retry-After."""
+    """503 twice, then 200, by the server's Retry-After."""
     answers = iter([503, 503, 200])
 
     def act(handler: Handler) -> None:
@@ -287,7 +287,7 @@ def failing(times: int, name: str) -> tuple[Callable[[Any], Any], list[str]]:
 def test_only_a_read_timeout_is_not_repeated(
     play: Play, monkeypatch: pytest.MonkeyPatch, name: str, times: int
 ) -> None:
-    """The server goes on with what it has begun; what has not arrived is sent again (P21)."""
+    """The server goes on with what it has begun; what has not arrived is sent again."""
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)
     handler, asked = failing(1, name)
 

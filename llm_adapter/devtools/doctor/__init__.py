@@ -13,7 +13,8 @@ from llm_adapter.devtools.doctor.facts import CheckResult, Facts, fail
 from llm_adapter.devtools.doctor.survey import NO_NAMES, Names, gather_facts
 from llm_adapter.devtools.reporting.secrets import masked
 from llm_adapter.devtools.reporting.text import Tell, silent
-from llm_adapter.settings.settings import Settings, SettingsError
+from llm_adapter.settings.errors import SettingsError
+from llm_adapter.settings.settings import Settings
 
 # In the order in which they are shown.
 CHECKS: dict[str, Callable[[Facts], CheckResult]] = {

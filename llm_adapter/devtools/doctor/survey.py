@@ -22,11 +22,12 @@ from llm_adapter.devtools.doctor.network import route
 from llm_adapter.devtools.reporting.failures import first_cause
 from llm_adapter.provider import Started
 from llm_adapter.providers import PROVIDERS
-from llm_adapter.routing.connection import Connection, completed, connect
+from llm_adapter.routing.connection import Connection, connect, with_ollama_host
 from llm_adapter.routing.proxies import http_client
-from llm_adapter.routing.unreachable import found
+from llm_adapter.routing.unreachable import surroundings_of
+from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.hosts import is_openai
-from llm_adapter.settings.settings import Settings, SettingsError
+from llm_adapter.settings.settings import Settings
 from llm_adapter.translation.model_names import names_embedding_model
 
 SECONDS = 3.0  # for a request: these are all cheap questions, and none waits for a model
@@ -52,7 +53,7 @@ def gather_facts(
     settings: Settings, environ: Mapping[str, str], names: Names = NO_NAMES, profile: str | None = None
 ) -> Facts:
     """What can be found out about a profile. names: models that are looked at beside those of its map."""
-    settings = completed(settings, environ)
+    settings = with_ollama_host(settings, environ)
     connection, problem, barred = _connected(settings, environ)
     facts = Facts(
         settings=settings,
@@ -60,7 +61,7 @@ def gather_facts(
         profile=profile,
         key=replace(keys.key_for(connection, environ), problem=problem),
         environ=environ,
-        surroundings=found(Path("/"), environ),
+        surroundings=surroundings_of(Path("/"), environ),
         wanted=wanted_models(settings, names),
         packages={str(one.name).lower().replace("_", "-"): one.version for one in distributions() if one.name},
         now=datetime.now(timezone.utc),

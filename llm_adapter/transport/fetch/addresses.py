@@ -2,7 +2,7 @@
 
 A message's URL can come from anybody, and this machine reaches what they cannot: its own services, the network around
 it, a cloud's metadata (OWASP, Server-Side Request Forgery Prevention). Source: IANA's special-purpose registries,
-which `ipaddress` holds; what some Python version lacks of them, or holds for public though it is not, is below.
+which `ipaddress` holds; below are those that some Python version lacks, or takes for public.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""An HTTP connection whose address and whose end are fixed: to the address that was checked, until one deadline.
+"""An HTTP connection to one checked address, whose every read ends at one deadline.
 
-On `http.client`, for httpx resolves names by itself and has a timeout of each read, but none of all of them.
+It is made with `http.client`: httpx resolves names by itself, and has a timeout for each read but none for all of them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class PinnedConnection(http.client.HTTPConnection):
             self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
 
     def connect(self) -> None:
-        raise http.client.NotConnected  # never by itself: the address has to be checked first
+        raise http.client.NotConnected  # it must not connect by itself: the address has to be checked first
 
 
 class _Response(http.client.HTTPResponse):

@@ -1,8 +1,8 @@
-"""GET of an address that a message names, as far from the caller as can be: no key, header, cookie or proxy of theirs.
+"""GET of an address that a message names, with nothing of the caller's: no key, header, cookie or proxy.
 
 A host's name is resolved once, every address that comes back has to be public, and the connection goes to one of these
-addresses and nowhere else (so a name that changes its mind gains nothing); TLS is checked against the name. Redirects
-are followed by hand, and each is checked the same way. Bytes, types, redirects and the time for all of it are limited.
+addresses: a name that resolves to another address later gains nothing. TLS is checked against the name. Redirects are
+followed by hand, and each is checked the same way. Bytes, types, redirects and the time for all of it are limited.
 Blocks: clients run it outside the event loop.
 """
 
@@ -27,18 +27,18 @@ from llm_adapter.transport.fetch.connection import Deadline, PinnedConnection
 
 Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
 
-AT_ONCE = 4  # of one call's addresses
+AT_ONCE = 4  # addresses of one call
 _PORTS = {"http": 80, "https": 443}
 _HOST = re.compile(r"[a-z0-9._:-]+")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-# Object stores give these for what was uploaded without a type; what it is, its first bytes say.
+# Object stores give these for what was uploaded without a type; their first bytes say what they are.
 _UNTYPED = ("", "application/octet-stream", "binary/octet-stream")
 _SAFE = "%/:=&?~+!$,;'@()*[]|"
 _HEADERS = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "llm_adapter", "Connection": "close"}
 
 
 class FetchError(Exception):
-    """Why an address was not fetched, as the end of a sentence. Tells nothing of what is behind it."""
+    """Why an address was not fetched, as the end of a sentence. It says nothing of what the address answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Limits:
     ports: frozenset[int] = frozenset(_PORTS.values())
 
 
-class Target(NamedTuple):
+class FetchTarget(NamedTuple):
     """One checked URL in its parts."""
 
     scheme: str
@@ -61,7 +61,7 @@ class Target(NamedTuple):
     named: bool  # the settings name this host: it may be a private one
 
 
-def addresses(host: str, port: int) -> list[str]:
+def resolved_addresses(host: str, port: int) -> list[str]:
     """What a name resolves to, in the system's order. Odd spellings of numbers ("127.1") are understood here too."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
@@ -86,7 +86,7 @@ class Fetcher:
         self,
         limits: Limits = Limits(),
         *,
-        resolve: Resolve = addresses,
+        resolve: Resolve = resolved_addresses,
         allowed: Callable[[str], bool] = is_public,
         context: Callable[[], ssl.SSLContext] = trusted,
     ) -> None:
@@ -108,7 +108,9 @@ class Fetcher:
             return self(url, hosts)
         except FetchError as error:
             raise Rejected(
-                f"the image at {shown(url)} was not fetched: {error}", param="messages", code="image_fetch_failed"
+                f"the image at {url_without_secrets(url)} was not fetched: {error}",
+                param="messages",
+                code="image_fetch_failed",
             ) from None
 
     def __call__(self, url: str, hosts: Collection[str] = ()) -> NativeReply:
@@ -116,7 +118,7 @@ class Fetcher:
         deadline = Deadline(self._limits.seconds)
         for _ in range(self._limits.redirects + 1):
             try:
-                reply = self._once(target(url, hosts, self._limits.ports), deadline)
+                reply = self._get(fetch_target(url, hosts, self._limits.ports), deadline)
             except TimeoutError:
                 raise FetchError(f"it took more than {self._limits.seconds:g} seconds") from None
             except ssl.SSLCertVerificationError as error:
@@ -125,14 +127,14 @@ class Fetcher:
                 raise FetchError(f"the connection failed ({type(error).__name__})") from None
             if isinstance(reply, NativeReply):
                 return reply
-            url = _followed(url, reply)
+            url = _redirect_url(url, reply)
         raise FetchError(f"it redirects more than {self._limits.redirects} times")
 
-    def _once(self, goal: Target, deadline: Deadline) -> NativeReply | str:
+    def _get(self, target: FetchTarget, deadline: Deadline) -> NativeReply | str:
         """The reply, or where it redirects to."""
-        connection = self._connected(goal, deadline)
+        connection = self._connected(target, deadline)
         try:
-            connection.request("GET", goal.path, headers=_HEADERS)
+            connection.request("GET", target.path, headers=_HEADERS)
             with connection.getresponse() as response:
                 location = response.headers.get("Location")
                 if response.status in _REDIRECTS and location:
@@ -141,18 +143,18 @@ class Fetcher:
         finally:
             connection.close()
 
-    def _connected(self, goal: Target, deadline: Deadline) -> PinnedConnection:
+    def _connected(self, target: FetchTarget, deadline: Deadline) -> PinnedConnection:
         """A connection to the first address that answers, all of them checked before."""
-        found = self._resolved(goal, deadline)
+        found = self._resolved(target, deadline)
         if not found:
             raise FetchError("its host has no address")
-        if not goal.named and not all(self._allowed(address) for address in found):
+        if not target.named and not all(self._allowed(address) for address in found):
             raise FetchError(
                 "its host is not on the public internet; `image_hosts` in the profile can name it all the same"
             )
-        context = self._context() if goal.scheme == "https" else None
+        context = self._context() if target.scheme == "https" else None
         for place, address in enumerate(found):
-            connection = PinnedConnection(goal.host, goal.port, address, context, deadline)
+            connection = PinnedConnection(target.host, target.port, address, context, deadline)
             try:
                 connection.reach(deadline.left() / (len(found) - place))
             except ssl.SSLError:
@@ -164,13 +166,13 @@ class Fetcher:
                 return connection
         raise AssertionError("the last address raises")
 
-    def _resolved(self, goal: Target, deadline: Deadline) -> Sequence[str]:
-        """The addresses of a host. The system's resolver knows no time limit: it runs in a thread that may be left."""
+    def _resolved(self, target: FetchTarget, deadline: Deadline) -> Sequence[str]:
+        """The addresses of a host. The system's resolver has no time limit, so it runs in a thread of its own."""
         answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
         def ask() -> None:
             try:
-                answer.put(self._resolve(goal.host, goal.port))
+                answer.put(self._resolve(target.host, target.port))
             except (OSError, UnicodeError):
                 answer.put(None)
 
@@ -205,7 +207,7 @@ class Fetcher:
         return bytes(body)
 
 
-def target(url: str, hosts: Collection[str] = (), ports: Collection[int] = (80, 443)) -> Target:
+def fetch_target(url: str, hosts: Collection[str] = (), ports: Collection[int] = (80, 443)) -> FetchTarget:
     """A URL's parts, if it may be asked for at all. Raises `FetchError`."""
     try:
         parts = urlsplit(url)
@@ -225,16 +227,16 @@ def target(url: str, hosts: Collection[str] = (), ports: Collection[int] = (80, 
     named = f"{host}:{port}" in names or f"[{host}]:{port}" in names or (usual and host in names)
     if not usual and not named:
         raise FetchError(f"port {port} is not a web server's; `image_hosts` in the profile can name the host with it")
-    return Target(parts.scheme, host, port, path, named)
+    return FetchTarget(parts.scheme, host, port, path, named)
 
 
-def shown(url: str) -> str:
+def url_without_secrets(url: str) -> str:
     """A URL as an error may show it: without the query, which often signs it."""
     bare = re.sub(r"//[^/@]*@", "//", url.partition("?")[0].partition("#")[0])
     return repr(bare if len(bare) <= 100 else f"{bare[:100]}...")
 
 
-def _followed(url: str, location: str) -> str:
+def _redirect_url(url: str, location: str) -> str:
     try:
         following = urljoin(url, location)
     except ValueError:
@@ -245,6 +247,6 @@ def _followed(url: str, location: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def default() -> Fetcher:
+def shared_fetcher() -> Fetcher:
     """The fetcher of all clients."""
     return Fetcher()

@@ -1,41 +1,73 @@
-"""The call of a job once more, of the shadow, and the record of how the two came out.
+"""A call that is compared: it is sent to the second profile too, and a record says how the two replies differ.
 
-The shadow is asked without `stream`: what is compared is the structure of whole replies. It is asked to keep nothing.
-Names in a record - tools, arguments, error codes - are those that the call itself offered, or look like names.
+The second profile is asked without `stream`, for what is compared is the structure of whole replies; and without
+`store`, so that its server keeps nothing. A record holds no free text: names in it (tools, arguments, error codes) are
+names that the call itself offered, or look like names.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import openai
 from pydantic_core import from_json
 
 from llm_adapter.comparison import Outcome, ToolCall, differences, failure, outcome
 from llm_adapter.provider import Json
-from llm_adapter.shadow.journal import trouble
+from llm_adapter.routing.connection import Connection
+from llm_adapter.shadow.journal import warn_once
 from llm_adapter.shadow.streams import BrokenStreamError, whole
 
-if TYPE_CHECKING:
-    from llm_adapter.shadow.job import Destinations, Job
-
 VERSION = 1  # of the records
+LARGEST = 4 << 20  # bytes of a call's body, and of its reply; with worker.PENDING it limits the memory of waiting calls
 PATIENCE = 120.0  # seconds for a shadow's reply, where its profile does not say
-OTHER = "(other)"  # in the place of a name that is not known to be one
+OTHER = "(other)"  # in the place of what may not be a name
 _NAME = re.compile(r"[\w.:/@+-]{1,200}(, [\w.:/@+-]{1,200})*")
-_LEFT = ("stream", "stream_options", "store")
+_NOT_COPIED = ("stream", "stream_options", "store")
 _DONE = b"data: [DONE]"
-Ended: TypeAlias = tuple[Outcome, Json]  # and the reply, if there was one
+OutcomeAndReply: TypeAlias = tuple[Outcome, Json]  # and the reply, if there was one
+
+
+@dataclass(frozen=True, eq=False)
+class Destinations:
+    """The two destinations of one client: the one that answers it, and the one that gets copies."""
+
+    first: Connection
+    second: Connection
+    make: Callable[..., openai.OpenAI]  # makes a client; handed in, for clients import this package
+
+    @property
+    def log(self) -> str | None:
+        return self.first.configured.shadow_log
+
+
+@dataclass(frozen=True)
+class Job:
+    """A call and its reply, both as bytes: what the background thread compares."""
+
+    shadow: Destinations
+    path: str
+    body: bytes
+    streamed: bool
+    seconds: float  # until the caller had all of the reply
+    ended: float  # unix seconds
+    http: Any  # the HTTP library of the reply
+    error: BaseException | None = None  # instead of a reply
+    status: int = 0
+    headers: tuple[tuple[str, str], ...] = ()
+    content: bytes = b""
+    encoded: bool = False  # the content is as it came over the wire, compressed perhaps
+    whole: bool = True  # it was read to its end
 
 
 class UnreadableError(Exception):
-    """A reply that is none of OpenAI's."""
+    """A reply that is not in OpenAI's form."""
 
 
 def client_of(shadow: Destinations) -> openai.OpenAI:
@@ -45,21 +77,21 @@ def client_of(shadow: Destinations) -> openai.OpenAI:
     return shadow.make(settings=settings, max_retries=0, **timeout)
 
 
-def record(job: Job, client: openai.OpenAI) -> Json:
+def record_of(job: Job, client: openai.OpenAI) -> Json:
     """What is logged of one call; `journal` has its fields."""
     body: Json = from_json(job.body)
     when = datetime.fromtimestamp(job.ended, timezone.utc).isoformat(timespec="milliseconds")
     about = {"version": VERSION, "time": when, "path": job.path, "model": _name(body.get("model"))}
     about |= {"stream": job.streamed, "request_id": _name(dict(job.headers).get("x-request-id"))}
     try:
-        first, reply = _first(job, client, body)
+        first, reply = _first_outcome(job, client, body)
     except Exception:  # whatever a server sends, or a part of it
-        return {"event": "unreadable" if _whole(job) else "abandoned", **about}
+        return {"event": "unreadable" if _was_read_whole(job) else "abandoned", **about}
     # After an error in a stream nobody reads on.
-    if not (_whole(job) or (first.failed and job.error is None)):
+    if not (_was_read_whole(job) or (first.failed and job.error is None)):
         return {"event": "abandoned", **about}
-    second, answer = _second(job, client, body)
-    first, second = _structural(first, body), _structural(second, body)
+    second, answer = _second_outcome(job, client, body)
+    first, second = _without_free_names(first, body), _without_free_names(second, body)
     profiles = job.shadow.first.configured
     found = [{"what": one.what, "first": one.a, "shadow": one.b} for one in differences(first, second)]
     return {
@@ -68,27 +100,27 @@ def record(job: Job, client: openai.OpenAI) -> Json:
         "id": _name(reply.get("id")),
         "same": not found,
         "differences": found,
-        "first": _told(first, _provider(reply) or job.shadow.first.provider.name, profiles.profile),
-        "shadow": _told(
+        "first": _side_record(first, _provider(reply) or job.shadow.first.provider.name, profiles.profile),
+        "shadow": _side_record(
             second, _provider(answer) or job.shadow.second.provider.name, job.shadow.first.configured.shadow
         ),
     }
 
 
-def _whole(job: Job) -> bool:
+def _was_read_whole(job: Job) -> bool:
     """Whether the caller had all of the reply: read to its end, or to the mark of a stream's."""
     if job.whole or isinstance(job.error, Exception):
         return True
     try:
-        return job.error is None and _DONE in _response(job).content[-64:]
+        return job.error is None and _DONE in _copied_response(job).content[-64:]
     except Exception:  # compressed, and cut
         return False
 
 
-def _first(job: Job, client: openai.OpenAI, body: Json) -> Ended:
+def _first_outcome(job: Job, client: openai.OpenAI, body: Json) -> OutcomeAndReply:
     if job.error is not None:
-        return failure(_raised(job.error, job.http), job.seconds), {}
-    response = _response(job)
+        return failure(_callers_error(job.error, job.http), job.seconds), {}
+    response = _copied_response(job)
     try:
         reply = _reply(job, response, client)
     except openai.APIError as error:
@@ -98,13 +130,13 @@ def _first(job: Job, client: openai.OpenAI, body: Json) -> Ended:
     return outcome(job.path, body, reply, job.seconds), reply
 
 
-def _response(job: Job) -> Any:
+def _copied_response(job: Job) -> Any:
     headers = [(name, value) for name, value in job.headers if job.encoded or name.lower() != "content-encoding"]
     request = job.http.Request("POST", f"http://shadow.invalid{job.path}")
     return job.http.Response(job.status, headers=headers, content=job.content, request=request)
 
 
-def _raised(error: BaseException, http: Any) -> BaseException:
+def _callers_error(error: BaseException, http: Any) -> BaseException:
     """What the caller was told of an HTTP library's exception."""
     request = http.Request("POST", "http://shadow.invalid")
     if isinstance(error, http.TimeoutException):
@@ -124,9 +156,12 @@ def _reply(job: Job, response: Any, client: openai.OpenAI) -> Any:
         raise openai.APIError("", request=response.request, body=broken.error) from None
 
 
-def _second(job: Job, client: openai.OpenAI, body: Json) -> Ended:
-    """The shadow's. As `extra_json`, what only the first's server understands is left out for another."""
-    asked = {name: value for name, value in body.items() if name not in _LEFT}
+def _second_outcome(job: Job, client: openai.OpenAI, body: Json) -> OutcomeAndReply:
+    """The outcome on the second profile.
+
+    The arguments go as `extra_json`: what only the first profile's server understands is left out for another.
+    """
+    asked = {name: value for name, value in body.items() if name not in _NOT_COPIED}
     if job.path == "/responses":
         asked["store"] = False  # OpenAI keeps it otherwise
     options: Any = {"extra_json": asked, "security": {"bearer_auth": True}}
@@ -136,7 +171,7 @@ def _second(job: Job, client: openai.OpenAI, body: Json) -> Ended:
     except openai.OpenAIError as error:
         spent = perf_counter() - since
         if not isinstance(error, openai.APIError):
-            trouble("the second profile cannot be used", error)
+            warn_once("the second profile cannot be used", error)
         return failure(error, spent), {}
     except ValueError:  # the SDK's of a body that is no JSON, or no text
         reply = None
@@ -146,17 +181,17 @@ def _second(job: Job, client: openai.OpenAI, body: Json) -> Ended:
     return outcome(job.path, body, reply, spent), reply
 
 
-def _structural(found: Outcome, body: Json) -> Outcome:
-    """The outcome without names that a model or a server may have made of what was said."""
-    offered = _offered(body)
-    tools = tuple(_known(one, offered) for one in found.tools)
+def _without_free_names(found: Outcome, body: Json) -> Outcome:
+    """The outcome without names that a model or a server may have made of the conversation."""
+    offered = _offered_arguments(body)
+    tools = tuple(_known_call(one, offered) for one in found.tools)
     name = partial(_name, other=OTHER)
     return replace(
         found, tools=tools, model=name(found.model), code=name(found.code), finish_reason=name(found.finish_reason)
     )
 
 
-def _known(call: ToolCall, offered: Mapping[str, frozenset[str]]) -> ToolCall:
+def _known_call(call: ToolCall, offered: Mapping[str, frozenset[str]]) -> ToolCall:
     names = offered.get(call.name, frozenset())
     arguments = call.arguments
     if isinstance(arguments, dict):
@@ -166,7 +201,7 @@ def _known(call: ToolCall, offered: Mapping[str, frozenset[str]]) -> ToolCall:
     return replace(call, name=call.name if call.name in offered else OTHER, arguments=arguments)
 
 
-def _offered(body: Json) -> dict[str, frozenset[str]]:
+def _offered_arguments(body: Json) -> dict[str, frozenset[str]]:
     """The tools that a call offers, with their arguments' names."""
     tools = [one.get("function") or one.get("custom") or one for one in body.get("tools") or ()]
     tools += body.get("functions") or ()
@@ -178,7 +213,7 @@ def _offered(body: Json) -> dict[str, frozenset[str]]:
 
 
 def _name(value: Any, other: str | None = None) -> str | None:
-    """A name as it is; what does not look like one is not shown."""
+    """The value, if it looks like a name; else `other`."""
     if value is None:
         return None
     return value if isinstance(value, str) and _NAME.fullmatch(value) else other
@@ -189,10 +224,12 @@ def _provider(reply: Json) -> str | None:
     return _name(adapter.get("provider")) if isinstance(adapter, dict) else None
 
 
-def _told(found: Outcome, provider: str, profile: str | None) -> Json:
+def _side_record(found: Outcome, provider: str, profile: str | None) -> Json:
     """One side of a record: what is zero, false or nothing is left out."""
-    fields = {name: value for name, value in found.json().items() if value is not None and value != _NOTHING[name]}
+    fields = {
+        name: value for name, value in found.json().items() if value is not None and value != _EMPTY_OUTCOME[name]
+    }
     return {"profile": profile, "provider": provider, **fields, "seconds": round(found.seconds, 4)}
 
 
-_NOTHING = Outcome(0, "").json()
+_EMPTY_OUTCOME = Outcome(0, "").json()

@@ -9,16 +9,16 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING, Any
 
 from llm_adapter.shadow import worker
-from llm_adapter.shadow.job import LARGEST, Job
-from llm_adapter.shadow.journal import trouble
+from llm_adapter.shadow.journal import warn_once
+from llm_adapter.shadow.record import LARGEST, Job
 from llm_adapter.transport.body import Observer, http_library, observe
 
 if TYPE_CHECKING:
-    from llm_adapter.shadow.job import Destinations
+    from llm_adapter.shadow.record import Destinations
 
 
 class Sample:
-    """One attempt that is copied. As a context it is the time until its response begins."""
+    """One attempt that is copied. Its `with` lasts until the response begins."""
 
     def __init__(
         self, shadow: Destinations, client: Any, request: Any, path: str, body: bytes, *, streamed: bool, last: bool
@@ -36,17 +36,17 @@ class Sample:
         self._since = perf_counter()
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        # Of what the HTTP library raises the SDK tells the caller after the last attempt only.
+        # The SDK raises an error of the HTTP library only after its last attempt; the caller does not see the others.
         if error is not None and (self._last or not isinstance(error, self._http.RequestError)):
             self.submit(error=error, whole=isinstance(error, Exception))
 
-    def seen(self, response: Any) -> Any:
+    def watched(self, response: Any) -> Any:
         """The response, which is copied while it is read; not one that the SDK answers with another attempt."""
         try:
             if response.status_code < 400 or self._last or not self._client._should_retry(response):
                 self._copy(response)
         except Exception as error:
-            trouble("a reply could not be copied", error)
+            warn_once("a reply could not be copied", error)
         return response
 
     def _copy(self, response: Any) -> None:
@@ -56,16 +56,16 @@ class Sample:
             observe(response, Copy(self, response))
 
     def submit(self, **reply: Any) -> None:
-        """Hand over what came. Raises nothing, and waits for nobody."""
+        """Hand the call and its reply to the worker. Raises nothing, and waits for nothing."""
         try:
             if len(reply.get("content", b"")) > LARGEST:
-                worker.leave_out()
+                worker.count_left_out()
                 return
             spent = perf_counter() - self._since
             call = (self._shadow, self._path, self._body, self._streamed, spent, time(), self._http)
             worker.submit(Job(*call, **reply))
         except Exception as error:
-            trouble("a reply could not be kept", error)
+            warn_once("a reply could not be kept", error)
 
 
 class Copy(Observer):
@@ -84,7 +84,7 @@ class Copy(Observer):
         elif self._sample is not None:
             self._sample = None
             self._pieces.clear()
-            worker.leave_out()
+            worker.count_left_out()
 
     def ended(self, error: BaseException | None) -> None:
         if error is None or isinstance(error, Exception):  # what is no Exception only stops the reader, who closes then
