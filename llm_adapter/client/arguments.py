@@ -1,6 +1,6 @@
 """The SDK's constructor arguments, for type checkers alone: nothing here exists at run time.
 
-Source: openai-python src/openai/_client.py OpenAI.__init__ and copy, v3.52.0; tests/test_contract.py compares them.
+Source: openai-python src/openai/_client.py OpenAI.__init__ and copy, v3.52.0. tests/client/test_contract.py compares.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with three hooks. Nothing else knows the SDK's inside but `routing`.
+"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with three hooks. Only this folder knows the SDK's inside.
 
 `_build_request`           a call's options become a native request, inside the SDK's retry loop
 `_send_request`            the native response becomes an OpenAI one; the only IO of a request
 `_process_response_data`   for speed alone: strict validation where it holds, the SDK's own way where it does not
 
-Source: openai-python src/openai/_base_client.py and _client.py, v3.52.0; tests/test_contract.py holds their shape.
+Source: openai-python src/openai/_base_client.py and _client.py, v3.52.0. tests/client/test_contract.py checks it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 ResponseT = TypeVar("ResponseT")
 
 # Replies whose strict validation gives an object equal to the SDK's field-by-field construction, which
-# tests/test_fast.py proves: some 5 µs a chunk instead of 130.
+# tests/client/test_fast.py proves: some 5 µs a chunk instead of 130.
 FAST: frozenset[Any] = frozenset({ChatCompletion, ChatCompletionChunk, Completion})
 
 
