@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -15,9 +16,10 @@ from openai import Omit
 from openai._models import FinalRequestOptions
 
 from llm_adapter.exchange import Exchange
-from llm_adapter.provider import Call, Json, NativeRequest, Report
+from llm_adapter.provider import Call, Endpoint, Flow, Json, NativeRequest, Rejected, Report
 from llm_adapter.routing.connection import NO_KEY, Connection, ambient_headers, credential_names
 from llm_adapter.routing.destination import destination
+from llm_adapter.translation.addresses import refusal_of_addresses
 
 if TYPE_CHECKING:
     from llm_adapter.transport.round_trip import RoundTrip
@@ -42,15 +44,11 @@ def translate_call(
     # Aliases of native paths are resolved by `client.models`.
     connection, body = destination(origin, given, aliased=not path.startswith("/api/"))
     unchanged = body is given and (body is options.json_data or origin.is_unconfigured)
-    if unchanged and connection is origin and origin.is_openai_itself:
+    if unchanged and connection is origin and origin.is_openai_itself and origin.resolved.image_urls != "refuse":
         return _untranslated(connection, options)
     if connection.via_model_prefix:
         options = _options_for_other_host(connection, options, defaults, refreshed=callable(origin.api_key))
-    endpoint = connection.provider.endpoint(options.method.upper(), path)
-    if endpoint is None and connection.resolved.local_only and connection.provider.name == "ollama":
-        from llm_adapter.providers.ollama.local import passed_on_if_local
-
-        endpoint = passed_on_if_local
+    endpoint = _endpoint(connection, options.method.upper(), path, body)
     if endpoint is None:
         same_path = NativeRequest(options.method, None, body)
         return _untranslated(connection, _native_options(connection, options, same_path))
@@ -63,6 +61,24 @@ def translate_call(
     if exchange.passthrough and not exchange.resume_on_error and not _needs_round_trip(connection):
         return options, None
     return options, _round_trip(connection, exchange, path)
+
+
+def _endpoint(connection: Connection, method: str, path: str, body: Json) -> Endpoint | None:
+    """What translates the call, or refuses it; None hands it on as it is."""
+    refusal = refusal_of_addresses(body, connection.resolved)
+    if refusal is not None:
+        return partial(_refused, refusal)
+    endpoint = connection.provider.endpoint(method, path)
+    if endpoint is None and connection.resolved.local_only and connection.provider.name == "ollama":
+        from llm_adapter.providers.ollama.local import passed_on_if_local
+
+        return passed_on_if_local
+    return endpoint
+
+
+def _refused(refusal: Rejected, call: Call) -> Flow:
+    yield from ()
+    raise refusal
 
 
 def _needs_round_trip(connection: Connection) -> bool:

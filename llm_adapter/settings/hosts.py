@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 import sys
-from typing import NamedTuple
+import unicodedata
+from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 _OPENAI_HOST = "api.openai.com"
@@ -21,6 +23,23 @@ _V1_ENDPOINT = re.compile(f"({_V1})$")
 _OLLAMA_ENDPOINT = re.compile(f"({_V1}|/v1|/api|/api/(chat|generate|embed|tags))$")
 _PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(r"[\w.-]+")
+_PLAIN_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+# IPv4 in the forms that systems take. Not with a zero before: for some that is octal, and decimal for others.
+_NUMBER = r"(0x[0-9a-f]+|0|[1-9][0-9]*)"
+_NUMBERS = re.compile(rf"{_NUMBER}(\.{_NUMBER}){{0,3}}")
+_ENDS_IN_NUMBER = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)")  # no name is looked up like that
+_DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # what IDNA takes for a dot, RFC 3490 section 3.1
+
+_IP: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
+# IPv6 that a translator or a tunnel turns into IPv4: which network lies behind it, the bits tell, or nothing does.
+_TRANSLATED = {
+    ipaddress.ip_network("::ffff:0:0/96"): 0,  # RFC 4291, an IPv4 address itself
+    ipaddress.ip_network("::ffff:0:0:0/96"): 0,  # RFC 2765
+    ipaddress.ip_network("64:ff9b::/96"): 0,  # RFC 6052, NAT64
+    ipaddress.ip_network("2002::/16"): 80,  # RFC 3056, 6to4
+    ipaddress.ip_network("64:ff9b:1::/48"): None,  # RFC 8215, NAT64 of a local network
+    ipaddress.ip_network("2001::/32"): None,  # RFC 4380, Teredo
+}
 
 
 class InvalidHostError(ValueError):
@@ -64,26 +83,47 @@ def is_loopback(url: str) -> bool:
     host = hostname(url if "://" in url else f"//{url}")
     if host == "localhost" or host.endswith(".localhost"):
         return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    address = _ip(host)
+    return address is not None and address.is_loopback
 
 
 def is_local(authority: str) -> bool:
-    """Whether a bare host is a loopback or private address, or a name without a dot: those speak plain http."""
+    """Whether a bare host is a loopback or private address, or a name without a dot: those speak plain http.
+
+    It goes by what is written, in whatever form; no name is looked up.
+    """
     host = hostname(f"//{authority}")
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return "." not in host or host.endswith((".localhost", ".local", ".internal"))
-    return address.is_private or address.is_unspecified
+    address = _ip(host)
+    if address is not None:
+        return _is_private_ip(address)
+    if not _PLAIN_NAME.fullmatch(host) or _ENDS_IN_NUMBER.fullmatch(host):
+        return False
+    return "." not in host or host.endswith((".localhost", ".local", ".internal"))
 
 
 def is_private(url: str) -> bool:
     """The same of a URL's host."""
     host = hostname(url)
     return bool(host) and is_local(_bracketed(host))
+
+
+def _ip(host: str) -> _IP | None:
+    """The IP address that a host is, also as one number, in hexadecimal or with parts left out; None for a name."""
+    try:
+        if _NUMBERS.fullmatch(host):
+            return ipaddress.IPv4Address(socket.inet_aton(host))
+        return ipaddress.ip_address(host)
+    except (ValueError, OSError):
+        return None
+
+
+def _is_private_ip(address: _IP) -> bool:
+    if isinstance(address, ipaddress.IPv6Address):
+        unscoped = ipaddress.IPv6Address(int(address))
+        for network, shift in _TRANSLATED.items():
+            if unscoped in network:
+                return shift is not None and _is_private_ip(ipaddress.IPv4Address(int(address) >> shift & 0xFFFFFFFF))
+    return address.is_private or address.is_unspecified
 
 
 def is_openai(url: str) -> bool:
@@ -104,16 +144,29 @@ def same_origin(one: str, other: str) -> bool:
 
 
 def hostname(url: str) -> str:
-    """The host of a URL, in lower case; nothing where it has none."""
+    """The host of a URL, in lower case, as it is looked up; nothing where it has none."""
     return _origin(url)[1]
+
+
+def without_credentials(url: str) -> str:
+    """A URL as a message may show it: without a user's name, a password, a query or a fragment."""
+    scheme, separator, rest = url.partition("://")
+    authority, slash, path = re.split("[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:
     try:
         parts = urlsplit(url)
-        return parts.scheme, parts.hostname or "", parts.port or _PORTS.get(parts.scheme)
+        return parts.scheme, _looked_up(parts.hostname or ""), parts.port or _PORTS.get(parts.scheme)
     except ValueError:  # the SDK has its own words for what is no URL at all
         return url, "", None
+
+
+def _looked_up(host: str) -> str:
+    """The form of a host that is looked up: wide digits and letters as plain ones, and no dot at its end."""
+    plain = host if host.isascii() else unicodedata.normalize("NFKC", host.translate(_DOTS)).lower()
+    return plain.removesuffix(".") if plain != "." else plain
 
 
 def _address_parts(value: str) -> _AddressParts:
@@ -122,7 +175,11 @@ def _address_parts(value: str) -> _AddressParts:
     scheme, separator, rest = text.partition("://") if "://" in text else ("", "", text)
     authority, slash, path = rest.partition("/")
     if "@" in authority:
-        raise InvalidHostError("an address with a user name or password in it is refused: use `api_key` instead")
+        raise InvalidHostError(
+            "an address with a user name or password in it is refused. For Basic authentication write the address "
+            'without them, and `headers = { Authorization = "env:NAME" }`, where the environment variable NAME holds '
+            "`Basic ` and the base64 of user:password; for a key write `api_key` or `api_key_env`"
+        )
     if "?" in rest or "#" in rest:
         raise InvalidHostError("an address with a query or fragment in it is refused: give only scheme, host and path")
     if separator and scheme.lower() not in _PORTS:

@@ -107,7 +107,8 @@ class Settings(BaseModel):
         None, description="the tiktoken encoding of token ids that call sites send as input, such as cl100k_base"
     )
     image_urls: Literal["fetch", "refuse"] = Field(
-        "fetch", description="images that messages give by an http(s) address: fetched here, for servers that do not"
+        "fetch",
+        description="images that messages give by an address: fetched here, for servers that do not; or refused",
     )
     image_hosts: tuple[str, ...] = Field(
         default_factory=tuple,

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from llm_adapter.provider import Call, Fetch, Json, NativeReply, Rejected
+from llm_adapter.translation.addresses import refused_address
 
 ACCEPTED = frozenset({"jpeg", "png", "webp"})
 # OpenAI's own limits are 500 images and 50 MB a request; every address here may cost seconds.
@@ -98,9 +99,7 @@ def _is_remote(url: str) -> bool:
 
 def _check_addresses(call: Call, where: str, count: int) -> None:
     if call.settings.image_urls == "refuse":
-        raise _image_refusal(
-            where, "images given by an address are refused (`image_urls` in the profile): send a data URL"
-        )
+        raise refused_address(call.settings, where)
     if count > MOST_URLS:
         raise _image_refusal(where, f"a call may name {MOST_URLS} images by their address, not {count}")
 

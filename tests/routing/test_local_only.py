@@ -130,16 +130,64 @@ def test_an_endpoint_that_is_not_translated(play: Play, server: Server) -> None:
     assert server.sent == {"model": "m"}
 
 
-def test_images(play: Play, server: Server) -> None:
-    """An address in a message leads elsewhere."""
-    server.answer("/api/show", body={"capabilities": ["completion", "vision"]})
-    parts = [{"type": "image_url", "image_url": {"url": "https://images.example/a.png"}}]
+def message(*parts: Any) -> list[dict[str, Any]]:
+    return [{"role": "user", "content": [{"type": "text", "text": "Look"}, *parts]}]
 
-    def script(client: Any) -> Any:
-        with pytest.raises(openai.BadRequestError):
-            yield client.chat.completions.create(model="m", messages=[{"role": "user", "content": parts}])
 
-    play(script, settings=PROFILES["native"])
+FAR = "http://evil.example/?q=secret"
+ADDRESSES: dict[str, Any] = {
+    "chat": lambda client: client.chat.completions.create(
+        model="m", messages=message({"type": "image_url", "image_url": {"url": FAR}})
+    ),
+    "bare": lambda client: client.chat.completions.create(
+        model="m", messages=message({"type": "image_url", "image_url": " //evil.example/a.png"})
+    ),
+    "video": lambda client: client.chat.completions.create(
+        model="m", messages=message({"type": "video_url", "video_url": {"url": FAR}}), stream=True
+    ),
+    "private": lambda client: client.chat.completions.create(
+        model="m", messages=message({"type": "image_url", "image_url": {"url": "http://10.0.0.1/a.png"}})
+    ),
+    "responses": lambda client: client.responses.create(
+        model="m", input=message({"type": "input_image", "image_url": FAR, "detail": "auto"})
+    ),
+    "output": lambda client: client.responses.create(
+        model="m",
+        input=[
+            {"type": "function_call_output", "call_id": "1", "output": [{"type": "input_file", "file_url": FAR}]},
+        ],
+    ),
+    "tools": lambda client: client.responses.create(
+        model="m", input="Hello", tools=[{"type": "mcp", "server_label": "s", "server_url": FAR}]
+    ),
+}
+DIALECTS = ("native", "openai", "llamacpp", None)
+
+
+@pytest.mark.parametrize("ask", ADDRESSES.values(), ids=ADDRESSES)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_addresses_for_the_server(dialect: Any, ask: Any) -> None:
+    """No server is handed an address to fetch, also not one that would pass the call on as it is."""
+    named = Settings(provider="ollama", host=ROOT, local_only=True)
+    settings = (
+        named if dialect == "native" else Settings(base_url=f"{ROOT}/v1", dialect=dialect, local_only=True, api_key="k")
+    )
+    refused_by = pytest.raises(openai.BadRequestError, match="refused, because `local_only` is set")
+    with respx.mock(), OpenAI(settings=settings) as client, refused_by:
+        ask(client)
+
+
+def test_an_image_itself_is_no_address(run: Any, server: Server) -> None:
+    """Data is passed on; so is a file that the server itself has."""
+    server.answer("/v1/chat/completions", body={"choices": []})
+    for url in ("data:image/png;base64,iVBORw0KGgo=", "file:///srv/images/a.png"):
+        run(
+            lambda client, url=url: client.chat.completions.create(
+                model="m", messages=message({"type": "image_url", "image_url": {"url": url}})
+            ),
+            settings=Settings(base_url=f"{ROOT}/v1", dialect="openai", local_only=True, api_key="k"),
+        )
+        assert server.sent["messages"][0]["content"][1]["image_url"]["url"] == url
 
 
 PUBLIC = ["https://api.openai.com/v1", "https://ollama.com", "http://8.8.8.8:11434", "http://llm.example.com/v1"]

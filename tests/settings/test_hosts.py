@@ -13,6 +13,7 @@ from llm_adapter.settings.hosts import (
     is_loopback,
     is_ollama_cloud,
     is_openai,
+    is_private,
     ollama_root,
     openai_base_url,
 )
@@ -94,7 +95,7 @@ WRONG = {
     "localhost:1:2": "expected host, host:port or a URL",
     "my host": "expected host, host:port or a URL",
     "http:/localhost:11434": "expected http:// with two slashes",
-    "http://me:secret@localhost": "use `api_key` instead",
+    "http://me:secret@localhost": "write the address without them, and `headers",
     "http://localhost?key=secret": "a query or fragment",
 }
 
@@ -159,11 +160,32 @@ def test_is_loopback(url: str, expected: bool) -> None:
     assert is_loopback(url) is expected
 
 
+SPELLINGS = {
+    **dict.fromkeys(("0x7f000001", "2130706433", "127.1", "0", "[::1%25lo]", "[::1%lo]", "[fe80::1%25eth0]"), True),
+    **dict.fromkeys(
+        ("[::ffff:127.0.0.1]", "[64:ff9b::10.0.0.1]", "[fd00::1]", "localhost.", "gpu.", "a.internal."), True
+    ),
+    **dict.fromkeys(("\uff11\uff12\uff17.0.0.1", "4gpu", "gpu_box", "8.8.8.8@10.0.0.1"), True),
+    **dict.fromkeys(("134744072", "0x08080808", "8.8", "8.8.8.8.", "[::ffff:8.8.8.8]", "[::8.8.8.8]"), False),
+    **dict.fromkeys(("[64:ff9b::8.8.8.8]", "[64:ff9b:1::10.0.0.1]", "[2002:808:808::1]", "[2001::1]"), False),
+    **dict.fromkeys(("012.1.2.3", "0177", "4294967296", "1.2.3.4.5", "0x"), False),  # read in two ways, or in none
+    **dict.fromkeys(("evil\u3002com", "\uff18\uff0e8\uff618.8", "\u24d4vil.com", "evil.com.", "evil%2ecom"), False),
+    **dict.fromkeys(("127.0.0.1@evil.com", "127.0.0.1\\@evil.com", "evil.com\\", "my host", ""), False),
+}
+
+
+@pytest.mark.parametrize("host", SPELLINGS)
+def test_is_private(host: str) -> None:
+    """A private host is known in every form that a system would understand, and a public one is not taken for it."""
+    assert is_private(f"http://{host}:11434/v1") is SPELLINGS[host]
+
+
 @pytest.mark.parametrize(
     ("url", "owner"),
     [
         ("https://api.openai.com/v1", "openai"),
         ("https://eu.api.openai.com/v1", "openai"),
+        ("https://API.OpenAI.com.:443/v1/", "openai"),
         ("https://ollama.com/v1", "ollama"),
         ("http://ollama.com/v1", None),
         ("https://api.openai.com.evil.test/v1", None),

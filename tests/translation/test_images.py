@@ -261,7 +261,7 @@ def test_refused_redirect(run: Any, ollama: Any, web: Web) -> None:
 def test_addresses_refused_by_the_settings(run: Any, ollama: Any, web: Web) -> None:
     """`image_urls = "refuse"`: no request leaves for anywhere else."""
     sees(ollama, "vision")
-    with pytest.raises(openai.BadRequestError, match="`image_urls`"):
+    with pytest.raises(openai.BadRequestError, match='`image_urls = "refuse"` is set'):
         run(ask(image(web.url(host="127.0.0.1"))), settings=near(web, image_urls="refuse"))
     assert web.seen == []
 
