@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from test_layers import LAYERS
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
@@ -83,3 +84,8 @@ def test_the_walk_ends_at_the_line() -> None:
     function = re.search(rf"def {row[1]}\(.*?\n\n\n", source, re.S)
     assert function is not None
     assert '["num_predict"] = value' in function[0]
+
+
+def test_the_table_of_folders_is_the_order_of_the_layers() -> None:
+    section = ARCHITECTURE.read_text("utf-8").partition("## The folders")[2].partition("\n## ")[0]
+    assert tuple(re.findall(r"^\| `llm_adapter/(\w+)", section, re.M)) == LAYERS
