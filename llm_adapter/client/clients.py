@@ -26,6 +26,8 @@ from llm_adapter.routing.connection import NO_KEY, Connection, connect, credenti
 from llm_adapter.routing.destination import resolve
 from llm_adapter.routing.proxies import http_client
 from llm_adapter.transport.native_requests import EXTENSION
+from llm_adapter.transport.request_checks import EXTENSION as RULES
+from llm_adapter.transport.request_checks import install_checks, rules_of
 from llm_adapter.transport.round_trip import RoundTrip, arun, run
 
 if TYPE_CHECKING:
@@ -68,6 +70,11 @@ class _ClientBase:
             options["http_client"] = http_client(connection, asynchronous=isinstance(self, openai.AsyncOpenAI))
         return options
 
+    def _made(self, options: Mapping[str, Any]) -> None:
+        """Finish what the SDK's constructor made."""
+        install_checks(self._client, asynchronous=isinstance(self, openai.AsyncOpenAI))  # type: ignore[attr-defined]
+        self._drop_ambient_credentials(options)
+
     def _drop_ambient_credentials(self, options: Mapping[str, Any]) -> None:
         """Take away what the SDK read from the environment for OpenAI, when the host is another one."""
         if self._connection.is_third_party:
@@ -106,10 +113,12 @@ class _ClientBase:
         if callable(parser):  # .parse() builds its reply anew, from a dictionary: what we add to it is one again then
             options.post_parser = lambda reply: with_attributes(parser(reply))
         asked = options
-        options, trip = translate_call(self._connection, options, (self._custom_headers, self._custom_query))  # type: ignore[attr-defined]
+        defaults = self._custom_headers, self._custom_query  # type: ignore[attr-defined]
+        connection, options, trip = translate_call(self._connection, options, defaults)
         request = super()._build_request(options, retries_taken=retries_taken)  # type: ignore[misc]
         if request.headers.get("authorization") == f"Bearer {NO_KEY}":
             del request.headers["authorization"]
+        request.extensions[RULES] = rules_of(connection, request.url, follows=self._follows_redirects(options))
         if trip is not None:
             request.extensions[EXTENSION] = trip
             trip.attempts = retries_taken + 1
@@ -117,6 +126,14 @@ class _ClientBase:
         if self._shadow is not None:
             self._shadow.sample(self, asked, request, retries_taken)
         return cast("httpx2.Request", request)
+
+    def _follows_redirects(self, options: FinalRequestOptions) -> bool:
+        """Whether the caller said so, for the call or by an HTTP client. The SDK's own kind does without being told."""
+        if options.follow_redirects is not None:
+            return options.follow_redirects
+        client: Any = self._client  # type: ignore[attr-defined]
+        own = isinstance(client, (openai.DefaultHttpxClient, openai.DefaultAsyncHttpxClient))
+        return "http_client" in self._given and not own and bool(client.follow_redirects)
 
     def _process_response_data(self, *, data: object, cast_to: type[ResponseT], response: httpx2.Response) -> ResponseT:
         reply: Any = None
@@ -168,7 +185,7 @@ class OpenAI(_ClientBase, openai.OpenAI):
     ) -> None:
         given: dict[str, Any] = dict(options)
         super().__init__(**self._sdk_arguments(profile, settings, dict(given)))
-        self._drop_ambient_credentials(given)
+        self._made(given)
 
     @with_sdk_signature
     def copy(
@@ -218,7 +235,7 @@ class AsyncOpenAI(_ClientBase, openai.AsyncOpenAI):
     ) -> None:
         given: dict[str, Any] = dict(options)
         super().__init__(**self._sdk_arguments(profile, settings, dict(given)))
-        self._drop_ambient_credentials(given)
+        self._made(given)
 
     @with_sdk_signature
     def copy(

@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     from llm_adapter.transport.round_trip import RoundTrip
 
 Defaults: TypeAlias = tuple[Mapping[str, Any], Mapping[str, Any]]
+Translated: TypeAlias = "tuple[Connection, FinalRequestOptions, RoundTrip | None]"
 
 
-def translate_call(
-    connection: Connection, options: FinalRequestOptions, defaults: Defaults = ({}, {})
-) -> tuple[FinalRequestOptions, RoundTrip | None]:
-    """The options of the first native request, and the round trip that it begins.
+def translate_call(connection: Connection, options: FinalRequestOptions, defaults: Defaults = ({}, {})) -> Translated:
+    """Where the call goes, the options of its first native request, and the round trip that it begins.
 
     Without a round trip the SDK sends the request and reads the response by itself.
     defaults: the headers and the query that the client adds to every call.
@@ -59,8 +58,8 @@ def translate_call(
     first = exchange.pending[0] if exchange.pending else NativeRequest(options.method, None, body)
     options = _native_options(connection, options, first)
     if exchange.passthrough and not exchange.resume_on_error and not _needs_round_trip(connection):
-        return options, None
-    return options, _round_trip(connection, exchange, path)
+        return connection, options, None
+    return connection, options, _round_trip(connection, exchange, path)
 
 
 def _endpoint(connection: Connection, method: str, path: str, body: Json) -> Endpoint | None:
@@ -86,11 +85,11 @@ def _needs_round_trip(connection: Connection) -> bool:
     return connection.starter is not None or connection.terms is not None
 
 
-def _untranslated(connection: Connection, options: FinalRequestOptions) -> tuple[FinalRequestOptions, RoundTrip | None]:
+def _untranslated(connection: Connection, options: FinalRequestOptions) -> Translated:
     """A call that goes to the server's own /v1 as it is."""
     if not _needs_round_trip(connection):
-        return options, None
-    return options, _round_trip(connection, None, urlsplit(options.url).path)
+        return connection, options, None
+    return connection, options, _round_trip(connection, None, urlsplit(options.url).path)
 
 
 def _round_trip(connection: Connection, exchange: Exchange | None, path: str) -> RoundTrip:

@@ -62,6 +62,11 @@ def unreachable_message(
     )
 
 
+def change_of_address(settings: Settings, url: str) -> str:
+    """The line to change so that calls go to another server. url: without a path. settings: as they are resolved."""
+    return _set_to(_address_source(settings), url)
+
+
 def _advice(settings: Settings, root: str, cause: str, around: Surroundings) -> str:
     host, there = hostname(root), _address_source(settings)
     if is_ollama_cloud(root):

@@ -305,15 +305,14 @@ def test_key_in_place_of_its_variable() -> None:
     assert "gsk_real" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "options", [{"settings": LOCAL}, {"settings": CLUSTER}, {}], ids=["ollama", "cluster", "plain"]
-)
-def test_redirect(wire: Wire, keys: None, options: dict[str, Any]) -> None:
-    """No key follows a redirect to another host."""
+def test_redirect_with_nothing_configured(wire: Wire, keys: None) -> None:
+    """It is followed, as by the SDK; nothing that may be a credential goes along."""
     wire.redirect = "https://evil.test/api/chat"
-    with OpenAI(**options, api_key="sk-explicit") as client:
-        ask(client)
-    assert [key(request) for request in wire.requests] == ["sk-explicit", None]
+    with OpenAI(api_key="sk-explicit", default_headers={"X-Api-Key": "k", "X-Team": "t"}) as client:
+        ask(client, extra_headers={"Cookie": "session=1"})
+    first, second = wire.requests
+    assert (key(first), first.headers["x-api-key"], first.headers["cookie"]) == ("sk-explicit", "k", "session=1")
+    assert not {"authorization", "x-api-key", "x-team", "cookie", "openai-project"} & second.headers.keys()
     assert wire.last.url.host == "evil.test"
 
 
