@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from llm_adapter.settings.settings import Settings
 
 LOCAL = ("ollama", "embedded")
-# Ollama works on OLLAMA_NUM_PARALLEL requests at once, one by default, and the embedded server on four. A few more
-# than it works on keep it busy; all others are better off here, where waiting counts against no timeout.
-LOCAL_CONCURRENCY = 4
+# Far more than a local server works on at once (OLLAMA_NUM_PARALLEL is 1 by default, the embedded server has 4 slots),
+# so that it is never kept waiting; far fewer than the 512 waiting requests at which Ollama answers 503. All others wait
+# here, where waiting counts against no timeout.
+LOCAL_CONCURRENCY = 32
 # The work was not begun, or another attempt finds the server up again. A 500 fails again, and behind a 504 the
 # work goes on: repeated, they only make a busy server busier.
 _REPEATABLE = frozenset({408, 409, 425, 429, 502, 503})

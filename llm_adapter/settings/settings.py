@@ -143,7 +143,7 @@ class Settings(BaseModel):
         None,
         ge=0,
         description="requests under way at one server at once, of all clients of the process; 0 for any number; by "
-        "default 4 for Ollama and embedded, and any number for others",
+        "default 32 for Ollama and embedded, and any number for others",
     )
     shadow: str | None = Field(
         None,

@@ -7,13 +7,19 @@ read, HTTP/1.1 once for the headers and once for the body (httpcore2 _sync/http1
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
-from time import monotonic
 from typing import Any
 
 from llm_adapter.transport.body import Observer
 from llm_adapter.transport.concurrency import Slot
+
+# What a server writes when a reply is complete; after it there is nothing to wait for but the bytes themselves. In a
+# text of the model's every quote is escaped and no line begins, so none of it matches. Native Ollama; a choice of /v1;
+# the end of a /v1 stream; the Responses API.
+_FINISH = re.compile(rb'"done": ?true|"finish_reason": ?"|(?m:^)data: ?\[DONE\]|(?m:^)event: ?response\.completed')
+_LONGEST_FINISH = 32  # bytes: a piece may end in the middle of one
 
 
 class ReadTimeouts:
@@ -46,11 +52,15 @@ def _read(read: Callable[..., Any], timeouts: dict[str, float | None], max_bytes
 
 
 class OpenStream(Observer):
-    """Keeps a stream's slot until its body is closed, notes when nobody reads it, and switches its timeouts."""
+    """Keeps a stream's slot until its finish has come or its body is closed, and switches its timeouts.
+
+    Meanwhile it notes who reads, and since when nobody does.
+    """
 
     def __init__(self, slot: Slot | None, timeouts: ReadTimeouts | None) -> None:
         self._slot = slot
         self._timeouts = timeouts
+        self._tail = b""
         self._note_unread()
 
     def waiting(self) -> None:
@@ -60,7 +70,9 @@ class OpenStream(Observer):
     def received(self, data: bytes) -> None:
         if self._timeouts is not None:
             self._timeouts.first_piece_arrived()
-        self._note_unread()
+        if self._slot is not None:
+            self._look_for_finish(data)
+            self._note_unread()
 
     def ended(self, error: BaseException | None) -> None:
         self._note_unread()
@@ -70,10 +82,19 @@ class OpenStream(Observer):
             self._timeouts.release_connection()
 
     def closed(self) -> None:
+        self._release_slot()
+
+    def _look_for_finish(self, data: bytes) -> None:
+        seen = self._tail + data
+        self._tail = seen[-_LONGEST_FINISH:]
+        if _FINISH.search(seen):
+            self._release_slot()
+
+    def _release_slot(self) -> None:
         slot, self._slot = self._slot, None
         if slot is not None:
             slot.release()
 
     def _note_unread(self) -> None:
         if self._slot is not None:
-            self._slot.unread_since = monotonic()
+            self._slot.stopped_reading()

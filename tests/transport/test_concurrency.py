@@ -18,6 +18,7 @@ from loopback import WITHOUT_TLS, Handler, Loopback, serving
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
 from llm_adapter.routing.terms import LOCAL_CONCURRENCY, terms_of
+from llm_adapter.testing import serving as fake
 from llm_adapter.transport import concurrency
 from llm_adapter.transport.concurrency import Limiter, Slot, limiter_of
 
@@ -133,6 +134,47 @@ def test_a_waiter_whose_event_loop_is_gone_is_passed_over() -> None:
     assert (gone.state, next_one.state) == ("released", "held")
 
 
+def test_limits_of_clients() -> None:
+    """A client with a low limit waits for its own kind, and the others do not wait behind it."""
+    limiter = Limiter()
+    low, high = Slot(limiter, 1), Slot(limiter, 3)
+    assert low.acquire()
+    assert high.acquire()
+    waiting, later, full = Slot(limiter, 1), Slot(limiter, 3), Slot(limiter, 3)
+    limiter.enqueue(waiting, bool)
+    assert later.acquire(0)
+    assert not full.acquire(0)
+    assert waiting.state == "queued"
+    low.release()
+    assert (waiting.state, limiter.in_use) == ("held", 3)
+
+
+class Releasing:
+    """Releases a slot when it is collected, as a forgotten stream does."""
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot = slot
+
+    def __del__(self) -> None:
+        self.slot.release_all()
+
+
+def test_the_collector_may_release_while_the_lock_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector runs in any line of a thread: a release takes no lock that this thread may hold."""
+    limiter = Limiter()
+    held = Slot(limiter, 1)
+    assert held.acquire()
+    forgotten = [Releasing(held)]
+    carry_out = Limiter._carry_out_releases
+
+    def collecting(self: Limiter) -> None:
+        forgotten.clear()
+        carry_out(self)
+
+    monkeypatch.setattr(Limiter, "_carry_out_releases", collecting)
+    assert Slot(limiter, 1).acquire(0.5)
+
+
 def test_freeing_is_idempotent() -> None:
     limiter = Limiter()
     slot = Slot(limiter, 4, holders=3)
@@ -148,7 +190,7 @@ def test_freeing_is_idempotent() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_forked_process_has_its_own_places() -> None:
+def test_a_forked_process_has_its_own_slots() -> None:
     """Whoever holds one is in the parent, and would never give it back here."""
     assert Slot(limiter_of("forked"), 1).acquire()
     child = os.fork()
@@ -307,6 +349,53 @@ def test_a_forgotten_stream_does_not_block_others(server: Loopback) -> None:
         forgotten = client.chat.completions.create(**ASK, stream=True)
         assert client.chat.completions.create(**ASK).choices[0].message.content == "Hello"
         assert list(forgotten)
+    assert server_limiter(server).in_use == 0
+
+
+FINISHES = {
+    "native": {"provider": "ollama"},
+    "/v1": {"provider": "openai", "dialect": "vllm"},
+    "passed through": {"provider": "openai", "dialect": "openai"},
+}
+
+
+@pytest.mark.parametrize("given", FINISHES.values(), ids=FINISHES)
+def test_a_stream_with_its_finish_holds_no_slot(play: Play, given: dict[str, str]) -> None:
+    """`if finish_reason: break` is how most loops end: the server is done with the stream then."""
+    with fake("ollama@0.32" if given["provider"] == "ollama" else "vllm") as server:
+        server.script("Hello", repeat=True)
+        where = {"host": server.url} if given["provider"] == "ollama" else {"base_url": server.base_url}
+        limiter = limiter_of(("http", server.url.removeprefix("http://").encode()))
+
+        def script(client: Any) -> Any:
+            stream = yield client.chat.completions.create(**ASK, stream=True)
+            while not (chunk := (yield first(stream))).choices or chunk.choices[0].finish_reason is None:
+                assert limiter.in_use == 1
+            held = limiter.in_use
+            yield stream.close()
+            return held
+
+        settings = Settings(**given, **where, max_concurrency=1)
+        assert play(script, settings=settings, api_key="k") == 0
+
+
+def test_calls_inside_a_stream_do_not_wait_for_it(
+    play: Play, server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tool that asks the model while the outer stream is open, and a stream that was left, are the caller's own."""
+    monkeypatch.setattr(Limiter, "enqueue", lambda self, slot, wake: pytest.fail("a call waits for its own caller"))
+    server.act = lambda handler: handler.stream("a", "b", "c") if handler.body["stream"] else handler.chat()
+
+    def script(client: Any) -> Any:
+        outer = yield client.chat.completions.create(**ASK, stream=True)
+        yield first(outer)
+        nested = yield client.chat.completions.create(**ASK)
+        left = yield client.chat.completions.create(**ASK, stream=True)
+        rest = yield every(outer)
+        yield left.close()
+        return nested.choices[0].message.content, bool(rest)
+
+    assert play(script, **limited(server, 1)) == ("Hello", True)
     assert server_limiter(server).in_use == 0
 
 

@@ -15,7 +15,7 @@ from drivers import HTTPX, SLOW, Play, every, first, mode
 from loopback import WITHOUT_TLS, Handler, Loopback, serving
 
 from llm_adapter import Settings
-from llm_adapter.routing.terms import Terms, is_explicit, is_repeatable, terms_of
+from llm_adapter.routing.terms import LOCAL_CONCURRENCY, Terms, is_explicit, is_repeatable, terms_of
 from llm_adapter.translation.errors import server_refusal
 
 ASK: Any = {"model": "m", "messages": HI}
@@ -348,7 +348,7 @@ def test_busy_says_what_to_do() -> None:
 def test_no_terms_no_trip() -> None:
     """Nothing is paid for what is not configured."""
     assert terms_of(Settings(provider="openai")) is None
-    assert terms_of(Settings(provider="ollama")) == Terms(limit=4, no_repeats=True)
+    assert terms_of(Settings(provider="ollama")) == Terms(limit=LOCAL_CONCURRENCY, no_repeats=True)
 
 
 # --- the log ---------------------------------------------------------------------------------------------------------

@@ -263,7 +263,7 @@ def pace(facts: Facts) -> CheckResult:
     limit = found.limit if found is not None else None
     slots = facts.server.slots if facts.server is not None else None
     if facts.native and settings.max_concurrency == 0:
-        return warn("`max_concurrency = 0`: Ollama answers 503 once 512 requests wait", "max_concurrency = 4")
+        return warn("`max_concurrency = 0`: Ollama answers 503 once 512 requests wait", "max_concurrency = 32")
     for _, model in facts.mapped_models():
         needed = (model.size or 0) / _SLOW_DISK
         if settings.load_timeout and not model.in_memory and needed > settings.load_timeout:

@@ -344,8 +344,8 @@ CASES: dict[str, list[tuple[str, Facts, str, str, str]]] = {
         ("none", facts(wanted=MAP[:1]), "OK", "no embedding model is mapped", ""),
     ],
     "pace": [
-        ("default", facts(), "OK", "4 requests at once; 600 s", ""),
-        ("no limit", facts({"max_concurrency": 0}), "WARN", "503", "max_concurrency = 4"),
+        ("default", facts(), "OK", "32 requests at once; 600 s", ""),
+        ("no limit", facts({"max_concurrency": 0}), "WARN", "503", "max_concurrency = 32"),
         (
             "impatient",
             facts(
