@@ -106,10 +106,10 @@ class _Messages:
                 self._thoughts += self._thought(item)
             case {"type": "message", "role": "assistant", "content": content}:
                 message = self._assistant(has="content")
-                message["content"] = self._content(content, item)
+                message |= {"content": self._content(content, item), **_speaker(item)}
             case {"type": "message", "role": role, "content": content}:
                 self._thoughts = []
-                self.messages.append({"role": role, "content": self._content(content, item)})
+                self.messages.append({"role": role, "content": self._content(content, item), **_speaker(item)})
             case {"type": "function_call", "call_id": str() as call_id, "name": str() as name}:
                 self._called.add(call_id)
                 function = {"name": name, "arguments": item.get("arguments") or "{}"}
@@ -184,3 +184,8 @@ class _Messages:
         if not texts and item.get("encrypted_content"):
             self._call.report.note("left_out", "reasoning.encrypted_content")
         return texts
+
+
+def _speaker(item: Json) -> Json:
+    """The name of who speaks. This API has none, but call sites that come from chat give it; chat's endpoint judges."""
+    return {"name": item["name"]} if item.get("name") else {}

@@ -1,7 +1,10 @@
-"""A call's messages, as every server but OpenAI's wants them: at least one, and one system message at their head.
+"""A call's messages, as every server but OpenAI's wants them: at least one, one system message at their head, no names.
 
 Chat templates read the first system message alone, or allow no second one: on llama.cpp of 2026-10 a prompt has the
 same number of tokens with the second as without it. A system message further on stays where it is.
+
+Only OpenAI shows its models who sent a message (`name`). Ollama has no such field; llama.cpp and vLLM take it, and
+hardly a chat template reads it. Where it tells several speakers of one role apart, it is written into the text.
 """
 
 from __future__ import annotations
@@ -10,7 +13,9 @@ from collections import ChainMap
 from itertools import takewhile
 from typing import Any
 
-from llm_adapter.provider import Json, Rejected
+from llm_adapter.provider import Call, Json, Rejected
+
+_SPEAKING = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 
 
 def messages_of(body: Json) -> list[Any]:
@@ -19,6 +24,27 @@ def messages_of(body: Json) -> list[Any]:
     if not isinstance(messages, list) or not messages:
         raise Rejected("`messages` must be a list with at least one message", param="messages", code="invalid_value")
     return messages
+
+
+def with_speakers(messages: list[Any], call: Call) -> list[Any]:
+    """The messages, with "name: " before the text of those whose role has several speakers, a nameless one included.
+
+    A name that tells nobody apart stays where it is. The report says which of the two was done. A tool's name is its
+    function's, and is no speaker. Raises `Rejected` for a name that is no text.
+    """
+    if not has_speakers(messages):
+        return messages
+    speakers: dict[str, set[str]] = {}
+    for place, message in enumerate(messages):
+        if role := _speaking_role(message):
+            speakers.setdefault(role, set()).add(_speaker(message, place))
+    several = {role for role, names in speakers.items() if len(names) > 1}
+    return [_with_speaker(one, call, several) for one in messages]
+
+
+def has_speakers(messages: Any) -> bool:
+    """Whether a message has the name of who speaks."""
+    return isinstance(messages, list) and any(_speaking_role(one) and one.get("name") for one in messages)
 
 
 def with_one_system_message(messages: list[Any]) -> list[Any]:
@@ -38,6 +64,45 @@ def joined_text(content: Any) -> str | None:
         return None
     texts = [_part_text(part) for part in content]
     return "\n".join(map(str, texts)) if all(isinstance(one, str) for one in texts) else None
+
+
+def _speaking_role(message: Any) -> str:
+    """The role whose speakers a name tells apart; a developer's message becomes a system message."""
+    role = message.get("role") if isinstance(message, dict) else None
+    return _SPEAKING.get(str(role), "")
+
+
+def _speaker(message: Json, place: int) -> str:
+    name = message.get("name") or ""
+    if not isinstance(name, str):
+        raise Rejected(f"messages[{place}]: `name` must be a string", param="messages", code="invalid_type")
+    return name
+
+
+def _with_speaker(message: Any, call: Call, several: set[str]) -> Any:
+    role = _speaking_role(message)
+    if not role or not message.get("name"):
+        return message
+    content = _content_with_speaker(message["name"], message.get("content")) if role in several else None
+    if content is None:
+        call.report.note("ignored", "messages.name")
+        return message
+    call.report.note("emulated", "messages.name")
+    return {**{key: value for key, value in message.items() if key != "name"}, "content": content}
+
+
+def _content_with_speaker(name: str, content: Any) -> Any:
+    """The content that begins its text with the speaker's name; None where there is nothing said."""
+    if isinstance(content, str):
+        return f"{name}: {content}" if content else None
+    if not isinstance(content, list) or not content:
+        return None
+    place = next((place for place, part in enumerate(content) if isinstance(_part_text(part), str)), None)
+    if place is None:
+        return [{"type": "text", "text": f"{name}:"}, *content]
+    part = content[place]
+    key = "refusal" if part["type"] == "refusal" else "text"
+    return [*content[:place], {**part, key: f"{name}: {part[key]}"}, *content[place + 1 :]]
 
 
 def _is_system(message: Any) -> bool:

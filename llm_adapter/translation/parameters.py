@@ -205,9 +205,11 @@ PREFIX_CACHE = ignored("the server caches by prefix on its own")
 N = emulated("as many requests, side by side; a seed is counted up", several_requests, harmless=among(1))
 NO_LOGIT_BIAS = refused("Ollama's sampler has no per-token bias", harmless=lambda bias: not bias)
 
+SPEAKERS = "a `name` is put before the text where several speakers share a role"
+
 # What servers but OpenAI's have in common. Each has a table of its own with what it does otherwise.
 CHAT: Rows = {
-    "messages": honoured("passed on; leading system and developer messages become one"),
+    "messages": honoured(f"passed on; leading system and developer messages become one; {SPEAKERS}"),
     **rows_of("model stream stream_options", PASSED),
     **rows_of("temperature top_p seed frequency_penalty presence_penalty stop logit_bias", PASSED),
     **rows_of("max_tokens max_completion_tokens logprobs top_logprobs reasoning_effort", PASSED),

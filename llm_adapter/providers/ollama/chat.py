@@ -95,7 +95,7 @@ def _asker(requirements: ReplyRequirements, native: Json, place: int) -> Ask:
     """What sends the native request for one choice."""
 
     def ask(turns: list[Json], penalised: bool) -> Steps[Json]:
-        more: Json = {"messages": [*native["messages"], *natives_of(requirements.call, turns)]} if turns else {}
+        more: Json = {"messages": [*native["messages"], *natives_of(turns)]} if turns else {}
         if penalised:
             more["options"] = with_penalty(requirements.call, native.get("options", {}))
         reply: NativeReply = yield NativeRequest("POST", "/api/chat", {**native, **more})

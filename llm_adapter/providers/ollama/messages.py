@@ -14,8 +14,7 @@ from pydantic_core import from_json
 from llm_adapter.provider import Call, Fetch, Json, NativeRequest, Rejected
 from llm_adapter.providers.ollama.capabilities import require_capability
 from llm_adapter.translation.images import decoded_base64, image_url, parts, with_inline_images
-from llm_adapter.translation.messages import messages_of, with_one_system_message
-from llm_adapter.translation.parameters import unsupported
+from llm_adapter.translation.messages import messages_of, with_one_system_message, with_speakers
 
 # Ollama takes sounds where it takes images (openai/openai.go, since 0.20.0; llm/media.go AudioFormat).
 _SOUNDS = ("wav", "mp3")
@@ -57,27 +56,26 @@ def messages(call: Call) -> list[Json]:
     Raises `Rejected` for a message or a part that cannot be sent.
     """
     names: dict[str, str] = {}  # tool names by call id
-    native = [_message(message, place, call, names) for place, message in enumerate(messages_of(call.body))]
+    given = with_speakers(messages_of(call.body), call)
+    native = [_message(message, place, names) for place, message in enumerate(given)]
     return with_one_system_message(native)
 
 
-def natives_of(call: Call, turns: list[Json]) -> list[Json]:
+def natives_of(turns: list[Json]) -> list[Json]:
     """Native messages of turns that are added to a conversation."""
     names: dict[str, str] = {}
-    return [_message(message, place, call, names) for place, message in enumerate(turns)]
+    return [_message(message, place, names) for place, message in enumerate(turns)]
 
 
-def _message(message: Any, place: int, call: Call, names: dict[str, str]) -> Json:
+def _message(message: Any, place: int, names: dict[str, str]) -> Json:
     where = f"messages[{place}]"
     match message:
         case {"role": "system" | "developer", "content": content}:
-            _name(message, where, call)
             return {"role": "system", **_content(content, where, images=False)}
         case {"role": "user", "content": content}:
-            _name(message, where, call)
             return {"role": "user", **_content(content, where)}
         case {"role": "assistant"}:
-            return _assistant(message, where, call, names)
+            return _assistant(message, where, names)
         case {"role": "tool", "content": content, "tool_call_id": str() as call_id}:
             # Ollama names a tool result by its tool, OpenAI by the call's id (openai.go nameFromToolCallID, v0.24.0).
             name = message.get("name") or names.get(call_id)
@@ -93,8 +91,7 @@ def _message(message: Any, place: int, call: Call, names: dict[str, str]) -> Jso
             raise Rejected(f"{where}: a message is an object with a role and content", param="messages")
 
 
-def _assistant(message: Json, where: str, call: Call, names: dict[str, str]) -> Json:
-    _name(message, where, call)
+def _assistant(message: Json, where: str, names: dict[str, str]) -> Json:
     if message.get("audio"):
         raise Rejected(f"{where}: `audio` is not available on provider 'ollama'", param="messages")
     content = message.get("content")
@@ -170,10 +167,3 @@ def _image(url: str, where: str) -> str:
             code="unsupported_image",
         )
     return data
-
-
-def _name(message: Json, where: str, call: Call) -> None:
-    if message.get("name"):
-        unsupported(
-            call, "messages", f"{where}: `name` is not available on provider 'ollama', whose messages have none"
-        )

@@ -15,6 +15,7 @@ from llm_adapter.translation.parallel import seeded
 from llm_adapter.translation.parameters import (
     NO_LOGIT_BIAS,
     OLLAMA_CHAT,
+    SPEAKERS,
     Row,
     Rows,
     check_token_limits,
@@ -116,7 +117,7 @@ _STREAM = honoured("Ollama's lines become server-sent events")
 CHAT: Rows = {
     **parameters.CHAT,
     **OLLAMA_CHAT,
-    "messages": honoured("translated: texts, images, tool calls and their results"),
+    "messages": honoured(f"translated: texts, images, tool calls and their results; {SPEAKERS}"),
     "model": _MODEL,
     "stream": _STREAM,
     "stream_options": honoured("`include_usage`; `include_obfuscation` has nothing to hide here"),

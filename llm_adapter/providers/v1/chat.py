@@ -79,9 +79,8 @@ def request(requirements: ReplyRequirements, dialect: Dialect) -> Json:
     """The body of one choice's request, or of all where the server counts itself. Raises `Rejected`."""
     body = dialect.body(requirements.call)
     note_emulated_tools(dialect.rows["/chat/completions"], body, requirements.call)
-    body = _with_response_format(
-        requirements, _with_tools(requirements, with_adapted_messages(body, dialect), dialect), dialect
-    )
+    body = with_adapted_messages(body, requirements.call, dialect)
+    body = _with_response_format(requirements, _with_tools(requirements, body, dialect), dialect)
     if "n" in body and (requirements.count == 1 or not dialect.supports_n or requirements.judged):
         if requirements.count > 1:
             requirements.call.report.note("emulated", "n")

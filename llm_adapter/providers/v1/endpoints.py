@@ -14,6 +14,7 @@ from llm_adapter.providers.v1 import PATHS, chat, completions, embeddings, model
 from llm_adapter.providers.v1.dialects import DIALECTS, Dialect, recognised
 from llm_adapter.providers.v1.repair import RepairDecoder, repaired
 from llm_adapter.translation.errors import checked
+from llm_adapter.translation.messages import has_speakers
 
 _FLOWS = {"/chat/completions": chat.flow, "/completions": completions.flow, "/embeddings": embeddings.flow}
 _recognised: dict[str, str] = {}  # base URL to dialect: a server is asked once a process
@@ -124,6 +125,8 @@ def _passed_on(call: Call, dialect: Dialect) -> Flow:
     body = dialect.body(call)
     if not dialect.needs_repair:
         yield NativeRequest("POST", None, body, passthrough=True)
+    if has_speakers(call.body.get("messages")):
+        call.report.note("unknown", "messages.name")
     reply: NativeReply = yield NativeRequest("POST", None, body, stream=call.stream)
     checked(reply, call.path)
     single = body.get("parallel_tool_calls") is False

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from llm_adapter.provider import Json
+from llm_adapter.provider import Call, Json
 from llm_adapter.providers.v1.dialects import Dialect
-from llm_adapter.translation.messages import joined_text, messages_of, with_one_system_message
+from llm_adapter.translation.messages import joined_text, messages_of, with_one_system_message, with_speakers
 
 
-def with_adapted_messages(body: Json, dialect: Dialect) -> Json:
+def with_adapted_messages(body: Json, call: Call, dialect: Dialect) -> Json:
     """The body with its messages as this server takes them; the same object when nothing changes. Raises `Rejected`."""
     given = messages_of(body)
-    messages = with_one_system_message([_with_tool_calls(one, place) for place, one in enumerate(given)])
+    named = with_speakers([_with_tool_calls(one, place) for place, one in enumerate(given)], call)
+    messages = with_one_system_message(named)
     if not dialect.accepts_content_parts:
         messages = [_with_joined_text(one) for one in messages]
     return body if messages == given else {**body, "messages": messages}

@@ -6,10 +6,10 @@ from typing import Any
 
 import openai
 import pytest
-from conftest import DONE, HI
+from conftest import HI
 from recorded import call
 
-from llm_adapter import AdapterWarning, Rejected
+from llm_adapter import Rejected
 from llm_adapter.providers.ollama.messages import messages
 
 PNG = "iVBORw0KGgo="
@@ -121,17 +121,3 @@ def test_refusal_is_the_sdks_own_error(run: Any, ollama: Any) -> None:
         )
     assert caught.value.param == "messages"
     assert ollama.count == 0
-
-
-def test_participant_names_follow_the_policy(run: Any, ollama: Any) -> None:
-    """A participant's name changes the prompt, and Ollama has no place for it: refused, or left out with a warning."""
-    from llm_adapter import Settings
-
-    named = [{"role": "user", "name": "ana", "content": "Hello"}]
-    ollama.answer("/api/chat", body={"message": {"content": "x"}, **DONE})
-    with pytest.raises(openai.BadRequestError, match="`name` is not available"):
-        run(lambda client: client.chat.completions.create(model="m", messages=named))
-    lenient = Settings(provider="ollama", host="http://ollama.test:11434", unsupported="warn")
-    with pytest.warns(AdapterWarning, match="`name`"):
-        run(lambda client: client.chat.completions.create(model="m", messages=named), settings=lenient)
-    assert ollama.sent["messages"] == HI

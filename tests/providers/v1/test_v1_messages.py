@@ -102,10 +102,10 @@ def test_instructions_of_both_kinds(dialect: str, play: Play, server: Server) ->
 @local
 def test_the_same_as_natively(dialect: str) -> None:
     """A switch from Ollama's native API to a /v1 server, or back, does not change the prompt."""
-    said = [system("a"), system(parts("b", "c")), *HI, system("d")]
-    assert with_adapted_messages({"messages": said}, DIALECTS[dialect])["messages"] == messages(
-        call("/chat/completions", {"messages": said})
-    )
+    said = [system("a"), system(parts("b", "c"), name="x"), *HI, system("d")]
+    asked = call("/chat/completions", {"messages": said})
+    adapted = with_adapted_messages(asked.body, asked, DIALECTS[dialect])["messages"]
+    assert adapted == messages(asked)
 
 
 def test_a_second_system_message_is_read(live: Any) -> None:
@@ -130,7 +130,7 @@ def test_a_second_system_message_is_read(live: Any) -> None:
 def test_no_messages(dialect: str, body: Any) -> None:
     """llama.cpp answers them: OpenAI refuses them, and so do we, as natively."""
     with pytest.raises(Rejected, match="at least one message") as refusal:
-        with_adapted_messages(body, DIALECTS[dialect])
+        with_adapted_messages(body, call("/chat/completions", body), DIALECTS[dialect])
     assert (refusal.value.status, refusal.value.error["param"]) == (400, "messages")
 
 
