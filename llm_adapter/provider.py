@@ -34,7 +34,6 @@ class Report:
     requested_model: str | None = None
     notes: dict[str, list[str]] = field(default_factory=dict)  # emulated, ignored, left_out, changed, unknown
     structured_output: Json | None = None  # enforced, validated, repaired
-    left_out_messages: int = 0  # by overflow = "truncate", over all attempts
 
     def note(self, kind: str, what: str) -> None:
         """Add one name to a list of the report, once."""

@@ -91,9 +91,11 @@ def _close_connections(port: int | None) -> None:
 def _in_dialect(call: Call) -> Flow:
     from llm_adapter.providers.v1.dialects import DIALECTS
     from llm_adapter.providers.v1.endpoints import in_dialect
+    from llm_adapter.translation.overflow import LARGER_NUM_CTX
 
     # Its server would fetch images from anywhere, and it runs in this process: they are fetched and checked here.
-    return (yield from in_dialect(call, replace(DIALECTS["llamacpp"], fetches_images=False)))
+    dialect = replace(DIALECTS["llamacpp"], fetches_images=False, larger_context=LARGER_NUM_CTX)
+    return (yield from in_dialect(call, dialect))
 
 
 def _retrieve_model(call: Call) -> Flow:

@@ -14,6 +14,7 @@ from llm_adapter.responses.items import messages
 from llm_adapter.responses.output import response
 from llm_adapter.responses.parameters import RESPONSES_NAMES, chat_call
 from llm_adapter.responses.store import store_of
+from llm_adapter.translation import overflow
 
 _INDEXED = re.compile(r"\bmessages\[\d+\]")
 _QUOTED = re.compile(rf"`({'|'.join(RESPONSES_NAMES)})`")
@@ -59,6 +60,7 @@ def in_responses_words(refusal: Rejected) -> Rejected:
     error: Json = dict(refusal.error)
     error["param"] = RESPONSES_NAMES.get(error["param"], error["param"])
     text = _INDEXED.sub("input", str(error["message"])).replace("/chat/completions", "/responses")
+    text = overflow.in_responses_words(text) if error["code"] == overflow.CODE else text
     error["message"] = _QUOTED.sub(lambda found: f"`{RESPONSES_NAMES[found[1]]}`", text)
     return _refusal(refusal.status, error)
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json
 
 from llm_adapter.provider import Json, NativeReply, Rejected
+from llm_adapter.translation import overflow
 
 PROMPT = "prompt"  # stands for the parameter that holds it
 _PROMPTS = {"/chat/completions": "messages", "/completions": "prompt", "/embeddings": "input", "/responses": "input"}
@@ -24,12 +25,18 @@ class Meaning(NamedTuple):
 
 
 # Source: the recordings of ollama 0.24.0 and 0.32.15; ollama server/routes.go v0.24.0; llama.cpp
-# tools/server/server-context.cpp and server-common.cpp (2026-09); vllm entrypoints/openai/serving_engine.py.
+# tools/server/server-context.cpp and server-common.cpp (2026-09); vllm entrypoints/openai/serving_engine.py and
+# v1/engine/input_processor.py; sglang managers/tokenizer_manager.py; the words of lmstudio-bug-tracker's reports.
 MEANINGS = (
     Meaning("exceeds the context length", "context_length_exceeded", PROMPT),
     Meaning("exceeds the available context size", "context_length_exceeded", PROMPT),
     Meaning("is too large to process. increase the physical batch size", "context_length_exceeded", PROMPT),
-    Meaning("maximum context length is", "context_length_exceeded", PROMPT),
+    Meaning("maximum context length", "context_length_exceeded", PROMPT),
+    Meaning("longer than the context length", "context_length_exceeded", PROMPT),
+    Meaning("longer than the model's context length", "context_length_exceeded", PROMPT),
+    Meaning("longer than the maximum model length", "context_length_exceeded", PROMPT),
+    Meaning("exceeds the context window", "context_length_exceeded", PROMPT),
+    Meaning("is loaded with context length of only", "context_length_exceeded", PROMPT),
     Meaning("does not support tools", "unsupported_parameter", "tools"),
     Meaning("tools param requires --jinja", "unsupported_parameter", "tools"),
     Meaning("does not support thinking", "unsupported_parameter", "reasoning_effort"),
@@ -64,7 +71,7 @@ def checked(reply: NativeReply, path: str = "/chat/completions") -> NativeReply:
         refusal = server_refusal(reply.status, *_reason(reply))
         if refusal.error["param"] == PROMPT:
             refusal.error["param"] = _PROMPTS.get(path)
-        raise refusal
+        raise overflow.worded(refusal, _PROMPTS.get(path)) if refusal.error["code"] == overflow.CODE else refusal
     return reply
 
 
@@ -75,6 +82,8 @@ def server_refusal(status: int, message: str, details: Json) -> Rejected:
     code, param = _code(details.get("code")), details.get("param")
     if meaning is not None:
         status, code, param = 400, meaning.code, meaning.param
+    if code == overflow.CODE:
+        kept = {**overflow.counts(message), **kept}
     elif status == 404 and code is None and "not found" in message and "model" in message:
         code, param = "model_not_found", "model"
     kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "api_error")
@@ -88,6 +97,8 @@ def stream_error(error: Any) -> Json:
     message, details = _error_parts(error)
     refusal = server_refusal(500, message, details)
     refusal.error["param"] = None
+    if refusal.error["code"] == overflow.CODE:
+        overflow.worded(refusal, None)
     return refusal.envelope()
 
 

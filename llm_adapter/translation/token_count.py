@@ -7,6 +7,7 @@ count_tokens("qwen3:8b", messages)        # Count(tokens=31, method="estimate")
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
 
@@ -47,18 +48,46 @@ def trim_messages(
 ) -> tuple[list[Any], list[Any]]:
     """The messages that fit the budget, and those left out: the oldest turns, whole.
 
-    The leading system messages and the last turn stay, whatever they cost. A turn begins with a user message, so a
-    tool call is never separated from its result. count: the tokens of a list of messages; an estimate by default.
+    System messages and the last turn stay, whatever they cost. A turn begins with a user message, so a tool call is
+    never separated from its result. count: the tokens of a list of messages; an estimate by default.
     """
-    count = count or (lambda some: count_tokens("", some).tokens)
-    head = next(
-        (place for place, one in enumerate(messages) if _role(one) not in ("system", "developer")), len(messages)
-    )
+    count = count or _estimated
+    head = next((place for place, one in enumerate(messages) if not _is_system(one)), len(messages))
     turns = _turns(messages[head:])
-    dropped: list[Any] = []
-    while len(turns) > 1 and count([*messages[:head], *(one for turn in turns for one in turn)]) > budget:
-        dropped += turns.pop(0)
-    return [*messages[:head], *(one for turn in turns for one in turn)], dropped
+
+    def kept(gone: int) -> list[Any]:
+        staying = [one for turn in turns[:gone] for one in turn if _is_system(one)]
+        return [*messages[:head], *staying, *(one for turn in turns[gone:] for one in turn)]
+
+    gone = _least(len(turns) - 1, lambda gone: count(kept(gone)) <= budget)
+    return kept(gone), [one for turn in turns[:gone] for one in turn if not _is_system(one)]
+
+
+def without_oldest_rounds(messages: list[Any], budget: int) -> list[Any]:
+    """The messages without the oldest rounds of the last turn: answers of the model, and results of their tool calls.
+
+    An agent asks once and calls tools for long: its one turn is the whole conversation. The last round stays.
+    """
+    asked = max((place for place, one in enumerate(messages) if _role(one) == "user"), default=-1) + 1
+    starts = [place for place in range(asked, len(messages)) if _role(messages[place]) == "assistant"]
+
+    def kept(gone: int) -> list[Any]:
+        return [*messages[: starts[0]], *messages[starts[gone] :]] if starts else messages
+
+    return kept(_least(len(starts) - 1, lambda gone: _estimated(kept(gone)) <= budget))
+
+
+def _least(limit: int, holds: Callable[[int], bool]) -> int:
+    """The least number for which it holds, as it then does for all greater ones; the limit where it holds for none."""
+    return bisect_left(range(max(limit, 0)), True, key=holds)
+
+
+def _estimated(messages: list[Any]) -> int:
+    return count_tokens("", messages).tokens
+
+
+def _is_system(message: Any) -> bool:
+    return _role(message) in ("system", "developer")
 
 
 def _turns(messages: list[Any]) -> list[list[Any]]:

@@ -25,10 +25,11 @@ from llm_adapter.providers.ollama.reply import (
     tool_calls,
     usage,
 )
-from llm_adapter.providers.ollama.sizing import refusal_with_counts, with_num_ctx, without_oldest_turns
+from llm_adapter.providers.ollama.sizing import refusal_with_counts, with_num_ctx
 from llm_adapter.providers.ollama.stream import LineDecoder
 from llm_adapter.translation.chat_stream import ChoiceDeltas, chunk_choice, replay_of, wants_usage
 from llm_adapter.translation.errors import checked
+from llm_adapter.translation.overflow import LARGER_NUM_CTX, within_context
 from llm_adapter.translation.parallel import SequentialStreams, Steps, together
 from llm_adapter.translation.parameters import note_emulated_tools
 from llm_adapter.translation.reasoning import without_thinking
@@ -48,15 +49,16 @@ _requirements = partial(ReplyRequirements.of, where="provider 'ollama'", constra
 def flow(call: Call) -> Flow:
     """One request a choice, side by side; where a reply has to be checked and does not fit, one more."""
     call = yield from with_media(call)
+    return (yield from within_context(call, _thinking_if_it_can, LARGER_NUM_CTX, refusal_with_counts))
+
+
+def _thinking_if_it_can(call: Call) -> Flow:
+    call = yield from with_num_ctx(call, call.body.get("messages"))
     while True:
-        sized_call = yield from with_num_ctx(call, call.body.get("messages"))
         try:
-            return (yield from _exchange(sized_call))
-        except Rejected as refusal:
-            if refusal.error["code"] == "context_length_exceeded":
-                call = without_oldest_turns(call, (yield from refusal_with_counts(sized_call, refusal)))
-            else:
-                call = without_thinking(call, refusal)
+            return (yield from _exchange(call))
+        except Rejected as refusal:  # noqa: PERF203 - once more at most
+            call = without_thinking(call, refusal)
 
 
 def _exchange(call: Call) -> Flow:

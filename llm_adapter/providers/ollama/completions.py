@@ -11,11 +11,12 @@ import json
 from llm_adapter.provider import Call, Events, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.parameters import COMPLETIONS, generating_request, seeded_requests
 from llm_adapter.providers.ollama.reply import FINGERPRINT, timings, usage
-from llm_adapter.providers.ollama.sizing import with_num_ctx
+from llm_adapter.providers.ollama.sizing import refusal_with_counts, with_num_ctx
 from llm_adapter.providers.ollama.stream import LineDecoder
 from llm_adapter.translation.chat_stream import wants_usage
 from llm_adapter.translation.completions import CompletionRequirements, combined_texts, logprobs
 from llm_adapter.translation.errors import checked
+from llm_adapter.translation.overflow import LARGER_NUM_CTX, within_context
 from llm_adapter.translation.parallel import SequentialStreams, Steps, together
 from llm_adapter.translation.reply_checks import summed_usage, warn_only_thinking
 from llm_adapter.translation.wire import INTERRUPTED
@@ -23,6 +24,10 @@ from llm_adapter.translation.wire import INTERRUPTED
 
 def flow(call: Call) -> Flow:
     """One request for each text, side by side."""
+    return (yield from within_context(call, _exchange, LARGER_NUM_CTX, refusal_with_counts))
+
+
+def _exchange(call: Call) -> Flow:
     call = yield from with_num_ctx(call, call.body.get("prompt"))
     requirements = CompletionRequirements.of(call, "provider 'ollama'")
     natives = [

@@ -14,8 +14,10 @@ from typing import Any
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.parameters import EMBEDDINGS, native_request
 from llm_adapter.providers.ollama.reply import timings
+from llm_adapter.providers.ollama.sizing import refusal_with_counts
 from llm_adapter.translation.embeddings import check_dimensions
 from llm_adapter.translation.errors import checked
+from llm_adapter.translation.overflow import CODE, LARGER_NUM_CTX, within_context
 from llm_adapter.translation.parallel import Steps, together
 from llm_adapter.translation.token_count import estimate
 from llm_adapter.translation.token_ids import decoded_texts
@@ -25,6 +27,10 @@ BATCH = 512  # inputs a request: one of Ollama's embeds them one after the other
 
 def flow(call: Call) -> Flow:
     """One request, or several side by side for a large batch; their vectors in the order of the inputs."""
+    return (yield from within_context(call, _in_batches, LARGER_NUM_CTX, refusal_with_counts))
+
+
+def _in_batches(call: Call) -> Flow:
     inputs = _input(call)
     batches: list[str | list[str]] = [inputs]
     if isinstance(inputs, list):
@@ -35,7 +41,7 @@ def flow(call: Call) -> Flow:
 
 def request(call: Call, inputs: str | list[str] | None = None) -> Json:
     """The native request. Raises `Rejected`."""
-    native = {"input": _input(call) if inputs is None else inputs, "truncate": call.settings.overflow != "error"}
+    native = {"input": _input(call) if inputs is None else inputs, "truncate": call.settings.overflow == "allow"}
     return native_request(EMBEDDINGS, call, native)
 
 
@@ -60,19 +66,31 @@ def response(call: Call, natives: list[Json]) -> Json:
 
 def _embed(call: Call, inputs: str | list[str], first: int) -> Steps[Json]:
     """The native reply for one batch, complete. Raises `Rejected`."""
-    reply: NativeReply = yield NativeRequest("POST", "/api/embed", request(call, inputs))
+    native = request(call, inputs)
+    reply: NativeReply = yield NativeRequest("POST", "/api/embed", native)
     try:
-        native: Json = checked(reply, call.path).json()
+        got: Json = checked(reply, call.path).json()
     except Rejected as refusal:
-        if refusal.error["code"] == "context_length_exceeded" and isinstance(inputs, list) and len(inputs) > 1:
-            place = first + (yield from _first_too_long(call, inputs))
-            refusal.error |= {"message": f"input[{place}]: {refusal.error['message']}", "index": place}
-        raise
-    vectors = native.get("embeddings") or []
+        if refusal.error["code"] != CODE:
+            raise
+        if call.settings.overflow != "truncate":
+            raise (yield from _with_place(call, inputs, first, refusal)) from None
+        # Ollama cuts the end of an input off, and does not say of which.
+        call.report.note("changed", "input: what did not fit was cut off")
+        got = checked((yield NativeRequest("POST", "/api/embed", {**native, "truncate": True})), call.path).json()
+    vectors = got.get("embeddings") or []
     wanted = 1 if isinstance(inputs, str) else len(inputs)
     if len(vectors) != wanted:
         raise Rejected(f"the server gave {len(vectors)} embeddings for {wanted} inputs", status=502, kind="api_error")
-    return native
+    return got
+
+
+def _with_place(call: Call, inputs: str | list[str], first: int, refusal: Rejected) -> Steps[Rejected]:
+    """The refusal of an input that is too long, with its place among several."""
+    if isinstance(inputs, list) and len(inputs) > 1:
+        place = first + (yield from _first_too_long(call, inputs))
+        refusal.error |= {"server_message": f"input[{place}]: {refusal.error['server_message']}", "index": place}
+    return refusal
 
 
 def _first_too_long(call: Call, inputs: list[str]) -> Steps[int]:

@@ -11,17 +11,15 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
-from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejected
+from llm_adapter.provider import Call, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.capabilities import known_model
 from llm_adapter.settings.errors import AdapterWarning
+from llm_adapter.translation.overflow import REPLY
 from llm_adapter.translation.parallel import Steps
 from llm_adapter.translation.process_cache import register_cache
-from llm_adapter.translation.token_count import count_tokens, trim_messages
+from llm_adapter.translation.token_count import count_tokens
 
 SMALLEST = 8192  # tokens: below it, the second question would load the model anew
-REPLY = 1024  # tokens kept free for a reply of which no length is asked for
-
-_LEFT_OUT = "messages: the oldest "
 
 _sizes: dict[tuple[str, str], int] = register_cache({})
 _lock = threading.Lock()
@@ -36,7 +34,7 @@ def with_num_ctx(call: Call, text: Any) -> Steps[Call]:
         _remember_size(key, own or call.settings.num_ctx or call.settings.options.get("num_ctx"))
         return call if call.settings.num_ctx != "auto" else _with_size(call, None)
     model = yield from known_model(call)
-    loaded = _sizes.get(key) or (yield from _loaded_size(call, key[1]))
+    loaded = _sizes.get(key) or (yield from loaded_size(call, key[1]))
     limit = min(filter(None, (model.context_length, call.settings.num_ctx_max)), default=None)
     with _lock:
         size = max(_sizes.get(key, 0), loaded, _power_of_two(_tokens_needed(call, text)))
@@ -73,7 +71,7 @@ def _power_of_two(tokens: int) -> int:
     return size
 
 
-def _loaded_size(call: Call, model: str) -> Steps[int]:
+def loaded_size(call: Call, model: str) -> Steps[int]:
     """The context that the model is loaded with; 0 where it is not, or the server does not say."""
     reply: NativeReply = yield NativeRequest("GET", "/api/ps")
     try:
@@ -85,7 +83,7 @@ def _loaded_size(call: Call, model: str) -> Steps[int]:
 
 
 def refusal_with_counts(call: Call, refusal: Rejected) -> Steps[Rejected]:
-    """The refusal of a prompt that is too long, with both counts and the cure.
+    """The refusal of a prompt that is too long, with both counts.
 
     0.24 gives no counts: the context is asked for, the prompt is estimated and marked so.
     """
@@ -94,36 +92,17 @@ def refusal_with_counts(call: Call, refusal: Rejected) -> Steps[Rejected]:
         return refusal
     context = _sizes.get((call.settings.base_url or "", str(call.body.get("model"))))
     if context is None:
-        context = yield from _loaded_size(call, str(call.body.get("model")))
-    prompt = count_tokens("", call.body.get("messages") or [], call.body.get("tools")).tokens
+        context = yield from loaded_size(call, str(call.body.get("model")))
+    prompt = estimated_tokens(call)
     error |= {"n_prompt_tokens": prompt, "n_ctx": context or None, "estimated": True}
-    error["message"] += f" (about {prompt} tokens, the context is {context or 'unknown'}): set `num_ctx` in the profile"
     return refusal
 
 
-def without_oldest_turns(call: Call, refusal: Rejected) -> Call:
-    """The call without its oldest turns, after the server refused it as too long; what went is reported.
-
-    Raises the refusal itself where the settings want it, or where nothing can go.
-    """
-    messages = call.body.get("messages")
-    if call.settings.overflow != "truncate" or not isinstance(messages, list):
-        raise refusal
-    kept, dropped = trim_messages(messages, _budget(call, refusal.error, messages))
-    if not dropped:
-        raise refusal
-    left_out = call.report.left_out_messages = call.report.left_out_messages + len(dropped)
-    changed = call.report.notes.setdefault("changed", [])
-    # One note for all attempts: each leaves out more of what the one before kept.
-    changed[:] = [one for one in changed if not one.startswith(_LEFT_OUT)] + [f"{_LEFT_OUT}{left_out} left out"]
-    return replace(call, body={**call.body, "messages": kept})
-
-
-def _budget(call: Call, error: Json, messages: list[Any]) -> int:
-    """What fits, in our own estimate's tokens: the server's counts tell how far that is off. Without them, one less."""
-    estimated = count_tokens("", messages).tokens
-    context, given = error.get("n_ctx"), error.get("n_prompt_tokens")
-    if isinstance(context, int) and given and context < given:
-        reply = call.body.get("max_completion_tokens") or call.body.get("max_tokens") or 0
-        return max(int((context - reply) * estimated / given * 0.95), 1)
-    return estimated - 1
+def estimated_tokens(call: Call) -> int:
+    """The tokens of the longest prompt of a call."""
+    body = call.body
+    if isinstance(body.get("messages"), list):
+        return count_tokens("", body["messages"], body.get("tools")).tokens
+    given = body.get("prompt") or body.get("input")
+    texts = given if isinstance(given, list) else [given]
+    return max((count_tokens("", one).tokens for one in texts if isinstance(one, str)), default=0)

@@ -57,6 +57,7 @@ class Dialect:
     accepts_token_ids: bool = False  # as ids of its own model
     fetches_images: bool = True  # those that are given by their address
     has_model_endpoint: bool = True  # GET /models/{id}, beside the list
+    larger_context: str = ""  # how a server gets a context of {tokens}
 
     @property
     def where(self) -> str:
@@ -120,8 +121,20 @@ DIALECTS = {
     dialect.name: dialect
     for dialect in (
         Dialect("openai", needs_repair=False),
-        Dialect("ollama", tool_choice_forms="none", accepts_content_parts=False, fetches_images=False),
-        Dialect("llamacpp", understands=_LLAMACPP_KNOWS, accepts_token_ids=True, has_model_endpoint=False),
+        Dialect(
+            "ollama",
+            tool_choice_forms="none",
+            accepts_content_parts=False,
+            fetches_images=False,
+            larger_context="with provider 'ollama', `num_ctx = {tokens}` in the profile loads the model with more",
+        ),
+        Dialect(
+            "llamacpp",
+            understands=_LLAMACPP_KNOWS,
+            accepts_token_ids=True,
+            has_model_endpoint=False,
+            larger_context="start the server with `--ctx-size {tokens}`, times its number of slots",
+        ),
         Dialect(
             "vllm",
             understands=frozenset({"top_k", "min_p"}),
@@ -129,12 +142,14 @@ DIALECTS = {
             supports_n=True,
             anchored_patterns_only=False,
             accepts_token_ids=True,
+            larger_context="start vLLM with `--max-model-len {tokens}`",
         ),
         Dialect(
             "lmstudio",
             understands=frozenset({"top_k", "repeat_penalty"}),
             supports_json_object=False,
             fetches_images=False,
+            larger_context="load the model in LM Studio with a context length of {tokens}",
             has_model_endpoint=False,
         ),
         OTHER,

@@ -15,6 +15,7 @@ from llm_adapter.providers.v1.dialects import DIALECTS, Dialect, recognised
 from llm_adapter.providers.v1.repair import RepairDecoder, repaired
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.messages import has_speakers
+from llm_adapter.translation.overflow import within_context
 
 _FLOWS = {"/chat/completions": chat.flow, "/completions": completions.flow, "/embeddings": embeddings.flow}
 _recognised: dict[str, str] = {}  # base URL to dialect: a server is asked once a process
@@ -115,9 +116,8 @@ def _json(reply: NativeReply) -> Any:
 
 def in_dialect(call: Call, dialect: Dialect) -> Flow:
     """One call in a known dialect."""
-    if call.path not in dialect.rows:
-        return (yield from _passed_on(call, dialect))
-    return (yield from _FLOWS[call.path](call, dialect))
+    flow = _FLOWS[call.path] if call.path in dialect.rows else _passed_on
+    return (yield from within_context(call, lambda call: flow(call, dialect), dialect.larger_context))
 
 
 def _passed_on(call: Call, dialect: Dialect) -> Flow:

@@ -13,15 +13,19 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
-from llm_adapter.provider import Call, Endpoint, Flow
+from llm_adapter.provider import Call, Endpoint, Flow, Rejected
 from llm_adapter.providers.ollama.loading import load_body, load_reply, preload
 from llm_adapter.providers.ollama.local import local_only
 from llm_adapter.providers.ollama.missing import pulls_missing
+from llm_adapter.providers.ollama.sizing import estimated_tokens, loaded_size
+from llm_adapter.providers.v1.dialects import DIALECTS
 from llm_adapter.settings.errors import AdapterWarning
+from llm_adapter.translation.overflow import CODE, within_context
 from llm_adapter.translation.parallel import Steps
 from llm_adapter.translation.process_cache import register_cache
 
 _keep_alives: dict[tuple[str, str], Any] = register_cache({})  # by server and model: what it was last loaded with
+_CURE = DIALECTS["ollama"].larger_context
 _warned: set[tuple[str, str]] = register_cache(set())
 _lock = threading.Lock()
 
@@ -35,9 +39,37 @@ def on_ollama(endpoint: Endpoint) -> Endpoint:
         return (yield from pulls_missing(local_only(with_keep_alive))(call))
 
     def with_keep_alive(call: Call) -> Flow:
-        return (yield from endpoint((yield from _keep_alive_given(call))))
+        call = yield from _keep_alive_given(call)
+        if call.settings.overflow != "truncate" or call.path == "/embeddings":
+            return (yield from endpoint(call))
+        context = yield from _context(call)
+        return (yield from within_context(call, lambda call: _if_it_fits(call, context, endpoint), _CURE))
 
     return flow
+
+
+def _context(call: Call) -> Steps[int]:
+    """The context of the model: it is loaded, for only a loaded one's is known. 0 where the server does not say."""
+    model = str(call.body.get("model"))
+    size = yield from loaded_size(call, model)
+    if not size:
+        yield from load_reply(load_body(_without_load_options(call).settings, model))
+        size = yield from loaded_size(call, model)
+    return size
+
+
+def _if_it_fits(call: Call, context: int, endpoint: Endpoint) -> Flow:
+    """What the endpoint answers. Raises `Rejected` for a prompt that Ollama's /v1 would cut without a word.
+
+    Source: the recordings context_overflow, whose /v1 answers 200. The prompt is estimated, with a tenth more.
+    """
+    tokens = int(estimated_tokens(call) * 1.1)
+    if context and tokens > context:
+        message = f"about {tokens} tokens are more than the context length of {context}"
+        details: dict[str, Any] = {"n_prompt_tokens": tokens, "n_ctx": context, "estimated": True}
+        param = "prompt" if call.path == "/completions" else "messages"
+        raise Rejected(message, param=param, code=CODE, **details)
+    return (yield from endpoint(call))
 
 
 def _without_load_options(call: Call) -> Call:

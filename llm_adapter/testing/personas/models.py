@@ -179,9 +179,14 @@ def delete(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     return empty()
 
 
+_TOO_LONG = (b"exceeds the context length", b"exceeds the available context size")
+
+
 def after(persona: Persona, request: ServerRequest, answer: Answer) -> Persona:
     """The server after a request: other models in memory, or on its disk. Anything but Ollama stays as it is."""
-    if persona.dialect != "ollama" or answer.status != 200 or b'"error":"pull' in answer.body:
+    # Whether a prompt fits is known when its model is loaded (server/routes.go ChatHandler, v0.24.0).
+    done = answer.status == 200 or any(words in answer.body for words in _TOO_LONG)
+    if persona.dialect != "ollama" or not done or b'"error":"pull' in answer.body:
         return persona
     body, have = request.fields, persona.models
     match request.path.rpartition("/")[2]:

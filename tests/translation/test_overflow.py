@@ -1,0 +1,157 @@
+"""A prompt that does not fit: one error in OpenAI's words on every server, and what may be left out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import openai
+import pytest
+
+from llm_adapter import OpenAI, Settings
+from llm_adapter.testing import serving, text
+from llm_adapter.translation.overflow import counts
+
+LONG = "word " * 3000
+SYSTEM = {"role": "system", "content": "Be brief."}
+OLD: list[Any] = [{"role": "user", "content": "word " * 200}, {"role": "assistant", "content": "ok"}]
+TURNS: list[Any] = [SYSTEM, *OLD * 12, {"role": "user", "content": "Hello"}]
+CALLS: dict[str, Any] = {
+    "chat": lambda client, **more: client.chat.completions.create(model="m", messages=TURNS, **more),
+    "completions": lambda client, **more: client.completions.create(model="m", prompt=LONG, **more),
+    "responses": lambda client, **more: client.responses.create(model="m", input=TURNS, **more),
+    "embeddings": lambda client: client.embeddings.create(model="m", input=LONG),
+}
+PARAMS = {"chat": "messages", "completions": "prompt", "responses": "input", "embeddings": "input"}
+# Servers that refuse what does not fit. Ollama's own /v1 cuts it, and is asked how much fits.
+SERVERS = ("ollama@0.24", "ollama@0.32", "llamacpp", "vllm", "lmstudio")
+
+
+@contextmanager
+def client_of(server: str, **settings: Any) -> Iterator[tuple[OpenAI, Any]]:
+    """A client of a server with a context of 1,024 tokens, and the server."""
+    with serving(server.removesuffix(" /v1"), context=1024) as fake:
+        at = fake.settings() if not server.endswith(" /v1") else Settings(base_url=fake.base_url)
+        chosen = {name: getattr(at, name) for name in at.model_fields_set}
+        with OpenAI(settings=Settings(**{**chosen, **settings}), api_key="none", max_retries=0) as client:
+            yield client, fake
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_error_is_openais(server: str, call: str, streamed: bool) -> None:
+    """LangChain and CrewAI read the message, and programs the code; the cure comes after it."""
+    more = {"stream": True} if streamed and call != "embeddings" else {}
+    with client_of(server) as (client, _), pytest.raises(openai.BadRequestError) as caught:
+        CALLS[call](client, **more)
+    error = caught.value
+    assert (error.code, error.param, error.type) == ("context_length_exceeded", PARAMS[call], "invalid_request_error")
+    body: Any = error.body
+    assert "This model's maximum context length is 1024 tokens" in body["message"]
+    assert f"{body['n_prompt_tokens']} tokens" in body["message"]
+    assert "context_length_exceeded" in body["message"]
+    assert "What helps: " in body["message"]
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("call", ["chat", "completions", "responses"])
+@pytest.mark.parametrize("server", [*SERVERS, "ollama@0.24 /v1"])
+def test_what_is_oldest_is_left_out(server: str, call: str, streamed: bool) -> None:
+    """System message and last question stay, a text loses its beginning, and the reply says so."""
+    more: dict[str, Any] = {"stream": True} if streamed else {}
+    own = {"truncation": "auto"} if call == "responses" else {}
+    with client_of(server, **({} if own else {"overflow": "truncate"})) as (client, fake):
+        reply = CALLS[call](client, **more, **own)
+        last = list(reply)[-1] if streamed else reply
+        sent = fake.requests[-1].body
+        asked = sum(not one.path.endswith(("models", "/ps")) for one in fake.requests)
+    report = last.response.adapter if streamed and call == "responses" else last.adapter
+    changed = report["changed"] if isinstance(report, dict) else report.changed
+    assert len(changed) == 1
+    assert "left out" in changed[0]
+    if call == "completions":
+        assert LONG.endswith(sent["prompt"])
+        assert 1000 < len(sent["prompt"]) < len(LONG)
+    else:
+        assert [sent["messages"][0]["content"], sent["messages"][-1]["content"]] == ["Be brief.", "Hello"]
+        assert 2 < len(sent["messages"]) < len(TURNS)
+    assert asked <= 4
+
+
+def test_an_agents_oldest_rounds_are_left_out() -> None:
+    """One question and many tool calls are one turn; a call stays with its result."""
+    rounds = [
+        one
+        for place in range(12)
+        for one in (
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {"id": f"c{place}", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}
+                ],
+            },
+            {"role": "tool", "tool_call_id": f"c{place}", "content": "word " * 200},
+        )
+    ]
+    question = {"role": "user", "content": "Hello"}
+    with client_of("llamacpp", overflow="truncate") as (client, fake):
+        fake.script(text("Hi"), repeat=True)
+        reply: Any = client.chat.completions.create(model="m", messages=[SYSTEM, question, *rounds])  # type: ignore[list-item]
+        sent = fake.requests[-1].body["messages"]
+    assert [one["role"] for one in sent[:2]] == ["system", "user"]
+    ids = [call["id"] for one in sent for call in one.get("tool_calls") or ()]
+    assert ids == [one["tool_call_id"] for one in sent if one["role"] == "tool"]
+    assert ids[-1] == "c11"
+    assert reply.adapter.changed == [f"messages: the oldest {len(rounds) + 2 - len(sent)} left out"]
+
+
+def test_the_last_message_is_never_cut() -> None:
+    with client_of("llamacpp", overflow="truncate") as (client, fake):
+        with pytest.raises(openai.BadRequestError, match="messages resulted in"):
+            client.chat.completions.create(model="m", messages=[{"role": "user", "content": LONG}])
+        assert [one.path for one in fake.requests].count("/v1/chat/completions") == 1
+
+
+def test_several_prompts_are_cut_each() -> None:
+    """One that fits stays as it is."""
+    with client_of("vllm", overflow="truncate") as (client, fake):
+        fake.script(*[text("Hi")] * 4)
+        client.completions.create(model="m", prompt=[LONG, "short"])
+        assert [len(one) < len(LONG) for one in fake.requests[-1].body["prompt"]] == [True, True]
+        assert fake.requests[-1].body["prompt"][1] == "short"
+
+
+def test_a_cut_embedding_input_is_told() -> None:
+    """Ollama cuts an input's end off, and its reply does not say so."""
+    with client_of("ollama@0.24", overflow="truncate") as (client, _):
+        reply: Any = client.embeddings.create(model="m", input=["short", LONG])
+    assert reply.adapter.changed == ["input: what did not fit was cut off"]
+
+
+WORDS = {
+    # llama.cpp tools/server/server-context.cpp, 2026-09
+    "request (2500 tokens) exceeds the available context size (2048 tokens), try increasing it": (2500, 2048),
+    "input (2500 tokens) is too large to process. increase the physical batch size (current batch size: 2048)": (
+        2500,
+        2048,
+    ),
+    # vllm v1/engine and entrypoints/openai
+    "This model's maximum context length is 2048 tokens. However, your request has 2500 input tokens.": (2500, 2048),
+    "This model's maximum context length is 2048 tokens. However, you requested 2500 tokens (2400 in the messages)": (
+        2500,
+        2048,
+    ),
+    "The decoder prompt (length 2500) is longer than the maximum model length of 2048.": (2500, 2048),
+    # sglang managers/tokenizer_manager.py
+    "exceeds the model's maximum context length of 2048 tokens. You requested a total of 2500 tokens": (2500, 2048),
+    "Trying to keep the first 2500 tokens when context the overflows. However, the model is loaded with context "
+    "length of only 2048 tokens": (2500, 2048),
+}
+
+
+@pytest.mark.parametrize(("message", "numbers"), WORDS.items())
+def test_the_servers_counts(message: str, numbers: tuple[int, int]) -> None:
+    assert counts(message) == dict(zip(("n_prompt_tokens", "n_ctx"), numbers, strict=True))
