@@ -111,6 +111,8 @@ WORLD = {"time", "random", "secrets", "uuid", "os", "socket", "asyncio", "httpx"
 # What reads the clock, the environment or a file, below the folders of pure modules.
 IMPURE = {
     "llm_adapter.providers.embedded",
+    "llm_adapter.providers.embedded.process",
+    "llm_adapter.providers.embedded.server",
     "llm_adapter.responses.resources",
     "llm_adapter.responses.store",
     "llm_adapter.translation.images",

@@ -1,0 +1,123 @@
+"""Provider `embedded`: llama.cpp in this process. Needs no server and no key; the extra `embedded` brings xllamacpp.
+
+A server starts with the first request, on a loopback port and with a random key, is shared by all clients of the
+process with the same settings, and stops at exit. Chat and embeddings are two servers behind one provider. On the
+wire it is a /v1 server like any other: dialect "llamacpp".
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from collections.abc import Hashable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llm_adapter import responses
+from llm_adapter.provider import Address, Call, Endpoint, Flow, NativeRequest
+from llm_adapter.providers.embedded.server import EMBEDDING_MODEL, RunningServer, gguf_file, start_server
+from llm_adapter.providers.v1 import PATHS
+
+if TYPE_CHECKING:
+    from llm_adapter.settings.settings import Settings
+
+
+class Embedded:
+    """See the module."""
+
+    name = "embedded"
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._servers: dict[Hashable, tuple[RunningServer, Address]] = {}
+        self._in_process = True  # servers are threads of this process; False: processes of their own
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._begin_anew_in_child)
+
+    def base_url(self, settings: Settings) -> str:
+        # The port is known when the server is up; each request is pointed at it then.
+        return "http://127.0.0.1/v1"
+
+    def endpoint(self, method: str, path: str) -> Endpoint | None:
+        if path.startswith("/api/"):
+            return None
+        if responses.serves(path):
+            return responses.endpoint(method, path, _in_dialect) or _as_it_comes
+        if method == "GET" and path.startswith("/models"):
+            return _retrieve_model if path.startswith("/models/") else _list_models
+        return _in_dialect if method == "POST" and path in PATHS else _as_it_comes
+
+    def start(self, settings: Settings, path: str) -> Address:
+        """The address of the server for `path`. Raises `SettingsError` when the extra or the file is missing."""
+        embeddings = path == "/embeddings"
+        model = gguf_file(settings, embeddings)
+        key = (model, embeddings, settings.num_ctx, settings.n_gpu_layers)
+        with self._lock:
+            if key not in self._servers:
+                if not self._servers:
+                    atexit.register(self.stop)
+                self._servers[key] = self._started(model, embeddings, settings)
+            return self._servers[key][1]
+
+    def _started(self, model: Path, embeddings: bool, settings: Settings) -> tuple[RunningServer, Address]:
+        if self._in_process:
+            return start_server(model, embeddings, settings)
+        from llm_adapter.providers.embedded.process import start_process
+
+        return start_process(model, embeddings, settings)
+
+    def stop(self) -> None:
+        """Stop the servers that were started. Idempotent; a later request starts anew."""
+        with self._lock:
+            for server, _ in self._servers.values():
+                server.stop()
+            self._servers.clear()
+
+    def _begin_anew_in_child(self) -> None:
+        """A forked child has the parent's servers in its memory, and none of the threads that run them.
+
+        They stay the parent's: the child forgets them. Whatever llama.cpp keeps in memory is as the parent's threads
+        left it in the middle of their work (OpenMP's pool among it), so the child's own servers are new processes.
+        """
+        servers, self._servers, self._lock = self._servers, {}, threading.Lock()
+        if "xllamacpp" in sys.modules:
+            from llm_adapter.providers.embedded.fork import keep_for_ever, skip_native_exit_handlers
+
+            self._in_process = False
+            keep_for_ever([server for server, _ in servers.values()])
+            skip_native_exit_handlers()
+
+
+def _in_dialect(call: Call) -> Flow:
+    from llm_adapter.providers.v1.dialects import DIALECTS
+    from llm_adapter.providers.v1.endpoints import in_dialect
+    from llm_adapter.translation.overflow import LARGER_NUM_CTX
+
+    # Its server would fetch images from anywhere, and it runs in this process: they are fetched and checked here.
+    dialect = replace(DIALECTS["llamacpp"], fetches_images=False, larger_context=LARGER_NUM_CTX)
+    return (yield from in_dialect(call, dialect))
+
+
+def _retrieve_model(call: Call) -> Flow:
+    from llm_adapter.providers.v1.models import retrieve_model
+
+    return (yield from retrieve_model(call, _embedders(call.settings)))
+
+
+def _list_models(call: Call) -> Flow:
+    from llm_adapter.providers.v1.models import list_models
+
+    return (yield from list_models(call, _embedders(call.settings)))
+
+
+def _embedders(settings: Settings) -> list[str]:
+    """The model that embeds: it has a server of its own, which the list of the first does not know."""
+    return [Path(settings.embedding_model_path or EMBEDDING_MODEL).stem]
+
+
+def _as_it_comes(call: Call) -> Flow:
+    yield NativeRequest(call.method, None, call.body or None, passthrough=True)
+    raise AssertionError("a passthrough exchange is not resumed")
