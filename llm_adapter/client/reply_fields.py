@@ -45,6 +45,9 @@ def with_attributes(reply: Any) -> Any:
             # A model's `ollama` holds its digest and details, and stays a dictionary.
             if type(extra.get(name)) is dict and not fields.isdisjoint(extra[name]):
                 extra[name] = _object(_CLASSES[name], extra[name])
+    response = getattr(reply, "__dict__", {}).get("response")
+    if response is not None:  # an event of a streamed response, which holds all of it
+        with_attributes(response)
     return reply
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from llm_adapter.provider import Call, Endpoint, Flow, Json, NativeRequest, Rejected, Replay, Reply
 from llm_adapter.responses.events import ResponseDecoder
 from llm_adapter.responses.history import Turn
-from llm_adapter.responses.items import messages
 from llm_adapter.responses.output import response
 from llm_adapter.responses.parameters import RESPONSES_NAMES, chat_call
 from llm_adapter.responses.store import store_of
@@ -23,7 +22,7 @@ _QUOTED = re.compile(rf"`({'|'.join(RESPONSES_NAMES)})`")
 def create(call: Call, chat: Endpoint) -> Flow:
     """A response, stored unless the caller wants it otherwise."""
     turn = Turn.of(call, store_of(call.settings))
-    asked = chat_call(call, messages(call, call.body.get("instructions"), turn.history))
+    asked = chat_call(call, turn.history, len(turn.before))
     try:
         reply = yield from _at_chat_path(chat(asked))
     except Rejected as refusal:

@@ -8,6 +8,7 @@ from typing import Any
 from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.responses.items import items, response_id
 from llm_adapter.responses.store import Store
+from llm_adapter.translation.parameters import refuses
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Turn:
         elif conversation is not None:
             before = conversation_of(store, conversation, status=400, param="conversation")["items"]
         given = items(call, call.body.get("input"))
-        return cls(call, store, [_item_or_referenced(store, one, before) for one in given], before, conversation)
+        added = [_item_or_referenced(call, store, one, before) for one in given]
+        return cls(call, store, added, before, conversation)
 
     @property
     def history(self) -> list[Json]:
@@ -68,7 +70,7 @@ def items_up_to(store: Store, name: str) -> list[Json]:
         if record is None or "response" not in record:
             raise Rejected(
                 f"Previous response with id {following!r} not found: it was not stored, was deleted, or has made room "
-                "for newer ones",
+                f"for newer ones. {store.place}",
                 param="previous_response_id",
                 code="previous_response_not_found",
             )
@@ -92,12 +94,13 @@ def conversation_of(store: Store, name: str, *, status: int = 404, param: str | 
     """A conversation's record. Raises `Rejected`."""
     record = store.read(name)
     if record is None or "conversation" not in record:
-        raise not_found("Conversation", name, status=status, param=param)
+        raise not_found("Conversation", name, store, status=status, param=param)
     return record
 
 
-def not_found(what: str, name: str, *, status: int = 404, param: str | None = None) -> Rejected:
-    return Rejected(f"{what} with id {name!r} not found.", status=status, param=param, code="not_found")
+def not_found(what: str, name: str, store: Store, *, status: int = 404, param: str | None = None) -> Rejected:
+    message = f"{what} with id {name!r} not found. {store.place}"
+    return Rejected(message, status=status, param=param, code="not_found")
 
 
 def with_items(record: Json | None, added: list[Json]) -> Json | None:
@@ -105,20 +108,23 @@ def with_items(record: Json | None, added: list[Json]) -> Json | None:
     return None if record is None else {**record, "items": [*record["items"], *added]}
 
 
-def _item_or_referenced(store: Store, item: Json, before: list[Json]) -> Json:
-    """An item itself, or what it refers to: an item's id holds the id of the response that it came with."""
+def _item_or_referenced(call: Call, store: Store, item: Json, before: list[Json]) -> Json:
+    """An item itself, or what it refers to: an item's id holds the id of the response that it came with.
+
+    Raises `Rejected` for a reference to nothing, unless the settings have it left out.
+    """
     if item["type"] != "item_reference":
         return item
     name = item["id"]
     record = store.read(response_id(name)) or {}
     known = [*before, *record.get("input", ()), *record.get("response", {}).get("output", ())]
     found: Json | None = next((one for one in known if one.get("id") == name), None)
-    if found is None:
+    if found is None and refuses(call, "input"):
         raise Rejected(
             f"Item with id {name!r} not found. Items are not persisted when `store` is set to false: send the item "
-            "itself instead of a reference.",
+            f"itself instead of a reference. {store.place}",
             status=404,
             param="input",
             code="not_found",
         )
-    return found
+    return found or item

@@ -2,14 +2,17 @@
 
 Source: openai-python types/responses/response_input_item_param.py, v3.52.0; ollama openai/responses.go
 FromResponsesRequest, v0.24.0, which skips images by `file_id` and forgets reasoning in plain text.
-Rule: an item or a part becomes something the model sees, or it is refused by its type.
+Rule: a part becomes something the model sees, or it is refused by its type. An item that only OpenAI can make sense of,
+because its own tools left it behind, is refused or left out, as `unsupported` in the settings says.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.translation.parameters import refuses, unsupported
 
 UNDERSTOOD = ("message", "function_call", "function_call_output", "reasoning", "item_reference")
 _PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
@@ -18,7 +21,7 @@ _ROLES = ("user", "assistant", "system", "developer")
 
 def item_id(kind: str, call_id: str, place: int) -> str:
     """The id of a call's item; places count the input first, then the output."""
-    return f"{_PREFIXES[kind]}_{call_id}{place:04d}"
+    return f"{_PREFIXES.get(kind, 'item')}_{call_id}{place:04d}"
 
 
 def response_id(item: str) -> str:
@@ -42,20 +45,53 @@ def items(call: Call, given: Any, param: str = "input") -> list[Json]:
 
 def _item(call: Call, given: Any, place: int, where: str, param: str) -> Json:
     kind = _kind(given)
-    if kind not in UNDERSTOOD:
-        why = (
-            f"an item of type {kind!r} is not available on provider {call.report.provider!r}: hosted tools, and what "
-            "they leave behind, are OpenAI's"
-            if kind
-            else "an item is an object with a type or a role"
-        )
-        raise Rejected(f"{where}: {why}", param=param, code="unsupported_value" if kind else "invalid_value")
+    if not isinstance(kind, str):
+        raise Rejected(f"{where}: an item is an object with a type or a role", param=param, code="invalid_value")
     item = {**given, "type": kind}
     if kind == "item_reference":
         return item
     if kind == "message":
         item = _message(item, where, param)
     return {**item, "id": item.get("id") or item_id(kind, call.id, place)}
+
+
+def readable_items(call: Call, history: list[Json], param: str = "input", earlier: int = 0) -> list[Json]:
+    """The items that a model can be shown: what only OpenAI can make sense of is left out. Raises `Rejected`.
+
+    A custom tool's call and its output are kept where the settings allow it: as a function's, with one text.
+    earlier: how many of the items are from earlier turns.
+    """
+    readable = []
+    for place, item in enumerate(history):
+        kind = item["type"]
+        if kind in UNDERSTOOD and kind != "item_reference":
+            readable.append(item)
+        elif not refuses(call, param) and (function := _as_function_item(item)) is not None:
+            call.report.note("emulated", f"{param}.{kind}")
+            readable.append(function)
+        else:
+            where = f"{param}[{place - earlier}]" if place >= earlier else "an earlier turn"
+            unsupported(call, param, f"{where}: {_why_unreadable(call, item)}", part=f"{param}.{kind}")
+    return readable
+
+
+def _as_function_item(item: Json) -> Json | None:
+    match item:
+        case {"type": "custom_tool_call", "input": str() as text}:
+            return {**item, "type": "function_call", "arguments": json.dumps({"input": text}, ensure_ascii=False)}
+        case {"type": "custom_tool_call_output"}:
+            return {**item, "type": "function_call_output"}
+        case _:
+            return None
+
+
+def _why_unreadable(call: Call, item: Json) -> str:
+    if item["type"] == "item_reference":
+        return f"the item {item.get('id')!r} is not known here: send the item itself instead of a reference"
+    return (
+        f"an item of type {item['type']!r} is not available on provider {call.report.provider!r}: hosted tools, and "
+        "what they leave behind, are OpenAI's"
+    )
 
 
 def _kind(given: Any) -> Any:
@@ -77,14 +113,14 @@ def _message(item: Json, where: str, param: str) -> Json:
     return {**item, "content": content, "status": item.get("status") or "completed"}
 
 
-def messages(call: Call, instructions: Any, history: list[Json]) -> list[Json]:
-    """The chat messages of a whole history. Raises `Rejected`."""
+def messages(call: Call, instructions: Any, history: list[Json], earlier: int = 0) -> list[Json]:
+    """The chat messages of a whole history, of which so many items are from earlier turns. Raises `Rejected`."""
     told = _Messages(call)
     if not isinstance(instructions, str | None):
         raise Rejected("`instructions` must be a string", param="instructions", code="invalid_type")
     if instructions is not None:
         told.messages.append({"role": "system", "content": instructions})
-    for item in history:
+    for item in readable_items(call, history, earlier=earlier):
         told.add(item)
     if not history:
         raise Rejected("`input` is required", param="input", code="missing_required_parameter")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.responses.items import messages
 from llm_adapter.responses.tools import tool_choice, tools
 from llm_adapter.translation.parameters import (
     LABEL,
@@ -52,7 +53,9 @@ def _tools(value: Any, native: Json, call: Call) -> None:
 
 
 def _tool_choice(value: Any, native: Json, call: Call) -> None:
-    native["tool_choice"] = tool_choice(call, value)
+    choice = tool_choice(call, value)
+    if choice is not None:
+        native["tool_choice"] = choice
 
 
 def _text(value: Any, native: Json, call: Call) -> None:
@@ -109,13 +112,13 @@ def _truncation(value: Any, native: Json, call: Call) -> None:
 
 
 RESPONSES: Rows = {
-    "input": honoured("items become messages; a part or an item that the model cannot see is refused by its type"),
+    "input": honoured("items become messages; what OpenAI's own tools left behind is refused by its type, or left out"),
     "instructions": honoured("the first system message; not carried over to the next response"),
     "model": honoured("aliases from `models` are resolved"),
     "max_output_tokens": honoured("`max_completion_tokens`; a reply that was cut is `incomplete`", _max_tokens),
     "temperature": field("temperature"),
     "top_p": field("top_p"),
-    "tools": honoured("functions, as in chat; hosted and custom tools are refused by name", _tools),
+    "tools": honoured("functions, as in chat; hosted and custom tools are refused by name, or left out", _tools),
     "tool_choice": honoured("as in chat", _tool_choice),
     "parallel_tool_calls": field("parallel_tool_calls", "as in chat"),
     "text": honoured("`format` as `response_format`; of `verbosity` only medium", _text),
@@ -171,13 +174,19 @@ _CHATS: dict[str, Row] = {
 }
 
 
-def chat_call(call: Call, messages: list[Json]) -> Call:
-    """The chat call that answers a Responses call. Raises `Rejected`."""
+def chat_call(call: Call, history: list[Json], earlier: int = 0) -> Call:
+    """The chat call that answers a Responses call. Raises `Rejected`.
+
+    history: all items, of which so many are from earlier turns.
+    """
     rows = {**RESPONSES, **_CHATS}
     known = {name: value for name, value in call.body.items() if name in rows}
     own = {name: value for name, value in call.body.items() if name not in rows}
-    native: Json = {"model": call.body.get("model"), "messages": messages}
+    native: Json = {"model": call.body.get("model"), "messages": []}
     translate(rows, replace(call, body=known), native, where=f"provider {call.report.provider!r}")
+    native["messages"] = messages(call, call.body.get("instructions"), history, earlier)
+    if call.body.get("tools") and "tools" not in native:
+        native.pop("tool_choice", None)  # what it chose from is left out
     if call.stream:
         native |= {"stream": True, "stream_options": {"include_usage": True}}
     settings = call.settings

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from llm_adapter.provider import Call, Endpoint, Flow, Json, Rejected
 from llm_adapter.responses.history import conversation_of, items_up_to, not_found
-from llm_adapter.responses.items import items
+from llm_adapter.responses.items import items, readable_items
 from llm_adapter.responses.store import Store, store_of
 
 Answer: TypeAlias = Callable[..., Json]
@@ -58,7 +58,7 @@ def input_items(call: Call, store: Store, name: str) -> Json:
     record = _stored_response(store, name)
     previous = record["response"]["previous_response_id"]
     before = items_up_to(store, previous) if previous else record["before"]
-    return _page(call, [*before, *record["input"]])
+    return _page(call, store, [*before, *record["input"]])
 
 
 def not_available(call: Call, store: Store) -> Json:
@@ -70,7 +70,7 @@ def not_available(call: Call, store: Store) -> Json:
 def create_conversation(call: Call, store: Store) -> Json:
     head = {"object": "conversation", "created_at": call.created, "metadata": call.body.get("metadata") or {}}
     conversation = {"id": f"conv_{call.id}", **head}
-    record = {"conversation": conversation, "items": items(call, call.body.get("items"), "items")}
+    record = {"conversation": conversation, "items": _new_items(call)}
     store.change(f"conv_{call.id}", lambda _: record)
     return conversation
 
@@ -93,11 +93,11 @@ def delete_conversation(call: Call, store: Store, name: str) -> Json:
 
 
 def list_items(call: Call, store: Store, name: str) -> Json:
-    return _page(call, conversation_of(store, name)["items"])
+    return _page(call, store, conversation_of(store, name)["items"])
 
 
 def create_items(call: Call, store: Store, name: str) -> Json:
-    added = items(call, call.body.get("items") or [], "items")
+    added = _new_items(call)
     _change(store, name, lambda record: [*record["items"], *added], "items")
     return _list_object(added, more=False)
 
@@ -105,7 +105,7 @@ def create_items(call: Call, store: Store, name: str) -> Json:
 def retrieve_item(call: Call, store: Store, name: str, item: str) -> Json:
     found = next((one for one in conversation_of(store, name)["items"] if one.get("id") == item), None)
     if found is None:
-        raise not_found("Item", item)
+        raise not_found("Item", item, store)
     return dict(found)
 
 
@@ -113,6 +113,13 @@ def delete_item(call: Call, store: Store, name: str, item: str) -> Json:
     retrieve_item(call, store, name, item)
     _change(store, name, lambda record: [one for one in record["items"] if one.get("id") != item], "items")
     return retrieve_conversation(call, store, name)
+
+
+def _new_items(call: Call) -> list[Json]:
+    """The items of a call that adds some. Raises `Rejected` for one that no response could be made with."""
+    added = items(call, call.body.get("items"), "items")
+    readable_items(call, added, "items")
+    return added
 
 
 def _change(store: Store, name: str, new: Callable[[Json], Any], part: str) -> None:
@@ -124,18 +131,18 @@ def _change(store: Store, name: str, new: Callable[[Json], Any], part: str) -> N
 def _stored_response(store: Store, name: str) -> Json:
     record = store.read(name)
     if record is None or "response" not in record:
-        raise not_found("Response", name)
+        raise not_found("Response", name, store)
     return record
 
 
-def _page(call: Call, all_items: list[Json]) -> Json:
+def _page(call: Call, store: Store, all_items: list[Json]) -> Json:
     """One page, newest first unless asked otherwise, as OpenAI has it."""
     ordered = all_items if call.query.get("order") == "asc" else all_items[::-1]
     after = call.query.get("after")
     if after is not None:
         place = next((place for place, one in enumerate(ordered) if one.get("id") == after), None)
         if place is None:
-            raise not_found("Item", str(after), param="after")
+            raise not_found("Item", str(after), store, param="after")
         ordered = ordered[place + 1 :]
     limit = int(call.query.get("limit") or 20)
     return _list_object(ordered[:limit], more=len(ordered) > limit)

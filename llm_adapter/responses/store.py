@@ -31,6 +31,10 @@ FILED = 10_000  # records kept in a file
 class Store(Protocol):
     """Records by id."""
 
+    @property
+    def place(self) -> str:
+        """Where the records are, in a sentence, for what is not found there."""
+
     def read(self, key: str) -> Json | None: ...
 
     def change(self, key: str, change: Change) -> None:
@@ -39,6 +43,11 @@ class Store(Protocol):
 
 class Memory:
     """This process's memory, shared by threads and event loops."""
+
+    place = (
+        "Responses are kept in the memory of this process: where several workers answer, or after a restart, name one "
+        "file for all of them in `response_store`."
+    )
 
     def __init__(self, records: int = RECORDS, size: int = BYTES) -> None:
         self._records, self._size = records, size
@@ -70,6 +79,7 @@ class File:
 
     def __init__(self, path: str, records: int = FILED) -> None:
         self._path, self._records = path, records
+        self.place = f"Responses are kept in the file that `response_store` names: {path}."
         with self._open() as database:
             database.execute("PRAGMA journal_mode = WAL")
             database.execute("CREATE TABLE IF NOT EXISTS records (id TEXT PRIMARY KEY, used INTEGER, record TEXT)")

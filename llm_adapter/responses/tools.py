@@ -1,7 +1,7 @@
 """Tools and their choice in the Responses form  →  in chat's.
 
 Source: openai-python types/responses/tool_param.py and tool_choice_*_param.py, v3.52.0. Ollama's own /v1 makes a
-nameless function of every hosted tool: here they are refused by name.
+nameless function of every hosted tool: here they are refused by name, or left out as the settings say.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def tools(call: Call, given: Any) -> list[Json]:
             offered.append({"type": "function", "function": function})
         else:
             where = f"on provider {call.report.provider!r}"
-            unsupported(call, "tools", f"{why} is not available {where}, where only functions of your own are called")
+            message = f"{why} is not available {where}, where only functions of your own are called"
+            unsupported(call, "tools", message, part=f"tools.{tool['type']}")
     return offered
 
 
@@ -42,7 +43,7 @@ def _not_a_function(tool: Any, where: str) -> str | None:
 
 
 def tool_choice(call: Call, given: Any) -> Any:
-    """Chat's tool choice. Raises `Rejected`."""
+    """Chat's tool choice; None for one of hosted tools alone, which the settings have left out. Raises `Rejected`."""
     match given:
         case "auto" | "none" | "required":
             return given
@@ -50,20 +51,23 @@ def tool_choice(call: Call, given: Any) -> Any:
             return _function_choice(name)
         case {"type": "allowed_tools", "mode": str() as mode, "tools": list() as allowed}:
             names = [_allowed_name(call, tool) for tool in allowed]
-            tools = [_function_choice(name) for name in names]
-            return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
+            tools = [_function_choice(name) for name in names if name is not None]
+            left_out = allowed and not tools
+            return None if left_out else {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}
         case {"type": str() as kind}:
-            raise _unavailable(call, kind)
+            _leave_out(call, kind)
+            return None
         case _:
             raise Rejected(f"`tool_choice` is not understood: {given!r}", param="tool_choice", code="invalid_value")
 
 
-def _allowed_name(call: Call, tool: Any) -> str:
+def _allowed_name(call: Call, tool: Any) -> str | None:
     match tool:
         case {"type": "function", "name": str() as name}:
             return name
         case {"type": kind}:
-            raise _unavailable(call, kind)
+            _leave_out(call, kind)
+            return None
         case _:
             raise Rejected("an allowed tool has a type and a name", param="tool_choice", code="invalid_value")
 
@@ -72,9 +76,6 @@ def _function_choice(name: str) -> Json:
     return {"type": "function", "function": {"name": name}}
 
 
-def _unavailable(call: Call, kind: Any) -> Rejected:
-    return Rejected(
-        f"`tool_choice`: a tool of type {kind!r} is not available on provider {call.report.provider!r}",
-        param="tool_choice",
-        code="unsupported_value",
-    )
+def _leave_out(call: Call, kind: Any) -> None:
+    message = f"`tool_choice`: a tool of type {kind!r} is not available on provider {call.report.provider!r}"
+    unsupported(call, "tool_choice", message, part=f"tool_choice.{kind}")

@@ -164,9 +164,17 @@ def check_token_limits(call: Call) -> None:
         )
 
 
-def unsupported(call: Call, name: str, message: str) -> None:
-    """Apply the settings' policy to something that cannot be done. Raises `Rejected` when it is "error"."""
-    call.report.note("left_out", name)
+def refuses(call: Call, name: str) -> bool:
+    """Whether the settings want a call refused that asks of this parameter what cannot be done."""
+    return call.settings.unsupported == "error"
+
+
+def unsupported(call: Call, name: str, message: str, *, part: str = "") -> None:
+    """Apply the settings' policy to something that cannot be done. Raises `Rejected` when it is "error".
+
+    part: what the report says was left out, where it is not the whole parameter: "tools.web_search".
+    """
+    call.report.note("left_out", part or name)
     match call.settings.unsupported:
         case "error":
             hint = '; `unsupported = "warn"` in the profile leaves it out instead'

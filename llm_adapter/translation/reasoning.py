@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from llm_adapter.provider import Call, Rejected
-from llm_adapter.translation.parameters import unsupported
+from llm_adapter.translation.parameters import refuses, unsupported
 
 
 def without_thinking(call: Call, refusal: Rejected) -> Call:
     """The call without thinking, after the server refused it. Raises the refusal itself where it is about something
     else, or where `unsupported` is "error"."""
     error = refusal.error
-    if error["param"] != "reasoning_effort" or call.settings.unsupported == "error":
+    if error["param"] != "reasoning_effort" or refuses(call, "reasoning_effort"):
         raise refusal
     unsupported(call, "reasoning_effort", f"`reasoning_effort`: {error['message']}")
     kept = {name: value for name, value in call.body.items() if name not in ("reasoning_effort", "think")}

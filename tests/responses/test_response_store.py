@@ -101,6 +101,27 @@ UNKNOWN: dict[str, Callable[[Any], Any]] = {
 }
 
 
+@pytest.mark.parametrize(
+    "action",
+    [
+        lambda client: client.responses.create(**HELLO, previous_response_id="resp_other"),
+        lambda client: client.responses.create(**HELLO, conversation="conv_other"),
+        lambda client: client.responses.create(model="m", input=[{"id": "msg_other"}]),
+        lambda client: client.responses.retrieve("resp_other"),
+        lambda client: client.conversations.items.list("conv_other"),
+    ],
+)
+def test_what_another_process_keeps(action: Any, play: Play, kept: dict[str, Any]) -> None:
+    """Of several workers, each has its own memory: the error names the setting with which they share a file."""
+
+    def script(client: Any) -> Any:
+        with pytest.raises(openai.APIStatusError, match=r"other' not found.*`response_store`") as caught:
+            yield action(client)
+        return caught.value.status_code
+
+    assert on(play, Ollama(), script, **kept) in (400, 404)
+
+
 @pytest.mark.parametrize("case", UNKNOWN)
 def test_a_lost_turn_is_an_error(case: str, play: Play, kept: dict[str, Any]) -> None:
     """Raised before anything is sent, with OpenAI's code; Ollama's own /v1 would answer without the history."""

@@ -9,7 +9,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import openai
 import pytest
 from conftest import DONE, HOST
-from drivers import HTTPX, SYNC_AND_ASYNC, Play, mode
+from drivers import HTTPX, SYNC_AND_ASYNC, Play, every, mode
 from openai.types.responses import ToolParam, response_create_params
 from openai.types.responses.response_input_item_param import ResponseInputItemParam
 from pydantic import BaseModel
@@ -17,7 +17,7 @@ from recorded import SERVERS, exchanges
 
 from llm_adapter import AdapterWarning, Call, Settings
 from llm_adapter.provider import Rejected
-from llm_adapter.responses.items import UNDERSTOOD, items, messages
+from llm_adapter.responses.items import UNDERSTOOD, items, messages, readable_items
 from llm_adapter.responses.parameters import INCLUDABLE, RESPONSES
 from llm_adapter.responses.tools import tools
 
@@ -117,17 +117,23 @@ def _values(hint: Any) -> set[Any]:
 
 
 def call(**body: Any) -> Call:
-    return Call("POST", "/responses", body, Settings(provider="ollama"), "0" * 32, 1)
+    settings = Settings(provider="ollama", unsupported=body.pop("unsupported", "error"))
+    return Call("POST", "/responses", body, settings, "0" * 32, 1)
 
 
 @pytest.mark.parametrize("kind", sorted(kinds(ResponseInputItemParam)))
 def test_every_item_of_the_sdk_is_understood_or_refused(kind: str) -> None:
     """No item falls through: OpenAI's own tools leave items behind that nothing here could make sense of."""
-    if kind in UNDERSTOOD:
-        assert items(call(), [{"type": kind, "role": "user", "content": "x"}])
+    asked = call()
+    given = items(asked, [{"type": kind, "role": "user", "content": "x", "id": "i_1"}])
+    if kind in UNDERSTOOD and kind != "item_reference":
+        assert readable_items(asked, given) == given
     else:
-        with pytest.raises(Rejected, match=rf"input\[0\]: an item of type '{kind}'"):
-            items(call(), [{"type": kind}])
+        with pytest.raises(
+            Rejected, match=rf"input\[0\]: .*{kind.removesuffix('_reference')}.*`unsupported = "
+        ) as caught:
+            readable_items(asked, given)
+        assert (caught.value.error["param"], asked.report.notes) == ("input", {"left_out": [f"input.{kind}"]})
 
 
 @pytest.mark.parametrize("kind", sorted(kinds(ToolParam) - {"function"}))
@@ -316,13 +322,15 @@ def test_truncation(play: Play) -> None:
     """ "auto" is the profile's `overflow = "truncate"` for one call."""
     from llm_adapter.responses.parameters import chat_call
 
-    assert chat_call(call(model="m", truncation="auto"), []).settings.overflow == "truncate"
-    assert chat_call(call(model="m"), []).settings.overflow == "error"
+    history = items(call(), "Hello")
+    assert chat_call(call(model="m", truncation="auto"), history).settings.overflow == "truncate"
+    assert chat_call(call(model="m"), history).settings.overflow == "error"
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "background": ({"background": True}, "`background`", "background"),
     "prompt": ({"prompt": {"id": "pmpt_1"}}, "`prompt`", "prompt"),
+    "prompt alone": ({"prompt": {"id": "pmpt_1"}, "input": openai.omit}, "`prompt`", "prompt"),
     "moderation": ({"extra_body": {"moderation": {"model": "m"}}}, "`moderation`", "moderation"),
     "compaction": (
         {"extra_body": {"context_management": [{"type": "compaction"}]}},
@@ -384,18 +392,80 @@ def test_refused(arguments: dict[str, Any], match: str, param: str, play: Play) 
     assert (on(play, server, script), server.asked) == (param, [])
 
 
-def test_policy(play: Play) -> None:
-    """`unsupported = "warn"` leaves a hosted tool out, and says so on the reply too."""
+SEARCH = {"type": "web_search"}
+CUSTOM = [
+    {"type": "custom_tool_call", "call_id": "c1", "name": "apply_patch", "input": 'a "b"'},
+    {"type": "custom_tool_call_output", "call_id": "c1", "output": "done"},
+]
+ASKED = [message("user", "Hello")]
+LEFT_OUT: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
+    "a tool": ({"tools": [SEARCH, WEATHER]}, {"tools": ["get_weather"]}, ["tools.web_search"]),
+    "all tools": ({"tools": [SEARCH], "tool_choice": "required"}, {"tools": None}, ["tools.web_search"]),
+    "a choice": (
+        {"tools": [WEATHER], "tool_choice": SEARCH},
+        {"tools": ["get_weather"]},
+        ["tool_choice.web_search"],
+    ),
+    "allowed tools": (
+        {"tools": [WEATHER], "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [SEARCH]}},
+        {"tools": ["get_weather"]},
+        ["tool_choice.web_search"],
+    ),
+    "an item": (
+        {"input": [*ASKED, {"type": "web_search_call", "id": "ws_1"}, message("assistant", "Hi"), *ASKED]},
+        {"messages": [*ASKED, message("assistant", "Hi"), *ASKED]},
+        ["input.web_search_call"],
+    ),
+    "what is no item's type yet": (
+        {"input": [*ASKED, {"type": "dream"}]},
+        {"messages": ASKED},
+        ["input.dream"],
+    ),
+    "a reference": ({"input": [*ASKED, {"id": "msg_1"}]}, {"messages": ASKED}, ["input.item_reference"]),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("arguments", "sent", "told"), LEFT_OUT.values(), ids=LEFT_OUT)
+def test_left_out(arguments: Any, sent: Any, told: Any, stream: bool, play: Play) -> None:
+    """`unsupported = "warn"` leaves out what only OpenAI has, and says on the reply what it was."""
 
     def script(client: Any) -> Any:
-        search = {"type": "web_search"}
-        return (yield client.responses.create(model="m", input="Hello", tools=[search, WEATHER]))
+        reply = yield client.responses.create(**{"model": "m", "input": "Hello", **arguments}, stream=stream)
+        return (yield every(reply))[-1].response if stream else reply
 
     server = Ollama({"content": "Hi"})
-    with pytest.warns(AdapterWarning, match="web_search"):
+    with pytest.warns(AdapterWarning, match=told[0].partition(".")[2].partition("_")[0]):
         response = on(play, server, script, unsupported="warn")
-    assert [tool["function"]["name"] for tool in server.asked[0]["tools"]] == ["get_weather"]
-    assert response.adapter.left_out == ["tools"]
+    (native,) = server.asked
+    native["tools"] = [tool["function"]["name"] for tool in native.get("tools") or ()] or None
+    assert {name: native[name] for name in sent} == sent
+    assert response.adapter.left_out == told
+
+
+def test_a_custom_tools_call_is_shown_as_a_functions() -> None:
+    """Where items may be left out: the model sees what was done, and what came of it."""
+    asked = call(unsupported="ignore")
+    called, told = messages(asked, None, items(asked, CUSTOM))
+    assert called["tool_calls"][0]["function"] == {"name": "apply_patch", "arguments": '{"input": "a \\"b\\""}'}
+    assert told == {"role": "tool", "tool_call_id": "c1", "content": "done"}
+    assert asked.report.notes == {"emulated": ["input.custom_tool_call", "input.custom_tool_call_output"]}
+
+
+def test_an_item_of_an_earlier_turn(play: Play) -> None:
+    """What was left out is kept with the response: the next turn says again that it is without it."""
+
+    def script(client: Any) -> Any:
+        first = yield client.responses.create(model="m", input=[{"type": "mcp_list_tools"}, *ASKED])
+        second = yield client.responses.create(model="m", input="And?", previous_response_id=first.id)
+        kept = yield client.responses.input_items.list(first.id)
+        strict = client.with_options(settings=Settings(provider="ollama", host=HOST))
+        with pytest.raises(openai.BadRequestError, match="an earlier turn: an item of type 'mcp_list_tools'"):
+            yield strict.responses.create(model="m", input="So?", previous_response_id=first.id)
+        return second.adapter.left_out, {item.type for item in kept.data}
+
+    server = Ollama(*[{"content": "Hi"}] * 2)
+    assert on(play, server, script, unsupported="ignore") == (["input.mcp_list_tools"], {"mcp_list_tools", "message"})
 
 
 # --- the reply -------------------------------------------------------------------------------------------------------
