@@ -1,8 +1,8 @@
 """One translated call, pure: native requests out, native replies in, the OpenAI reply at the end.
 
 The client drives it: while there are `pending` requests, send them and `resume` with the replies; where there is
-something to `fetch` or to `wait` for, do that instead; then `answer` holds the reply. Nothing here waits, sends or
-reads the clock.
+something to `fetch` or to `wait` for, do that instead, and where the next step is `long_work`, resume it outside the
+event loop; then `answer` holds the reply. Nothing here waits, sends or reads the clock.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from llm_adapter.provider import (
     Endpoint,
     Events,
     Fetch,
+    LongWork,
     NativeReply,
     NativeRequest,
     Rejected,
@@ -36,6 +37,7 @@ class Exchange:
         self.pending: tuple[NativeRequest, ...] = ()
         self.fetch: Fetch | None = None
         self.wait: WaitForPull | None = None
+        self.long_work = False
         self.answer: Reply | Rejected | None = None
         self._many = False
         self._flow = endpoint(call)
@@ -65,7 +67,7 @@ class Exchange:
             self._flow.close()
 
     def _advance(self, step_on: Callable[[], Any]) -> None:
-        self.pending, self.fetch, self.wait = (), None, None
+        self.pending, self.fetch, self.wait, self.long_work = (), None, None, False
         try:
             step = step_on()
         except StopIteration as stop:
@@ -78,6 +80,8 @@ class Exchange:
                 self.fetch = step
             elif isinstance(step, WaitForPull):
                 self.wait = step
+            elif isinstance(step, LongWork):
+                self.long_work = True
             else:
                 self.pending = tuple(step) if self._many else (step,)
 

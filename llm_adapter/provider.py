@@ -113,6 +113,11 @@ class WaitForPull:
 
 
 @dataclass(frozen=True, slots=True)
+class LongWork:
+    """What the endpoint does next takes long: it is resumed outside the event loop, and within the call's time."""
+
+
+@dataclass(frozen=True, slots=True)
 class NativeReply:
     """What came back. `body` is empty while a stream is still open."""
 
@@ -157,7 +162,7 @@ class SequentialEvents(Protocol):
 
 
 Reply: TypeAlias = "Json | Events | Replay"
-Flow: TypeAlias = Generator["NativeRequest | Fetch | WaitForPull | Sequence[NativeRequest]", Any, Reply]
+Flow: TypeAlias = Generator["NativeRequest | Fetch | LongWork | WaitForPull | Sequence[NativeRequest]", Any, Reply]
 Endpoint: TypeAlias = Callable[[Call], Flow]
 
 

@@ -119,10 +119,9 @@ class _ClientBase:
         if request.headers.get("authorization") == f"Bearer {NO_KEY}":
             del request.headers["authorization"]
         request.extensions[RULES] = rules_of(connection, request.url, follows=self._follows_redirects(options))
-        if trip is not None:
-            request.extensions[EXTENSION] = trip
-            trip.attempts = retries_taken + 1
-            trip.last = retries_taken >= options.get_max_retries(self.max_retries)  # type: ignore[attr-defined]
+        request.extensions[EXTENSION] = trip
+        trip.attempts = retries_taken + 1
+        trip.last = retries_taken >= options.get_max_retries(self.max_retries)  # type: ignore[attr-defined]
         if self._shadow is not None:
             self._shadow.sample(self, asked, request, retries_taken)
         return cast("httpx2.Request", request)

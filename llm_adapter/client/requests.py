@@ -25,13 +25,12 @@ if TYPE_CHECKING:
     from llm_adapter.transport.round_trip import RoundTrip
 
 Defaults: TypeAlias = tuple[Mapping[str, Any], Mapping[str, Any]]
-Translated: TypeAlias = "tuple[Connection, FinalRequestOptions, RoundTrip | None]"
+Translated: TypeAlias = "tuple[Connection, FinalRequestOptions, RoundTrip]"
 
 
 def translate_call(connection: Connection, options: FinalRequestOptions, defaults: Defaults = ({}, {})) -> Translated:
     """Where the call goes, the options of its first native request, and the round trip that it begins.
 
-    Without a round trip the SDK sends the request and reads the response by itself.
     defaults: the headers and the query that the client adds to every call.
     """
     path = urlsplit(options.url).path
@@ -57,8 +56,6 @@ def translate_call(connection: Connection, options: FinalRequestOptions, default
     exchange = Exchange(call, endpoint)
     first = exchange.pending[0] if exchange.pending else NativeRequest(options.method, None, body)
     options = _native_options(connection, options, first)
-    if exchange.passthrough and not exchange.resume_on_error and not _needs_round_trip(connection):
-        return connection, options, None
     return connection, options, _round_trip(connection, exchange, path)
 
 
@@ -80,15 +77,8 @@ def _refused(refusal: Rejected, call: Call) -> Flow:
     raise refusal
 
 
-def _needs_round_trip(connection: Connection) -> bool:
-    """Whether an untranslated call needs a round trip: to start its server, or for the timeouts and slots there."""
-    return connection.starter is not None or connection.terms is not None
-
-
 def _untranslated(connection: Connection, options: FinalRequestOptions) -> Translated:
     """A call that goes to the server's own /v1 as it is."""
-    if not _needs_round_trip(connection):
-        return connection, options, None
     return connection, options, _round_trip(connection, None, urlsplit(options.url).path)
 
 

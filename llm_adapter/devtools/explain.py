@@ -122,7 +122,10 @@ def explanation(connection: Connection, path: str, body: Json) -> Explanation:
 def _drive(exchange: Exchange, explained: Explanation) -> None:
     """Go on to the call itself: questions are answered as by a server that knows nothing, loads as by one that did."""
     before: list[NativeRequest] = []
-    while exchange.fetch is not None or any(_only_asks(one) or _only_loads(one) for one in exchange.pending):
+    while _comes_before_the_call(exchange):
+        if exchange.long_work:
+            exchange.resume(())
+            continue
         if exchange.fetch is not None:
             explained.questions += [f"GET {url}" for url in exchange.fetch.urls]
             exchange.resume([NativeReply(200, {"content-type": "image/png"}, _IMAGE) for _ in exchange.fetch.urls])
@@ -136,6 +139,12 @@ def _drive(exchange: Exchange, explained: Explanation) -> None:
     if isinstance(exchange.answer, Rejected):
         explained.refusal = exchange.answer
         explained.requests = ()
+
+
+def _comes_before_the_call(exchange: Exchange) -> bool:
+    """Whether the exchange's next step is not the call itself yet."""
+    before = exchange.long_work or exchange.fetch is not None
+    return before or any(_only_asks(one) or _only_loads(one) for one in exchange.pending)
 
 
 def _only_asks(request: NativeRequest) -> bool:

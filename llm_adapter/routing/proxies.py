@@ -1,14 +1,17 @@
-"""No proxy for this machine: HTTP_PROXY is for the network, and one that does not answer must not cut off localhost."""
+"""No proxy for this machine: HTTP_PROXY is for the network, and one that does not answer must not cut off localhost.
+
+Where there is a proxy, `proxy_of` says which, for errors that name it and for what `local_only` forbids.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.request import getproxies
 
 import openai
 
 from llm_adapter.routing.connection import Connection
-from llm_adapter.settings.hosts import hostname, is_loopback
+from llm_adapter.settings.hosts import hostname, is_loopback, same_origin
 
 # httpx's "mounts": a host without a proxy, whatever the environment says.
 _DIRECT = ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all://[::1]")
@@ -37,3 +40,45 @@ def http_client(connection: Connection, *, asynchronous: bool) -> Any:
 def _own(url: str) -> tuple[str, ...]:
     """The pattern of the client's own host, where it is another name of this machine."""
     return (f"all://{hostname(url)}",) if is_loopback(url) and ":" not in hostname(url) else ()
+
+
+class Proxy(NamedTuple):
+    """The proxy that a request takes."""
+
+    url: str  # without credentials
+    variable: str | None  # the environment's variable that names it; None: the caller's own HTTP client has it
+
+    @property
+    def shown(self) -> str:
+        return f"{self.url} ({self.variable or 'of the `http_client`'})"
+
+    def cure(self, host: str) -> str:
+        """What keeps a host's requests from the proxy, as a sentence."""
+        if self.variable is None:
+            return f"If {host} needs no proxy, give the `http_client` none for it; or correct the proxy's address."
+        return (
+            f"If {host} needs no proxy, set NO_PROXY={host}, or `trust_env = false` in the profile; "
+            f"or correct {self.variable}."
+        )
+
+
+def proxy_of(client: Any, url: Any) -> Proxy | None:
+    """The proxy through which an HTTP client sends requests to a URL.
+
+    The client is asked, not the environment: a caller's own has rules of its own. httpx keeps the proxy to itself
+    (httpx2 _transports/default.py HTTPTransport, httpcore2 http_proxy.py HTTPProxy, 2.16), so None may be ignorance.
+    """
+    try:
+        transport = client._transport_for_url(url)
+        proxy = transport._pool._proxy_url
+        scheme, host, port = proxy.scheme.decode(), proxy.host.decode(), proxy.port
+    except AttributeError:
+        return None
+    shown = f"{scheme}://{host}" + (f":{port}" if port else "")
+    names = (kind for kind, value in getproxies().items() if same_origin(_with_scheme(value), shown))
+    kind = next(names, None)
+    return Proxy(shown, f"{kind.upper()}_PROXY" if kind else None)
+
+
+def _with_scheme(url: str) -> str:
+    return url if "://" in url else f"http://{url}"

@@ -53,7 +53,7 @@ def unreachable_message(
     settings: with the address in them. cause: the HTTP library's words.
     """
     url = settings.base_url or ""
-    if settings.provider != "ollama" and settings.dialect != "ollama":
+    if not is_ollama(settings):
         return None
     root = url.removesuffix("/v1")
     times = "" if attempts == 1 else f", {attempts} times"
@@ -64,11 +64,16 @@ def unreachable_message(
 
 def change_of_address(settings: Settings, url: str) -> str:
     """The line to change so that calls go to another server. url: without a path. settings: as they are resolved."""
-    return _set_to(_address_source(settings), url)
+    return _set_to(address_source(settings), url)
+
+
+def is_ollama(settings: Settings) -> bool:
+    """Whether the server is known to be Ollama, on its native API or on its /v1."""
+    return settings.provider == "ollama" or settings.dialect == "ollama"
 
 
 def _advice(settings: Settings, root: str, cause: str, around: Surroundings) -> str:
-    host, there = hostname(root), _address_source(settings)
+    host, there = hostname(root), address_source(settings)
     if is_ollama_cloud(root):
         return "Is this machine online, and does it need a proxy (HTTPS_PROXY)?"
     if any(words in cause for words in _UNKNOWN_NAME):
@@ -99,11 +104,11 @@ def _name_advice(settings: Settings, host: str, around: Surroundings) -> str:
     if host == _DOCKER_HOST and around.container:
         return f"start the container with --add-host={_DOCKER_HOST}:host-gateway"
     if host == _DOCKER_HOST:
-        return f"it is for processes in a container; {_set_to(_address_source(settings), f'http://127.0.0.1:{OLLAMA_PORT}')}"
-    return f"correct {_address_source(settings).rstrip(',')}"
+        return f"it is for processes in a container; {_set_to(address_source(settings), f'http://127.0.0.1:{OLLAMA_PORT}')}"
+    return f"correct {address_source(settings).rstrip(',')}"
 
 
-def _address_source(settings: Settings) -> str:
+def address_source(settings: Settings) -> str:
     """The setting or variable that holds the address, and where it is from."""
     field = "host" if settings.provider == "ollama" and settings.origin("base_url") == "default" else "base_url"
     origin = settings.origin(field)

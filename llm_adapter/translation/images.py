@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from llm_adapter.provider import Call, Fetch, Json, NativeReply, Rejected
+from llm_adapter.provider import Call, Fetch, Json, LongWork, NativeReply, Rejected
 from llm_adapter.translation.addresses import refused_address
 
 ACCEPTED = frozenset({"jpeg", "png", "webp"})
@@ -24,6 +24,8 @@ MOST_URLS = 100
 MOST_BYTES = 50 << 20
 AT_ONCE = 4
 MOST_PIXELS = 64_000_000  # a few bytes can hold more pixels than memory does
+
+_QUICK = 200_000  # characters of base64: so many are checked in a millisecond
 
 _SIGNATURES = {
     "jpeg": re.compile(rb"\xff\xd8\xff"),
@@ -60,7 +62,9 @@ def image_url(part: Any) -> str | None:
             return None
 
 
-def with_inline_images(call: Call, accepted: Collection[str] = ACCEPTED) -> Generator[Fetch, list[NativeReply], Call]:
+def with_inline_images(
+    call: Call, accepted: Collection[str] = ACCEPTED
+) -> Generator[Fetch | LongWork, list[NativeReply], Call]:
     """The call with every image as a base64 data URL of an accepted format. Raises `Rejected`."""
     messages = call.body.get("messages")
     places = {url: where for where, part in parts(messages) if (url := image_url(part)) is not None}
@@ -69,7 +73,13 @@ def with_inline_images(call: Call, accepted: Collection[str] = ACCEPTED) -> Gene
     remote = [url for url in places if _is_remote(url)]
     if remote:
         _check_addresses(call, places[remote[0]], len(remote))
-    inline = {url: _inlined_url(call, url, places[url], accepted) for url in places if not _is_remote(url)}
+    inline: dict[str, str] = {}
+    for url in places:
+        if not _is_remote(url):
+            # Before each one: a call that is over by then is left there.
+            if len(url) > _QUICK or not _is_accepted(url, accepted):
+                yield LongWork()
+            inline[url] = _inlined_url(call, url, places[url], accepted)
     size = 0
     for start in range(0, len(remote), AT_ONCE):
         batch = remote[start : start + AT_ONCE]
@@ -79,6 +89,7 @@ def with_inline_images(call: Call, accepted: Collection[str] = ACCEPTED) -> Gene
         if size > MOST_BYTES:
             raise _image_refusal(places[batch[0]], f"the call's images together are larger than {MOST_BYTES} bytes")
         for url, reply in zip(batch, replies, strict=True):
+            yield LongWork()
             inline[url] = _data_url(*_format_and_bytes(call, reply.body, places[url], accepted))
     return replace(call, body={**call.body, "messages": [_message_with(message, inline) for message in messages or ()]})
 
@@ -93,6 +104,15 @@ def decoded_base64(data: str, where: str, what: str = "an image") -> bytes:
         ) from None
 
 
+def is_long(sound: Json) -> bool:
+    """Whether checking the data of a sound part takes a while."""
+    match sound:
+        case {"input_audio": {"data": str() as data}}:
+            return len(data) > _QUICK
+        case _:
+            return False
+
+
 def _is_remote(url: str) -> bool:
     return url[:8].lower().startswith(("http://", "https://"))
 
@@ -102,6 +122,14 @@ def _check_addresses(call: Call, where: str, count: int) -> None:
         raise refused_address(call.settings, where)
     if count > MOST_URLS:
         raise _image_refusal(where, f"a call may name {MOST_URLS} images by their address, not {count}")
+
+
+def _is_accepted(url: str, accepted: Collection[str]) -> bool:
+    """Whether the first bytes of a data URL say that the image needs no conversion."""
+    try:
+        return _format(base64.b64decode(url.partition(",")[2][:24])) in accepted
+    except (binascii.Error, ValueError):
+        return False
 
 
 def _inlined_url(call: Call, url: str, where: str, accepted: Collection[str]) -> str:
@@ -117,11 +145,15 @@ def _inlined_url(call: Call, url: str, where: str, accepted: Collection[str]) ->
 
 def _format_and_bytes(call: Call, raw: bytes, where: str, accepted: Collection[str]) -> tuple[str, bytes]:
     """The format and the bytes of an image, as they are if a server takes them so."""
-    kind = next((kind for kind, signature in _SIGNATURES.items() if signature.match(raw)), None)
+    kind = _format(raw)
     if kind in accepted:
         return kind or "", raw
     call.report.note("changed", "image format")
     return "png", _png(raw, where, kind)
+
+
+def _format(raw: bytes) -> str | None:
+    return next((kind for kind, signature in _SIGNATURES.items() if signature.match(raw)), None)
 
 
 def _png(raw: bytes, where: str, kind: str | None) -> bytes:
@@ -141,7 +173,7 @@ def _png(raw: bytes, where: str, kind: str | None) -> bytes:
                 raise Image.DecompressionBombError
             plain = image if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") else image.convert("RGB")
             out = io.BytesIO()
-            plain.save(out, "PNG")
+            plain.save(out, "PNG", compress_level=1)  # the server unpacks it at once
             return out.getvalue()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _image_refusal(where, f"an image has more than {MOST_PIXELS} pixels") from None

@@ -16,6 +16,7 @@ from urllib.parse import urljoin
 import openai
 
 from llm_adapter.routing.connection import Connection
+from llm_adapter.routing.proxies import proxy_of
 from llm_adapter.settings.hosts import hostname, is_openai, is_private, same_origin, without_credentials
 from llm_adapter.transport.body import http_library
 
@@ -65,8 +66,8 @@ def _check_request(client: Any, request: Any) -> None:
     url = str(request.url)
     if rules.connection.resolved.local_only:
         _check_private(request, url, "host")
-        if (proxy := _proxy_url(client, request.url)) is not None:
-            _check_private(request, proxy, "proxy")
+        if (proxy := proxy_of(client, request.url)) is not None:
+            _check_private(request, proxy.url, "proxy")
     if rules.connection.starter is None and not _is_same_server(rules.origin, url):
         for name in list(request.headers.keys()):
             if name.lower() not in _HARMLESS and not name.lower().startswith("x-stainless-"):
@@ -114,13 +115,6 @@ def _check_private(request: Any, url: str, what: str) -> None:
     error = {"message": message, "type": "permission_error", "param": None, "code": "local_only"}
     response = http_library(request).Response(403, json={"error": error}, request=request)
     raise openai.PermissionDeniedError(message, response=response, body=error)
-
-
-def _proxy_url(client: Any, url: Any) -> str | None:
-    """The proxy that a request takes. None where there is none, or where a transport of the caller's does not tell."""
-    transport = client._transport_for_url(url)
-    proxy = getattr(getattr(transport, "_pool", None), "_proxy_url", None)  # httpcore _sync/http_proxy.py, 1.0.9
-    return None if proxy is None else f"{proxy.scheme.decode()}://{proxy.host.decode()}:{proxy.port}"
 
 
 def _raise_redirect(connection: Connection, response: Any, source: str, target: str, *, keeps_method: bool) -> NoReturn:

@@ -7,23 +7,27 @@ answers. Bodies are read with `iter_bytes`, for mocked responses have been read 
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any, NamedTuple, TypeAlias
 
-import anyio.to_thread
 import openai
 
 from llm_adapter.exchange import Exchange
 from llm_adapter.provider import Fetch, NativeReply, NativeRequest, Rejected, Replay, WaitForPull
 from llm_adapter.routing.connection import Connection
-from llm_adapter.routing.terms import Terms, is_repeatable
+from llm_adapter.routing.detours import answered_on_the_way, may_be_a_detour, redirected
+from llm_adapter.routing.proxies import proxy_of
+from llm_adapter.routing.terms import Terms, is_explicit, is_repeatable
 from llm_adapter.transport.body import TranslatedBody, http_library, set_elapsed, stream_class
 from llm_adapter.transport.native_requests import NativeRequests, translated_headers
 from llm_adapter.transport.sending import asend_all, in_event_loop, send_all
+from llm_adapter.transport.time_limit import OutOfTime, awithin, within
 
 NO_RETRY = "x-should-retry", "false"  # the SDK obeys it (openai-python _base_client.py _should_retry, v3.52.0)
+
+_EXPLAINED = frozenset({"ConnectError", "ConnectTimeout", "ProxyError", "ReadError", "RemoteProtocolError"})
 
 _log = logging.getLogger("llm_adapter")
 
@@ -32,7 +36,7 @@ class Blocking(NamedTuple):
     """Run something that blocks, outside the event loop."""
 
     run: Callable[[], Any]
-    abandon: bool = True  # when the task is cancelled its thread may be left behind
+    seconds: float | None = None  # that it may take; None: any time
 
 
 class Send(NamedTuple):
@@ -77,7 +81,7 @@ def run(steps: Steps, send: Callable[..., Any], terms: Terms | None, **kwargs: A
                 for response in step.responses:
                     response.close()
             case Blocking():
-                result = step.run()
+                result = within(step.seconds, step.run)
 
 
 async def arun(steps: Steps, send: Callable[..., Awaitable[Any]], terms: Terms | None, **kwargs: Any) -> Any:
@@ -99,7 +103,7 @@ async def arun(steps: Steps, send: Callable[..., Awaitable[Any]], terms: Terms |
                 for response in step.responses:
                     await response.aclose()
             case Blocking():
-                result = await anyio.to_thread.run_sync(step.run, abandon_on_cancel=step.abandon)
+                result = await awithin(step.seconds, step.run)
 
 
 class RoundTrip:
@@ -117,6 +121,9 @@ class RoundTrip:
         self.attempts = 1  # this one counted
         self.last = False  # whether the SDK gives up after this attempt
         self._since = monotonic()
+        self._client: Any = None  # the HTTP client
+        self._request: Any = None  # that the SDK built
+        self._blocked_by = ""  # what is waited for outside the event loop, as the beginning of a sentence
 
     @property
     def terms(self) -> Terms | None:
@@ -132,50 +139,84 @@ class RoundTrip:
         if error is None:
             return
         self._log_outcome(type(error).__name__)
+        if isinstance(error, OutOfTime):
+            self._raise_out_of_time()
         # By name, for the error is of either HTTP library.
-        if self.last and type(error).__name__ == "ConnectError":
-            self._raise_unreachable(error)
+        if self.last and type(error).__name__ in _EXPLAINED:
+            self._raise_explained(error)
         # The SDK would begin again after a read timeout, while the server still works on this attempt.
         if self.terms is not None and self.terms.no_repeats and type(error).__name__ == "ReadTimeout":
             raise openai.APITimeoutError(request=error.request) from error  # type: ignore[attr-defined]
 
-    def _raise_unreachable(self, error: Any) -> None:
-        """Say more than the SDK's "Connection error." of a server that cannot be reached."""
-        from llm_adapter.routing import unreachable
+    def _raise_out_of_time(self) -> None:
+        """Raise the SDK's own error, at once: another attempt would begin with the same work."""
+        message = f"Request timed out. {self._blocked_by} took longer than the call's timeout."
+        raise timeout_error(self._request, message) from None
 
-        if message := unreachable.unreachable_message(self._connection.resolved, str(error), self.attempts):
-            raise openai.APIConnectionError(message=message, request=error.request) from error
+    def _raise_explained(self, error: Any) -> None:
+        """Say more than the SDK's "Connection error." where the cause is known."""
+        from llm_adapter.routing.failures import explained
+
+        url = error.request.url
+        proxy = proxy_of(self._client, url)
+        message = explained(error, str(url), self._connection.resolved, self.attempts, proxy)
+        if message is None:
+            return
+        if type(error).__name__ == "ConnectTimeout":
+            raise timeout_error(error.request, message) from error
+        raise openai.APIConnectionError(message=message, request=error.request) from error
 
     def steps(self, client: Any, first: Any, *, stream: bool) -> Steps:
         """What to do until the call has its OpenAI response, which the generator returns.
 
         client: the HTTP client. first: the request that the SDK built. stream: whether the caller reads the body.
         """
-        exchange = self._exchange
+        exchange, self._client, self._request = self._exchange, client, first
         requests = NativeRequests(self._connection, self._path, client, first)
+        # With the SDK's timeouts as they are now: sending changes those of a request.
+        end = self._end_of_blocking(first.extensions.get("timeout") or {}, stream=stream)
         if start := self._server_start():
-            requests.address = yield Blocking(start, abandon=False)
+            self._blocked_by = "Loading the model"
+            requests.address = yield Blocking(start, _seconds_until(end))
         if exchange is None:
             responses = yield Send([requests.first()], [stream])
-            return self._mark_no_retry(responses[0])
+            return (yield from self._detour(responses, first)) or self._mark_no_retry(responses[0])
         # The SDK built the first native request, if the exchange began with one.
         built = [requests.first()] if exchange.pending else []
         responses = ()
         while (blocking := self._next_blocking_step(exchange)) or exchange.pending:
             if blocking:
-                yield Blocking(blocking)
+                # Another call's pull takes as long as it takes.
+                yield Blocking(blocking, None if exchange.wait is not None else _seconds_until(end))
                 continue
             native, passthrough = exchange.pending, exchange.passthrough
             to_send, built = [*built, *map(requests.build, native[len(built) :])], []
             if responses:
                 yield Close(responses)
             responses = yield Send(to_send, [stream] if passthrough else [one.stream for one in native])
+            if detour := (yield from self._detour(responses, first)):
+                return detour
             if passthrough and not (exchange.resume_on_error and responses[0].status_code >= 400):
                 return self._mark_no_retry(responses[0])
             whole = _read_whole(native, responses)
             yield Read(whole)
             exchange.resume([_native_reply(one, whole) for one in responses])
         return self._response(exchange, first, responses, stream=stream)
+
+    def _detour(self, responses: Sequence[Any], request: Any) -> Generator[Step, Any, Any]:
+        """The response that says so, where one did not come from the server; else None."""
+        settings = self._connection.resolved
+        for response in responses:
+            refusal = redirected(response, settings)
+            if refusal is None and response.status_code >= 400:
+                proxy = proxy_of(self._client, response.request.url)
+                if may_be_a_detour(response.status_code, proxy):
+                    yield Read([response])
+                    refusal = answered_on_the_way(response, proxy, settings)
+            if refusal is not None:
+                yield Close(responses)
+                return http_library(request).Response(refusal.status, json=refusal.envelope(), request=request)
+        return None
 
     def _server_start(self) -> Callable[[], Any] | None:
         """What starts the server first: it blocks while a model loads."""
@@ -186,10 +227,22 @@ class RoundTrip:
         return partial(starter.start, self._connection.resolved, self._path)
 
     def _next_blocking_step(self, exchange: Exchange) -> Callable[[], None] | None:
-        """What the exchange needs before its next requests: an address fetched, or another call's pull to end."""
+        """What the exchange needs before its next requests: an address fetched, long work, or another call's pull."""
         if exchange.wait is not None:
             return partial(self._wait, exchange, exchange.wait)
-        return None if exchange.fetch is None else partial(_fetch, exchange, exchange.fetch)
+        if exchange.fetch is not None:
+            self._blocked_by = "Fetching the images that the messages name"
+            return partial(_fetch, exchange, exchange.fetch)
+        self._blocked_by = "Reading or converting the images of the messages"
+        return partial(exchange.resume, ()) if exchange.long_work else None
+
+    def _end_of_blocking(self, sdk: Mapping[str, float | None], *, stream: bool) -> float | None:
+        """When what blocks has to be done, by the clock `monotonic`. sdk: the timeouts of the SDK's request."""
+        if self.terms is None or is_explicit(sdk):
+            seconds = sdk.get("read")
+        else:
+            seconds = self.terms.timeouts(sdk, stream=stream)["read"]
+        return None if seconds is None else self._since + seconds
 
     def _wait(self, exchange: Exchange, wait: WaitForPull) -> None:
         # The call that is waited for may be a task of the event loop that this thread runs.
@@ -244,6 +297,17 @@ class RoundTrip:
             *(call.method, call.path, outcome, monotonic() - self._since),
             *(call.report.header(), call.body.get("model"), "; streamed" if call.stream else ""),
         )
+
+
+def timeout_error(request: Any, message: str) -> openai.APITimeoutError:
+    """The SDK's error with a message of ours: its own constructor takes none."""
+    error = openai.APITimeoutError(request=request)
+    error.message, error.args = message, (message,)
+    return error
+
+
+def _seconds_until(end: float | None) -> float | None:
+    return None if end is None else max(0.0, end - monotonic())
 
 
 def _read_whole(natives: Sequence[NativeRequest], responses: Sequence[Any]) -> list[Any]:

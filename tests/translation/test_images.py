@@ -22,6 +22,7 @@ from web import PNG, Web, answer, web
 from llm_adapter import Rejected, Settings
 from llm_adapter.provider import Call, Fetch, NativeReply
 from llm_adapter.providers.ollama import capabilities
+from llm_adapter.translation import images
 from llm_adapter.translation.images import MOST_URLS, with_inline_images
 from llm_adapter.translation.process_cache import clear_caches
 
@@ -273,8 +274,8 @@ def through(url: Any, *bodies: bytes, **settings: Any) -> str:
     try:
         step = next(steps)
         while True:
-            assert isinstance(step, Fetch)
-            step = steps.send([NativeReply(200, {}, next(given)) for _ in step.urls])
+            urls = step.urls if isinstance(step, Fetch) else ()
+            step = steps.send([NativeReply(200, {}, next(given)) for _ in urls])
     except StopIteration as stop:
         return stop.value.body["messages"][0]["content"][1]["image_url"]["url"]  # type: ignore[no-any-return]
 
@@ -352,6 +353,42 @@ def test_too_many_pixels() -> None:
         bomb[6:10] = side.to_bytes(2, "little") * 2
         with pytest.raises(Rejected, match="more than 64000000 pixels"):
             through(f"data:image/gif;base64,{base64.b64encode(bomb).decode()}")
+
+
+@pytest.mark.parametrize("endpoint", ["chat", "stream", "responses"])
+@pytest.mark.parametrize("source", ["inline", "fetched"])
+def test_a_conversion_that_takes_long(
+    run: Any, ollama: Any, web: Web, source: str, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs outside the event loop, and the call's timeout holds."""
+    sees(ollama, "vision")
+    gif = b"GIF89a\1\0\1\0"
+    web.answers["/a.gif"] = answer(body=gif)
+    url = (
+        web.url("/a.gif", host="127.0.0.1") if source == "fetched" else f"data:;base64,{base64.b64encode(gif).decode()}"
+    )
+    over, threads = threading.Event(), []
+
+    def slow(*args: Any) -> bytes:
+        threads.append(threading.current_thread())
+        over.wait(10)
+        return PNG
+
+    monkeypatch.setattr(images, "_png", slow)
+    calls = {
+        "chat": ask(image(url), timeout=0.2),
+        "stream": ask(image(url), timeout=0.2, stream=True),
+        "responses": lambda client: client.responses.create(
+            model="m", timeout=0.2, input=[{"role": "user", "content": [{"type": "input_image", "image_url": url}]}]
+        ),
+    }
+    try:
+        with pytest.raises(openai.APITimeoutError, match="converting the images"):
+            run(calls[endpoint], settings=near(web), max_retries=2)
+    finally:
+        over.set()
+    assert threading.main_thread() not in threads
+    assert len(threads) == 1
 
 
 def test_without_pillow(monkeypatch: pytest.MonkeyPatch) -> None:

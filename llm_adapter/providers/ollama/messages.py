@@ -11,16 +11,16 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from llm_adapter.provider import Call, Fetch, Json, NativeRequest, Rejected
+from llm_adapter.provider import Call, Fetch, Json, LongWork, NativeRequest, Rejected
 from llm_adapter.providers.ollama.capabilities import require_capability
-from llm_adapter.translation.images import decoded_base64, image_url, parts, with_inline_images
+from llm_adapter.translation.images import decoded_base64, image_url, is_long, parts, with_inline_images
 from llm_adapter.translation.messages import messages_of, with_one_system_message, with_speakers
 
 # Ollama takes sounds where it takes images (openai/openai.go, since 0.20.0; llm/media.go AudioFormat).
 _SOUNDS = ("wav", "mp3")
 
 
-def with_media(call: Call) -> Generator[NativeRequest | Fetch, Any, Call]:
+def with_media(call: Call) -> Generator[NativeRequest | Fetch | LongWork, Any, Call]:
     """The call with its images inline. Raises `Rejected` for an image or a sound that the model cannot take.
 
     0.24.0 answers a model that cannot see as if there were no image (recordings: vision_unsupported).
@@ -30,6 +30,8 @@ def with_media(call: Call) -> Generator[NativeRequest | Fetch, Any, Call]:
         return call
     sounds = [(where, part) for where, part in found if part.get("type") == "input_audio"]
     for where, part in sounds:
+        if is_long(part):
+            yield LongWork()
         _check_sound(part, where)
     if any(image_url(part) is not None for _, part in found):
         yield from require_capability(call, "vision", "an image", "messages")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Any
 
-from llm_adapter.provider import Call, Fetch, Flow, Json, NativeReply, NativeRequest, Rejected
+from llm_adapter.provider import Call, Fetch, Flow, Json, LongWork, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.messages import with_media
 from llm_adapter.providers.v1.dialects import Dialect
 from llm_adapter.providers.v1.messages import with_adapted_messages
@@ -45,7 +45,7 @@ def flow(call: Call, dialect: Dialect) -> Flow:
             call = without_thinking(call, refusal)
 
 
-def _with_images(call: Call, dialect: Dialect) -> Generator[NativeRequest | Fetch, Any, Call]:
+def _with_images(call: Call, dialect: Dialect) -> Generator[NativeRequest | Fetch | LongWork, Any, Call]:
     """The call with its images inline, for a server that does not fetch them."""
     if dialect.fetches_images:
         return call

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import concurrent.futures
 import http.client
-import queue
 import re
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 from urllib.parse import quote, urljoin, urlsplit
 
 from llm_adapter.provider import Fetch, NativeReply, Rejected
 from llm_adapter.transport.fetch.addresses import is_public
 from llm_adapter.transport.fetch.connection import Deadline, PinnedConnection
+from llm_adapter.transport.time_limit import OutOfTime, within
 
 Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
 
@@ -168,22 +167,13 @@ class Fetcher:
 
     def _resolved(self, target: FetchTarget, deadline: Deadline) -> Sequence[str]:
         """The addresses of a host. The system's resolver has no time limit, so it runs in a thread of its own."""
-        answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
-
-        def ask() -> None:
-            try:
-                answer.put(self._resolve(target.host, target.port))
-            except (OSError, UnicodeError):
-                answer.put(None)
-
-        threading.Thread(target=ask, daemon=True, name="llm_adapter resolver").start()
+        seconds = deadline.left()
         try:
-            found = answer.get(timeout=deadline.left())
-        except queue.Empty:
+            return within(seconds, partial(self._resolve, target.host, target.port))
+        except OutOfTime:
             raise TimeoutError from None
-        if found is None:
-            raise FetchError("its host's name cannot be resolved")
-        return found  # type: ignore[no-any-return]
+        except (OSError, UnicodeError):
+            raise FetchError("its host's name cannot be resolved") from None
 
     def _body(self, response: http.client.HTTPResponse) -> bytes:
         """The body of a success, an image and not too long."""
