@@ -14,7 +14,7 @@ from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import console, print_json, print_verbose, say
 from llm_adapter.devtools.endpoints import PATHS, endpoint_of
 from llm_adapter.devtools.explain import Explanation, explanation
-from llm_adapter.devtools.reporting.text import harmless
+from llm_adapter.devtools.reporting.text import json_text
 from llm_adapter.provider import Json
 from llm_adapter.routing.destination import resolve
 from llm_adapter.translation.model_names import CHAT_NAME
@@ -111,7 +111,7 @@ def _print(screen: Console, explained: Explanation) -> None:
         screen.print(
             f"\n{request.method} {explained.url(request)}{' (streamed)' if request.stream else ''}", style="bold"
         )
-        screen.print(harmless(json.dumps(_brief(request.body), indent=2, ensure_ascii=False)))
+        screen.print(json_text(_brief(request.body)))
 
 
 def _brief(value: Any) -> Any:

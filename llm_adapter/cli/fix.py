@@ -12,7 +12,7 @@ from rich.console import Console
 
 from llm_adapter.cli.screen import console, say
 from llm_adapter.devtools.migrate.swap_files import Change, Part, Plan, planned, uncommitted, write
-from llm_adapter.devtools.reporting.text import counted, harmless
+from llm_adapter.devtools.reporting.text import counted, harmless, one_line
 
 _STYLES = {"---": "bold", "+++": "bold", "@@": "cyan", "-": "red", "+": "green"}
 _NEXT = "Next: run your formatter (the order of imports is its job), require `llm_adapter`, and run your tests."
@@ -72,7 +72,9 @@ def _write_one(change: Change) -> bool:
     try:
         write(change)
     except OSError as error:
-        say(console(stderr=True), f"llm-adapter: {change.path} is not changed: {error.strerror or error}")
+        say(
+            console(stderr=True), f"llm-adapter: {one_line(str(change.path))} is not changed: {error.strerror or error}"
+        )
         return False
     return True
 
@@ -96,11 +98,11 @@ def _show_rest(screen: Console, plan: Plan) -> None:
     if plan.by_hand:
         screen.print("\nBy hand:" if plan.changes else "By hand:", style="bold yellow")
     for place, hand in plan.by_hand:
-        say(screen, f"{place}  {hand.reason}")
+        say(screen, f"{one_line(str(place))}  {hand.reason}")
         for line in hand.write:
             screen.print(f"    {line}", style="green")
     for path, reason in plan.failed:
-        say(screen, f"{path} cannot be read: {reason}", "yellow")
+        say(screen, f"{one_line(str(path))} cannot be read: {reason}", "yellow")
     if plan.kept:
         where = ", ".join([*map(str, plan.kept[:3]), *["..."] * (len(plan.kept) > 3)])
         stay = "stays" if len(plan.kept) == 1 else "stay"

@@ -82,7 +82,7 @@ def print_reply(client: OpenAI, request: dict[str, Any], screen: Console) -> str
                 _show(screen, wrap.feed("\n" if wrap.at_line_start else "\n\n"), kind)
                 piece = piece.lstrip("\n")
             text += piece if kind == "text" else ""
-            _show(screen, wrap.feed(harmless(piece)) if screen.is_terminal else piece, kind)
+            _show(screen, wrap.feed(harmless(piece, part=True)) if screen.is_terminal else piece, kind)
             before = kind
     except KeyboardInterrupt:
         raise ReplyInterrupted(text) from None

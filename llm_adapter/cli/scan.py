@@ -11,6 +11,7 @@ import typer
 
 from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import console, print_json, say
+from llm_adapter.devtools.reporting.text import one_line
 from llm_adapter.routing.destination import resolve
 from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.settings import Settings
@@ -69,7 +70,7 @@ def _scan(paths: list[Path], profile: str | None) -> Scan:
 
     found = scan_paths(paths, _target(profile))
     for path, reason in found.unreadable.items():
-        say(console(stderr=True), f"llm-adapter: {path} is not scanned: {reason}")
+        say(console(stderr=True), one_line(f"llm-adapter: {path} is not scanned: {reason}"))
     return found
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from llm_adapter.cli.screen import print_marked, say
 from llm_adapter.devtools.migrate.findings import RULES, VERDICTS, ScanFinding
 from llm_adapter.devtools.migrate.scan import Scan
-from llm_adapter.devtools.reporting.text import counted
+from llm_adapter.devtools.reporting.text import counted, one_line
 from llm_adapter.settings.settings import Settings
 
 _LEVELS = {"error": "bold red", "warning": "yellow", "note": ""}
@@ -21,7 +21,7 @@ _WIDTH = max(map(len, RULES))
 def show(screen: Console, scan: Scan) -> None:
     """All findings, the counts, and what to do next."""
     for path, group in groupby(scan.findings, key=lambda one: one.place.path):
-        screen.print(path, style="bold")
+        screen.print(one_line(path), style="bold")
         found = list(group)
         column = max(len(one.place.within) for one in found)
         for one, more in _alike(found):

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Any
 
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from llm_adapter.devtools.reporting.text import Tell, counted, harmless, silent
+from llm_adapter.devtools.reporting.text import Tell, counted, harmless, json_text, one_line, silent
 
 NARROW = 60  # columns; a narrower terminal gets what would stand side by side below one another
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -28,7 +28,15 @@ def console(*, stderr: bool = False) -> Console:
     NO_COLOR means plain text: rich alone would still print bold and dim.
     """
     colours: Any = None if os.environ.get("NO_COLOR") else "auto"
-    return Console(stderr=stderr, color_system=colours, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return _Screen(stderr=stderr, color_system=colours, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+class _Screen(Console):
+    """Nothing that is printed moves the cursor but rich itself."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(harmless(segment.text, part=True), segment.style)
 
 
 def allow_all_scripts() -> None:
@@ -46,12 +54,12 @@ def allow_all_scripts() -> None:
 def print_json(value: Any) -> None:
     # backslashreplace writes \U0001f600, which is no JSON.
     escaped = "utf" not in (sys.stdout.encoding or "utf-8").lower()
-    print(json.dumps(value, indent=2, ensure_ascii=escaped, default=str))
+    print(json_text(value, ascii_only=escaped))
 
 
 def print_table(screen: Console, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns, the most important first: a terminal gets as many as fit it, anything else all of them."""
-    cells = [titles, *([harmless(cell) for cell in row] for row in rows)]
+    cells = [titles, *([one_line(cell) for cell in row] for row in rows)]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     room = screen.width if screen.is_terminal else sys.maxsize
     shown = max(1, sum(sum(widths[: place + 1]) + 2 * place <= room for place in range(len(widths))))

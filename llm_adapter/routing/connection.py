@@ -98,6 +98,8 @@ def connect(
     """
     if settings.left_out is not None and settings.left_out.destination and not base_url:
         raise SettingsError(f"{settings.left_out} Without it, calls would go to OpenAI instead of the file's server.")
+    if settings.lost_key and not api_key:
+        raise SettingsError("`api_key` stays behind when settings are pickled: give it again, or name `api_key_env`")
     if base_url and settings.configured:
         settings = _settings_at(settings, environ, base_url)
     provider = provider_of(settings)

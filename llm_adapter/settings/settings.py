@@ -161,6 +161,7 @@ class Settings(BaseModel):
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _profile: str | None = PrivateAttr(None)
     _left_out: LeftOut | None = PrivateAttr(None)
+    _pickled_without_key: bool = PrivateAttr(False)
 
     def __init__(self, **fields: Any) -> None:
         known = type(self).model_fields
@@ -197,6 +198,20 @@ class Settings(BaseModel):
         from llm_adapter.settings.sources import profiles
 
         return profiles(cls, environ)
+
+    def __getstate__(self) -> dict[Any, Any]:
+        """For pickle: all but the key, which would stand in the clear in what is written. Copies keep it."""
+        state = super().__getstate__()
+        if self.api_key is None:
+            return state
+        private = {**(state["__pydantic_private__"] or {}), "_pickled_without_key": True}
+        fields = {**state["__dict__"], "api_key": None}
+        return {**state, "__dict__": fields, "__pydantic_private__": private}
+
+    @property
+    def lost_key(self) -> bool:
+        """Whether a key was left behind when these settings were pickled."""
+        return self._pickled_without_key and self.api_key is None
 
     def origin(self, field: str) -> str:
         """Where the value of a field came from: "default", "argument", or a file's or variable's name."""

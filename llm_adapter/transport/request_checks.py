@@ -29,6 +29,11 @@ _HARMLESS = frozenset(
 _KEEPS_METHOD = (307, 308)
 
 
+def is_harmless(header: str) -> bool:
+    """Whether a header of a request cannot be a credential, by its name."""
+    return header.lower() in _HARMLESS or header.lower().startswith("x-stainless-")
+
+
 @dataclass(frozen=True, slots=True)
 class RequestRules:
     """What holds for the requests of one call."""
@@ -70,7 +75,7 @@ def _check_request(client: Any, request: Any) -> None:
             _check_private(request, proxy.url, "proxy")
     if rules.connection.starter is None and not _is_same_server(rules.origin, url):
         for name in list(request.headers.keys()):
-            if name.lower() not in _HARMLESS and not name.lower().startswith("x-stainless-"):
+            if not is_harmless(name):
                 del request.headers[name]
 
 

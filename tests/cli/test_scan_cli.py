@@ -46,6 +46,19 @@ def test_text(command: Command, project: Path) -> None:
     assert "sk-planted" not in result.out
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such names")
+def test_a_name_writes_nothing_of_its_own(command: Command, tmp_path: Path) -> None:
+    """Neither a line, nor an escape sequence, nor text in another order."""
+    (tmp_path / "a\nall is well\x1b[2J\u202e.py").write_text(CODE, encoding="utf-8")
+    (tmp_path / "b\nall is well\u2066.py").write_bytes(b"import openai \xff")
+    result = command("scan", str(tmp_path))
+    for text in (result.out, result.err):
+        assert not {"\x1b", "\u202e", "\u2066"} & set(text)
+        assert not any(line.startswith("all is well") for line in text.splitlines())
+    assert "a all is well[2J.py" in result.out
+    assert "\u202e" in command("scan", str(tmp_path), "--json").json["findings"][0]["path"]
+
+
 def test_json(command: Command, project: Path) -> None:
     told = command("scan", "app", "--json").json
     assert (told["files"], told["calls"], told["verdicts"]["refused"]) == (1, 1, 1)

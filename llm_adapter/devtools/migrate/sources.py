@@ -26,7 +26,8 @@ _SKIPPED = frozenset(
     {"__pycache__", "__pypackages__", "node_modules", "site-packages", "dist-packages", "build", "dist"}
 )
 LONG = 2_000_000  # characters of Python: more is generated, and LibCST takes 7 s and 0.9 GB for each million
-_LARGE = 20_000_000  # bytes: a file of this size is data, a notebook's pictures apart
+_LARGE = 20_000_000  # bytes: a file of this size is data
+_LARGE_NOTEBOOK = 200_000_000  # bytes: most of it are pictures
 
 Failed: TypeAlias = Callable[[Path, str], None]
 
@@ -49,15 +50,18 @@ def sources(paths: Iterable[Path], failed: Failed = _ignore_failure) -> Iterator
 
     failed: is called with each file that cannot be read, and why. A notebook's cells come one after the other.
     """
-    for path in files(paths):
+    for path in files(paths, failed):
         yield from _read(path, failed)
 
 
-def files(paths: Iterable[Path]) -> Iterator[Path]:
-    """The files that hold Python. One that is named is taken, whatever it is called."""
+def files(paths: Iterable[Path], failed: Failed = _ignore_failure) -> Iterator[Path]:
+    """The files that hold Python. One that is named is taken, whatever it is called.
+
+    failed: is called with each folder that cannot be read, and why.
+    """
     seen: set[str] = set()
     for path in paths:
-        for file in _files_below(path) if path.is_dir() else [path]:
+        for file in _files_below(path, failed) if os.path.isdir(path) else [path]:
             real = os.path.realpath(file)
             if real not in seen:
                 seen.add(real)
@@ -69,43 +73,67 @@ def text(path: Path) -> str:
 
     Raises OSError, SyntaxError for an unknown encoding, ValueError for bytes that are not of it.
     """
-    data = path.read_bytes()
-    if len(data) > _LARGE:
-        raise ValueError(f"it has {len(data)} bytes")
+    return decoded(content(path))[0]
+
+
+def content(path: Path) -> bytes:
+    """A file's bytes. Raises OSError, and ValueError for more of them than code has."""
+    most = _LARGE_NOTEBOOK if path.suffix == NOTEBOOK else _LARGE
+    with path.open("rb") as file:
+        data = file.read(most + 1)  # some files, such as /dev/zero, have no end
+    if len(data) > most:
+        raise ValueError(f"it has more than {most} bytes")
+    return data
+
+
+def decoded(data: bytes) -> tuple[str, str]:
+    """The text of Python's bytes, and its encoding. Raises SyntaxError, ValueError."""
     encoding, _ = tokenize.detect_encoding(BytesIO(data).readline)
-    return data.decode(encoding)
+    try:
+        return data.decode(encoding), encoding
+    except LookupError:  # rot13, hex and others are codecs, and no encodings of a text
+        raise SyntaxError(f"unknown encoding: {encoding}") from None
 
 
 def _read(path: Path, failed: Failed) -> list[Source]:
     try:
         if path.suffix != NOTEBOOK:
             return [Source(path, None, text(path))]
-        return [Source(path, number, code) for number, code in notebook_cells(path.read_text("utf-8-sig"))]
-    except (OSError, SyntaxError, ValueError, RecursionError) as error:  # what decodes raises kinds of ValueError
+        return [Source(path, number, code) for number, code in notebook_cells(content(path).decode("utf-8-sig"))]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # of any kind: a codec may be anybody's, and a notebook anything
         failed(path, reason(error))
         return []
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """Why a file cannot be read, for people."""
     match error:
+        case RecursionError():
+            return "it is nested too deeply"
+        case MemoryError():
+            return "there is too little memory for it"
         case OSError():
             return error.strerror or str(error)
         case UnicodeDecodeError():
             return f"it is not {error.encoding}, and says nothing else"
         case json.JSONDecodeError():
             return f"it is no JSON: {error}" if error.doc.strip() else "it is empty"
-        case _:
+        case ValueError() | SyntaxError():
             return str(error) or type(error).__name__
+        case _:  # an unknown one's text may be anything: LibCST's have whole trees in them
+            return f"{type(error).__name__} while it was read"
 
 
-def _files_below(folder: Path) -> list[Path]:
+def _files_below(folder: Path, failed: Failed) -> list[Path]:
     """The Python files of a folder, sorted. A folder that git ignores was named on purpose."""
-    found = _known_to_git(folder) or list(_walk(folder))
-    return sorted(path for path in found if path.suffix in (*PYTHON, NOTEBOOK) and path.is_file())
+    found = _known_to_git(folder, failed) or list(_walk(folder, failed))
+    # os.path's functions take what must not be looked at for absent.
+    return sorted(path for path in found if path.suffix in (*PYTHON, NOTEBOOK) and os.path.isfile(path))
 
 
-def _known_to_git(folder: Path) -> list[Path]:
+def _known_to_git(folder: Path, failed: Failed) -> list[Path]:
     """What git tracks here, and what it neither tracks nor ignores; nothing where there is no git."""
     # A repository's own configuration may name a program as its file system monitor: it is not started.
     command = ["git", "-C", str(folder), "-c", "core.fsmonitor=false", "ls-files", "-z", "--cached", "--others"]
@@ -115,19 +143,27 @@ def _known_to_git(folder: Path) -> list[Path]:
         return []
     names = [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
     kept = [folder / name for name in names if not _SKIPPED.intersection(Path(name).parts[:-1])]
-    inner = [path for module in kept if module.is_dir() and not module.is_symlink() for path in _files_below(module)]
-    return [*kept, *inner]  # a submodule is listed as one entry
+    modules = [path for path in kept if path != folder and os.path.isdir(path) and not os.path.islink(path)]
+    return [
+        *kept,
+        *(path for module in modules for path in _files_below(module, failed)),
+    ]  # each is listed as one entry
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
+def _walk(folder: Path, failed: Failed) -> Iterator[Path]:
+    def unreadable(error: OSError) -> None:
+        failed(Path(error.filename), reason(error))
+
+    for place, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = [name for name in folders if not _is_skipped(Path(place, name))]
         yield from (Path(place, name) for name in names)
 
 
 def _is_skipped(folder: Path) -> bool:
     name = folder.name
-    return name in _SKIPPED or name.startswith(".") or name.endswith(".egg-info") or (folder / "pyvenv.cfg").exists()
+    return (
+        name in _SKIPPED or name.startswith(".") or name.endswith(".egg-info") or os.path.exists(folder / "pyvenv.cfg")
+    )
 
 
 # Cell magics whose cell is Python of this notebook; any other is another language, or another process.

@@ -30,7 +30,7 @@ from llm_adapter.devtools.migrate.swap_uses import (
     Use,
     openai_uses,
 )
-from llm_adapter.devtools.migrate.trees import without_types
+from llm_adapter.devtools.migrate.trees import is_too_deep, without_types
 
 # What only openai 0.x had, beside the classes that the SDK still names to refuse them.
 # Source: openai/__init__.py and the package's modules, version 0.28.1.
@@ -351,6 +351,8 @@ def swapped(code: str, *, shared: bool = False, at: Callable[[int], str] = _line
     """
     if not _WORTH.search(without_types(code)):
         return Swap(code)
+    if is_too_deep(code):
+        return Swap(code, by_hand=_nothing_swapped(code, "this file is nested too deeply: nothing is swapped"))
     if len(code) > LONG:
         return Swap(code, by_hand=_nothing_swapped(code, "this file is too long to parse: nothing is swapped"))
     try:

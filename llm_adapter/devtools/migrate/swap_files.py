@@ -7,15 +7,13 @@ import re
 import shutil
 import subprocess
 import tempfile
-import tokenize
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-from llm_adapter.devtools.migrate.sources import NOTEBOOK, files, reason
+from llm_adapter.devtools.migrate.sources import NOTEBOOK, content, decoded, files, reason
 from llm_adapter.devtools.migrate.swap import ManualStep, our_clients, swapped
 from llm_adapter.devtools.migrate.swap_notebooks import notebook
 from llm_adapter.devtools.migrate.swap_uses import ROOT
@@ -70,32 +68,39 @@ class _SourceText(NamedTuple):
 
     path: Path
     data: bytes
+    code: str
     encoding: str
-
-    @property
-    def code(self) -> str:
-        return self.data.decode(self.encoding)
 
 
 def planned(paths: Sequence[Path]) -> Plan:
     """The swap of these files, and of all below these folders."""
     plan = Plan()
-    texts = [text for path in files(paths) if (text := _read(plan, path)) and ROOT in text.code]
+    found = files(paths, lambda path, reason: plan.failed.append((path, reason)))
+    texts = [text for path in found if (text := _read(plan, path)) and ROOT in text.code]
     shared = _shared_modules(text.code for text in texts)
     with rare_garbage_collection():
         for text in texts:
-            _add_swap(plan, text, shared=_module(text.path) in shared, shadowed=_is_shadowed(text.path, paths))
+            _try_swap(plan, text, shared=_module(text.path) in shared, shadowed=_is_shadowed(text.path, paths))
     return plan
 
 
 def _read(plan: Plan, path: Path) -> _SourceText | None:
     try:
-        text = _source_text(path)
-        _ = text.code  # which may not be in its encoding
-    except (OSError, SyntaxError, ValueError) as error:
+        return _source_text(path)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # of any kind: a codec may be anybody's
         plan.failed.append((path, reason(error)))
         return None
-    return text
+
+
+def _try_swap(plan: Plan, text: _SourceText, **how: bool) -> None:
+    try:
+        _add_swap(plan, text, **how)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a panic of LibCST's parser is not an Exception
+        plan.failed.append((text.path, reason(error)))
 
 
 def _add_swap(plan: Plan, text: _SourceText, *, shared: bool, shadowed: bool) -> None:
@@ -123,11 +128,11 @@ def _add_swap(plan: Plan, text: _SourceText, *, shared: bool, shadowed: bool) ->
 
 
 def _source_text(path: Path) -> _SourceText:
-    data = path.read_bytes()
-    encoding, _ = tokenize.detect_encoding(BytesIO(b"" if path.suffix == NOTEBOOK else data).readline)
-    if path.suffix == NOTEBOOK and data.startswith(b"\xef\xbb\xbf"):
-        encoding = "utf-8-sig"
-    return _SourceText(path, data, encoding)
+    data = content(path)
+    if path.suffix != NOTEBOOK:
+        return _SourceText(path, data, *decoded(data))
+    encoding = "utf-8-sig" if data.startswith(b"\xef\xbb\xbf") else "utf-8"
+    return _SourceText(path, data, data.decode(encoding), encoding)
 
 
 def _shared_modules(codes: Iterable[str]) -> set[str]:

@@ -20,6 +20,8 @@ from libcst.metadata import (
     ScopeProvider,
 )
 
+from llm_adapter.devtools.migrate.trees import parsed_module
+
 ROOT = "openai"
 _CHECKS = frozenset({"isinstance", "issubclass"})
 _TYPED = frozenset({"cast", "TypeVar", "NewType"})
@@ -93,7 +95,7 @@ def openai_uses(code: str, clients: frozenset[str]) -> OpenAIUses:
 
 class _Reader:
     def __init__(self, code: str) -> None:
-        self._wrapper = MetadataWrapper(cst.parse_module(code), unsafe_skip_copy=True)
+        self._wrapper = MetadataWrapper(parsed_module(code), unsafe_skip_copy=True)
         self._data = code.encode()
         # All at once: each walk through the tree takes longer than reading the text did.
         metadata = self._wrapper.resolve_many([ByteSpanPositionProvider, ParentNodeProvider, ScopeProvider])

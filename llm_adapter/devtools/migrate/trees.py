@@ -42,6 +42,13 @@ _LAYOUT = re.compile(
 _PYTHON_2 = re.compile(r"^\s*print\s+[^(=\s]|^\s*except \w+, ", re.MULTILINE)
 _BRACKET = re.compile(r"[(\[{)\]}]")
 _DEEP = 500  # brackets; Python itself takes 200, and LibCST takes minutes for thousands
+# Parts of an expression, each in the next: LibCST takes seconds for these, and four times that for twice as many.
+_LONG_CHAIN = 1_000
+_STRINGS = r"""[rRbBuUfF]{0,2}(?:\"{3}[\s\S]*?\"{3}|'{3}[\s\S]*?'{3}|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
+_LINKS = r"[-+*/%@&|^~.]|\b(?:not|lambda|else|await)\b"
+_PARTS = re.compile(rf"(?P<string>{_STRINGS})|#[^\n]*|(?P<link>{_LINKS})|[()\[\]{{}},;\n]")
+_LINK = re.compile(_LINKS)
+_REPLACED = re.compile(r"\{([^{}]*)\}")  # of an f-string
 _ROOM = 512 << 20  # bytes of stack, for expressions of tens of thousands of parts; what is not used costs nothing
 _SCOPES = (cst.FunctionDef, cst.Lambda, cst.ClassDef)
 
@@ -116,10 +123,10 @@ def tree(source: Source) -> Tree | Unreadable:
     """The tree of a source, or why it has none."""
     if len(source.code) > LONG:
         return Unreadable(f"{len(source.code)} characters are too many to parse; is it generated?")
-    if _depth(source.code) > _DEEP:
-        return Unreadable("its brackets are nested too deeply")
+    if is_too_deep(source.code):
+        return Unreadable("it is nested too deeply")
     try:
-        module = _parsed_module(source.code)
+        module = parsed_module(source.code)
     except cst.ParserSyntaxError as error:
         hint = "; is it Python 2?" if _PYTHON_2.search(source.code) else ""
         return Unreadable(f"line {error.raw_line}: it is not Python{hint}")
@@ -140,13 +147,39 @@ def tree(source: Source) -> Tree | Unreadable:
     return found
 
 
+def is_too_deep(code: str) -> bool:
+    """Whether LibCST would take minutes, or more memory than a stack has."""
+    return _depth(code) > _DEEP or _longest_chain(code) > _LONG_CHAIN
+
+
+def _longest_chain(code: str) -> int:
+    """How many operators, attributes and calls follow one another in one expression, the ones around it included."""
+    chain, around, longest = 0, [0], 0  # of this bracket, of those around it, of all
+    for found in _PARTS.finditer(code):
+        text = found[0]
+        if found["string"]:
+            longest = max(longest, *(len(_LINK.findall(part)) for part in _REPLACED.findall(text)), 0)
+        elif found["link"] or text in "([{":
+            chain += 1
+        if text in "([{":
+            around.append(around[-1] + chain)
+            chain = 0
+        elif text in ")]}" and len(around) > 1:
+            outer = around.pop()
+            chain = outer - around[-1]
+        elif text in ",;" or (text == "\n" and len(around) == 1):
+            chain = 0
+        longest = max(longest, around[-1] + chain)
+    return longest
+
+
 def _depth(code: str) -> int:
     """How deep brackets are nested, those in strings taken for brackets."""
     depths = accumulate(1 if bracket in "([{" else -1 for bracket in _BRACKET.findall(code))
     return max(depths, default=0)
 
 
-def _parsed_module(code: str) -> cst.Module:
+def parsed_module(code: str) -> cst.Module:
     """The module, parsed where there is room: LibCST's parser recurses, and a full stack ends the process."""
     found: Future[cst.Module] = Future()
 

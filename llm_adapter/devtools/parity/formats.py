@@ -5,7 +5,6 @@ Source of the XML: the format that CI systems read, as pytest writes it with --j
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from xml.etree import ElementTree as ET
@@ -13,7 +12,7 @@ from xml.etree import ElementTree as ET
 from llm_adapter.devtools.parity.figures import Agreement, Compared, Measured
 from llm_adapter.devtools.parity.report import About, Report, Section
 from llm_adapter.devtools.parity.thresholds import Broken
-from llm_adapter.devtools.reporting.text import harmless
+from llm_adapter.devtools.reporting.text import harmless, json_text
 
 _Cell = Callable[[Compared], str]
 
@@ -105,7 +104,7 @@ def _similarity(value: Agreement) -> str:
 
 def as_json(report: Report, texts: bool) -> str:
     """The report as JSON's text."""
-    return json.dumps(report.json(texts=texts), indent=2, ensure_ascii=False, default=str) + "\n"
+    return json_text(report.json(texts=texts)) + "\n"
 
 
 # What would end a cell, or begin a link, an image, HTML or emphasis: names and errors are strangers' texts.
@@ -191,4 +190,4 @@ def _total_seconds(section: Section) -> float:
 
 
 def _xml_text(text: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", text)
+    return harmless(_FORBIDDEN.sub("\ufffd", text))

@@ -5,7 +5,9 @@ Each planted line of `tests/projects` ends in a comment such as `# expect: call 
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +26,7 @@ from llm_adapter.devtools.migrate.calls import LOCAL, method_of
 from llm_adapter.devtools.migrate.findings import RULES, VERDICTS, ScanFinding
 from llm_adapter.devtools.migrate.scan import Scan, _adjusted, _file_findings, scan
 from llm_adapter.devtools.migrate.sources import Source, sources
+from llm_adapter.devtools.migrate.swap_files import planned
 from llm_adapter.devtools.migrate.trees import Positions, Unreadable, tree
 from llm_adapter.devtools.migrate.verdicts import Target
 from llm_adapter.routing.destination import resolve
@@ -341,6 +344,67 @@ def test_a_nest_stops_nothing(tmp_path: Path) -> None:
     done = scan([tmp_path], target())
     assert done.files == 4
     assert {Path(one.place.path).name for one in done.findings} >= {"d.py"}
+
+
+# What is no Python that can be read, and what is said of it.
+UNREADABLE: dict[str, tuple[str, bytes, str]] = {
+    "a codec of no text": ("a.py", b"# coding: rot13\nimport openai\n", "unknown encoding: rot13"),
+    "another codec": ("a.py", b"# coding: hex\nimport openai\n", "unknown encoding: hex"),
+    "an unknown codec": ("a.py", b"# coding: nonsense\nimport openai\n", "unknown encoding: nonsense"),
+    "a codec that refuses all": ("a.py", b"# coding: undefined\nimport openai\n", "undefined"),
+    "other bytes": ("a.py", b"import openai # \xff\n", "encoding"),
+    "UTF-16": ("a.py", "import openai".encode("utf-16"), "encoding"),
+    "a NUL": ("a.py", b"import openai\n\0\n", "it is not Python"),
+    "a chain": ("a.py", b"import openai\nx = openai" + b".x" * 20_000, "nested too deeply"),
+    "a chain of calls": ("a.py", b"import openai\nx = a" + b".f(1, 2)" * 1_100, "nested too deeply"),
+    "signs": ("a.py", b"import openai\nx = " + b"-" * 20_000 + b"1", "nested too deeply"),
+    "lambdas": ("a.py", b"import openai\nx = " + b"lambda: " * 2_000 + b"1", "nested too deeply"),
+    "a chain in a string": ("a.py", b"import openai\nx = f'{" + b"-" * 2_000 + b"1}'", "nested too deeply"),
+    "brackets": ("a.py", b"import openai\nx = " + b"(" * 20_000, "nested too deeply"),
+    "an empty notebook": ("a.ipynb", b"", "it is empty"),
+    "no notebook": ("a.ipynb", b"null", "it is no notebook"),
+    "a notebook of brackets": ("a.ipynb", b"[" * 100_000, "nested too deeply"),
+    "a notebook of cells that are none": ("a.ipynb", b'{"worksheets": [{"cells": 5}]}', "TypeError while it was read"),
+    "a notebook in UTF-16": ("a.ipynb", '{"cells": []}'.encode("utf-16"), "utf-8"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_no_file_stops_the_others(name: str, tmp_path: Path) -> None:
+    """Neither a scan nor a swap."""
+    file, data, said = UNREADABLE[name]
+    (tmp_path / file).write_bytes(data)
+    (tmp_path / "b.py").write_text("from openai import OpenAI\nOpenAI()\n", encoding="utf-8")
+    done = scan([tmp_path], target())
+    assert said in "".join(done.unreadable.values())
+    assert {Path(one.place.path).name for one in done.findings} == {"b.py"}
+    plan = planned([tmp_path])
+    assert [change.path.name for change in plan.changes] == ["b.py"]
+    assert len(plan.failed) + len(plan.by_hand) == 1 or "openai" not in data.decode("utf-8", "replace")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes are a Unix's")
+def test_what_is_no_file(tmp_path: Path) -> None:
+    """A loop of folders, a link to itself, a pipe, a folder with a file's name, a device without an end."""
+    (tmp_path / "loop").symlink_to(".")
+    (tmp_path / "self.py").symlink_to("self.py")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "zero.py").symlink_to("/dev/zero")
+    (tmp_path / "b.py").write_text("import openai\nopenai.OpenAI()\n", encoding="utf-8")
+    done = scan([tmp_path, tmp_path / "loop"], target())
+    assert (done.files, len(done.unreadable)) == (1, 0)
+    assert "more than 20000000 bytes" in str(scan([tmp_path / "zero.py"], target()).unreadable)
+
+
+def test_long_and_flat_is_not_deep(tmp_path: Path) -> None:
+    """Data, tables in prompts, and statements one after the other."""
+    table = "|" + "---|" * 600
+    values = ", ".join(["-1.5"] * 600)
+    lines = "x = a.b - 1\n" * 600
+    done = scanned(f'from openai import OpenAI\nx = ask(f"""{table}{{x}}""", [{values}])\n{lines}OpenAI()\n', tmp_path)
+    assert not done.unreadable
+    assert done.findings
 
 
 def test_a_long_file_is_told(tmp_path: Path) -> None:
