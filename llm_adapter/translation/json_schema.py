@@ -1,96 +1,102 @@
-"""JSON Schemas in the forms that servers understand, and replies held against them.
+"""JSON Schemas walked by position, and values held against them.
 
-`inlined`  every `$ref` and `allOf` resolved, nothing else changed
-`folded`   only the keywords that Ollama shows a model; what the others say goes into the description
-`enforced` what llama.cpp's grammar can hold a reply to
-`faults`   where a value breaks the schema, by the `jsonschema` package
-
-Source: ollama/api/types.go ToolFunctionParameters and ToolProperty, v0.24.0: every other keyword of a tool's schema is
-dropped in silence; llama.cpp common/json-schema-to-grammar.cpp: a pattern has to be anchored.
+What a word in a schema is, its place decides: under `properties` it is the name of a property, whatever it spells.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 from llm_adapter.provider import Json
 
-_SHOWN = ("type", "description", "enum", "required")
-_NESTED = ("properties", "items", "anyOf")
-# `title` repeats the property's name (pydantic writes one everywhere); the rest says nothing about a value.
-_SILENT = frozenset({"title", "$schema", "$id", "$comment", "$defs", "definitions", "strict"})
+# By what they hold: schemas by name, a list of schemas, one schema. The rest of the keywords hold values.
+_NAMED = frozenset({"properties", "patternProperties", "dependentSchemas"})
+_LISTED = frozenset({"anyOf", "oneOf", "allOf", "prefixItems", "items"})
+_SINGLE = frozenset({"items", "additionalProperties", "additionalItems", "not", "if", "then", "else", "contains"}) | {
+    "propertyNames",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+}
+# What says nothing about a value. `title` repeats the property's name: pydantic writes one everywhere.
+SILENT = frozenset({"title", "$schema", "$id", "$anchor", "$comment", "$defs", "definitions", "strict"})
+ANNOTATIONS = SILENT | {"description", "default", "examples", "deprecated", "readOnly", "writeOnly", "nullable"}
+_NAMED_GROUP = re.compile(r"\(\?<(?![=!])")
 _LIMIT = 3
 
-
-def inlined(schema: Any) -> Any:
-    """The schema without `$ref` and `allOf`. A type that holds itself is opened once, and any object inside."""
-    return _inlined(schema, schema, ())
+Visit: TypeAlias = Callable[[Any], Any]
 
 
-def _inlined(node: Any, root: Any, inside: tuple[str, ...]) -> Any:
-    if isinstance(node, list):
-        return [_inlined(one, root, inside) for one in node]
-    if not isinstance(node, dict):
-        return node
-    reference = node.get("$ref")
-    if isinstance(reference, str):
-        beside = {key: value for key, value in node.items() if key != "$ref"}
-        if reference in inside:
-            return {"type": "object", "description": f"another {reference.rpartition('/')[2]}", **beside}
-        target = _inlined(_target(root, reference), root, (*inside, reference))
-        return {**target, **_inlined(beside, root, inside)} if isinstance(target, dict) else target
-    plain = {key: _inlined(value, root, inside) for key, value in node.items() if key not in ("$defs", "definitions")}
-    for part in plain.pop("allOf", []) if isinstance(plain.get("allOf"), list) else []:
-        plain = _merged(plain, part)
-    return plain
+def mapped(node: Json, visit: Visit) -> Json:
+    """The node with `visit` applied to each of the schemas that it holds itself; definitions are left as they are."""
+    return {
+        key: value if key in ("$defs", "definitions") else _mapped(key, value, visit) for key, value in node.items()
+    }
 
 
-def _target(root: Any, reference: str) -> Any:
+def _mapped(key: str, value: Any, visit: Visit) -> Any:
+    if key in _NAMED and isinstance(value, dict):
+        return {name: visit(one) for name, one in value.items()}
+    if key in _LISTED and isinstance(value, list):
+        return [visit(one) for one in value]
+    return visit(value) if key in _SINGLE and isinstance(value, (dict, bool)) else value
+
+
+def holds_schemas(key: str) -> bool:
+    """Whether a keyword holds other schemas."""
+    return key in _NAMED or key in _LISTED or key in _SINGLE
+
+
+def resolved(root: Any, reference: str) -> Any:
+    """What a reference into the same schema names, or None."""
     node = root
-    for step in reference.removeprefix("#").strip("/").split("/") if reference != "#" else ():
-        node = node.get(step.replace("~1", "/").replace("~0", "~"), {}) if isinstance(node, dict) else {}
-    return node
+    if not reference.startswith("#"):
+        return None
+    for step in unquote(reference[1:]).split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(node, list):
+            node = node[int(name)] if name.isdecimal() and int(name) < len(node) else None
+        else:
+            node = node.get(name) if isinstance(node, dict) else None
+    return node if reference == "#" or reference.startswith("#/") else None
 
 
-def _merged(one: Json, other: Any) -> Json:
+def name_of(reference: str) -> str:
+    """The last part of a reference: the name that it was defined by."""
+    return unquote(reference).rpartition("/")[2].strip("#") or "root"
+
+
+def merged(one: Json, other: Any) -> Json:
+    """A schema that asks for what both ask for; where they cannot be put together, for what the second asks for."""
     if not isinstance(other, dict):
         return one
     both = {**one, **other}
-    if "properties" in one and "properties" in other:
-        both["properties"] = {**one["properties"], **other["properties"]}
-    if "required" in one and "required" in other:
-        both["required"] = list(dict.fromkeys([*one["required"], *other["required"]]))
-    if "description" in one and "description" in other:
-        both["description"] = f"{one['description']} {other['description']}"
+    for key in one.keys() & other.keys():
+        first, second = one[key], other[key]
+        if key == "properties" and isinstance(first, dict) and isinstance(second, dict):
+            both[key] = {**first, **{name: _both(first.get(name), schema) for name, schema in second.items()}}
+        elif key in ("required", "allOf") and isinstance(first, list) and isinstance(second, list):
+            both[key] = [*first, *(value for value in second if value not in first)]
+        elif key == "description" and first != second:
+            both[key] = f"{first} {second}"
+        elif key == "enum" and isinstance(first, list) and isinstance(second, list):
+            both[key] = [value for value in second if value in first] or second
+        elif key == "additionalProperties" and first is False:
+            both[key] = False
     return both
 
 
-def folded(schema: Any) -> Json:
-    """The schema in the keywords that Ollama keeps; the constraints that it drops are told in words."""
-    if not isinstance(schema, dict):
-        return {} if schema else {"description": "must not be given"}
-    kept = {key: schema[key] for key in schema if key in _SHOWN}
-    if "const" in schema:
-        kept["enum"] = [schema["const"]]
-    if isinstance(schema.get("properties"), dict):
-        kept["properties"] = {name: folded(one) for name, one in schema["properties"].items()}
-    if "items" in schema:
-        kept["items"] = folded(schema["items"])
-    options = schema.get("anyOf") or schema.get("oneOf")
-    if isinstance(options, list):
-        kept["anyOf"] = [folded(one) for one in options]
-    words = [kept["description"]] if kept.get("description") else []
-    words += list(_constraints_in_words(schema))
-    if words:
-        kept["description"] = " ".join(words)
-    return kept
+def _both(one: Any, other: Any) -> Any:
+    return merged(one, other) if isinstance(one, dict) and isinstance(other, dict) else other
 
 
-def _constraints_in_words(schema: Json) -> Iterator[str]:
+def in_words(schema: Json, passed_over: frozenset[str] = frozenset()) -> Iterator[str]:
+    """What a schema asks for, keyword by keyword, for a description. passed_over: keywords that stay out."""
     for key, value in schema.items():
-        if key in _SHOWN or key in _NESTED or key in _SILENT or key in ("const", "oneOf"):
+        if key in passed_over or key in SILENT:
             continue
         if key == "additionalProperties" and isinstance(value, bool):
             if not value:
@@ -99,27 +105,35 @@ def _constraints_in_words(schema: Json) -> Iterator[str]:
         yield f"({key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)})"
 
 
-def enforced(schema: Any) -> Any:
-    """The schema without what a grammar cannot hold; the whole one is checked when the reply is there."""
-    if isinstance(schema, list):
-        return [enforced(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {key: enforced(value) for key, value in schema.items() if not (key == "pattern" and _is_unanchored(value))}
-
-
-def _is_unanchored(pattern: Any) -> bool:
-    return isinstance(pattern, str) and not (pattern.startswith("^") and pattern.endswith("$"))
+def described(schema: Json, words: list[str]) -> Json:
+    """The schema with more words in its description."""
+    said = [schema["description"]] if schema.get("description") else []
+    return {**schema, "description": " ".join(map(str, [*said, *words]))} if words else schema
 
 
 def faults(schema: Any, value: Any) -> list[str]:
     """Where and how a value breaks the schema, the first few; empty when it does not."""
     from jsonschema import validators
-    from jsonschema.exceptions import SchemaError
+    from jsonschema.exceptions import SchemaError, UndefinedTypeCheck, UnknownType
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
 
-    validator = validators.validator_for(schema)
+    kind = validators.validator_for(schema)
+    validator = validators.extend(kind, {"pattern": _pattern_faults})  # type: ignore[no-untyped-call]
     try:
-        found = sorted(validator(schema).iter_errors(value), key=lambda error: list(map(str, error.path)))
-    except (SchemaError, LookupError) as error:  # a schema that refers to what is not there
+        # Of its own accord jsonschema would fetch what a reference to another host names.
+        checks = validator(schema, registry=Registry())
+        found = sorted(checks.iter_errors(value), key=lambda error: list(map(str, error.path)))
+    except (SchemaError, UndefinedTypeCheck, UnknownType, Unresolvable, re.error) as error:
         return [f"the schema cannot be used: {error}"]
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        return [f"the schema cannot be used: {type(error).__name__}: {error}"]
     return [f"{'.'.join(map(str, error.path)) or 'the reply'}: {error.message[:200]}" for error in found[:_LIMIT]]
+
+
+def _pattern_faults(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:
+    """JSON Schema's patterns are those of JavaScript, which name a group in another way."""
+    from jsonschema.exceptions import ValidationError
+
+    if isinstance(value, str) and not re.search(_NAMED_GROUP.sub("(?P<", pattern), value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")

@@ -13,7 +13,8 @@ from typing import Any
 from pydantic_core import from_json
 
 from llm_adapter.provider import Call, Json, Rejected
-from llm_adapter.translation.json_schema import enforced, faults
+from llm_adapter.translation.grammar_schema import Grammar, normalised
+from llm_adapter.translation.json_schema import faults
 
 ANY_OBJECT: Json = {"type": "object"}
 _FENCE = re.compile(r"^\s*```(?:json)?\s*(.*?)\s*```\s*$", re.DOTALL)
@@ -26,15 +27,19 @@ class ReplyForm:
     schema: Json
     described: Json = field(default_factory=lambda: {"name": "reply"})  # what else the caller said of it
 
-    @property
-    def format(self) -> Any:
+    def format(self, call: Call, grammar: Grammar) -> Any:
         """Ollama's `format`."""
-        return "json" if self.schema == ANY_OBJECT else enforced(self.schema)
+        return "json" if self.schema == ANY_OBJECT else self._normalised(call, grammar)
 
-    @property
-    def response_format(self) -> Json:
+    def response_format(self, call: Call, grammar: Grammar) -> Json:
         """OpenAI's, without what a grammar cannot hold."""
-        return {"type": "json_schema", "json_schema": {**self.described, "schema": enforced(self.schema)}}
+        return {"type": "json_schema", "json_schema": {**self.described, "schema": self._normalised(call, grammar)}}
+
+    def _normalised(self, call: Call, grammar: Grammar) -> Any:
+        schema = normalised(self.schema, grammar)
+        if schema.taken_out:
+            call.report.note("changed", "response_format")
+        return schema.schema
 
     def faults(self, text: str) -> list[str]:
         """What is wrong with a reply, or nothing."""

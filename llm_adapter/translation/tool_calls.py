@@ -17,7 +17,9 @@ from typing import Any
 from pydantic_core import from_json
 
 from llm_adapter.provider import Call, Json, Rejected
-from llm_adapter.translation.json_schema import faults, folded, inlined
+from llm_adapter.translation.grammar_schema import Grammar, normalised
+from llm_adapter.translation.json_schema import faults
+from llm_adapter.translation.tool_schema import shown_parameters
 
 _FENCE = re.compile(r"^```(?:json|tool_call)?\s*(.*?)\s*```$", re.DOTALL)
 _TAG = re.compile(r"</?tool_calls?>|\[/?TOOL_CALLS\]")
@@ -37,8 +39,8 @@ class ToolPlan:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """Each function's parameters, references resolved."""
-        return {one["name"]: inlined(one.get("parameters") or {"type": "object"}) for one in self.functions}
+        """Each function's parameters, as the caller wrote them: by these its calls are judged."""
+        return {one["name"]: one.get("parameters") or {"type": "object"} for one in self.functions}
 
     @property
     def tools(self) -> list[Json]:
@@ -54,28 +56,44 @@ class ToolPlan:
         shown: Json = {key: function[key] for key in ("name", "description") if key in function}
         if "parameters" not in function:
             return shown
-        parameters = folded(self.parameters[function["name"]])
+        parameters = shown_parameters(self.parameters[function["name"]])
         # Ollama has no description at this place; what it would say is the function's.
         told = parameters.pop("description", None)
         if told:
-            shown["description"] = f"{shown.get('description', '')} {told}".strip()
+            shown["description"] = f"{shown.get('description') or ''} {told}".strip()
         return {**shown, "parameters": parameters}
 
-    @property
-    def format(self) -> Json:
-        """The schema of one call of one allowed tool."""
-        calls = [
-            {
-                "type": "object",
-                "properties": {
-                    "name": {"type": "string", "enum": [name]},
-                    "arguments": {"type": "object", **parameters},
-                },
-                "required": ["name", "arguments"],
-            }
-            for name, parameters in self.parameters.items()
-        ]
-        return calls[0] if len(calls) == 1 else {"anyOf": calls}
+    def format(self, call: Call, grammar: Grammar) -> Json:
+        """The schema of one call of one allowed tool, as a grammar of the server's holds it."""
+        calls: list[Json] = []
+        definitions: Json = {}
+        for name in self.parameters:
+            parameters = dict(self._normalised(call, name, grammar, prefix=f"{name}-"))
+            definitions |= parameters.pop("$defs", {})
+            parameters = (
+                parameters if {"$ref", "anyOf", "oneOf"} & parameters.keys() else {"type": "object", **parameters}
+            )
+            properties = {"name": {"type": "string", "enum": [name]}, "arguments": parameters}
+            calls.append({"type": "object", "properties": properties, "required": ["name", "arguments"]})
+        whole = calls[0] if len(calls) == 1 else {"anyOf": calls}
+        return {**whole, "$defs": definitions} if definitions else whole
+
+    def in_grammar(self, call: Call, tools: list[Json], grammar: Grammar) -> list[Json]:
+        """The tools as a server takes them that builds a grammar of their parameters."""
+        written = []
+        for tool in tools:
+            function = tool["function"]
+            known = function.get("name") in self.parameters and function.get("parameters")
+            new = self._normalised(call, function["name"], grammar) if known else None
+            same = new is None or new is function["parameters"]
+            written.append(tool if same else {**tool, "function": {**function, "parameters": new}})
+        return written
+
+    def _normalised(self, call: Call, name: str, grammar: Grammar, prefix: str = "") -> Any:
+        schema = normalised(self.parameters[name], grammar, arguments=True, prefix=prefix)
+        if schema.taken_out:
+            call.report.note("changed", "tools")
+        return schema.schema
 
     def faults(self, tool_call: Json, *, strict_only: bool = False) -> list[str]:
         """What is wrong with a tool call: an unknown tool, or arguments that break its schema."""

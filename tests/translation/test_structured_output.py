@@ -102,13 +102,13 @@ def test_parse(run: Any, ollama: Any) -> None:
 
 
 def test_what_a_grammar_cannot_hold_is_checked_only(run: Any, ollama: Any) -> None:
-    """An unanchored pattern would be an error in llama.cpp: it is left out of `format` and checked here."""
+    """An unanchored pattern would be an error in llama.cpp: it is told in `format`, and checked here."""
     loose = {"type": "object", "properties": {"name": {"type": "string", "pattern": "^A"}}}
     form: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": loose}}
     ollama.answer("/api/chat", body=said('{"name": "Bob"}'))
     with pytest.raises(openai.UnprocessableEntityError, match="does not match"):
         ask(run, response_format=form)
-    assert ollama.sent["format"]["properties"]["name"] == {"type": "string"}
+    assert ollama.sent["format"]["properties"]["name"] == {"type": "string", "description": "(pattern: ^A)"}
 
 
 @pytest.mark.parametrize(("text", "fits"), [(GOOD, True), (BAD, False)])

@@ -29,6 +29,7 @@ from llm_adapter.providers.ollama.sizing import refusal_with_counts, with_num_ct
 from llm_adapter.providers.ollama.stream import LineDecoder
 from llm_adapter.translation.chat_stream import ChoiceDeltas, chunk_choice, replay_of, wants_usage
 from llm_adapter.translation.errors import checked
+from llm_adapter.translation.grammar_schema import GRAMMARS
 from llm_adapter.translation.overflow import LARGER_NUM_CTX, within_context
 from llm_adapter.translation.parallel import SequentialStreams, Steps, together
 from llm_adapter.translation.parameters import note_emulated_tools
@@ -87,9 +88,9 @@ def request(call: Call, requirements: ReplyRequirements | None = None) -> Json:
     if requirements.plan.forced:
         # A thinking model would think first, and not be constrained while it does. The whole call is checked, so
         # there is nothing to stream.
-        native |= {"format": requirements.plan.format, "think": False, "stream": False}
+        native |= {"format": requirements.plan.format(call, GRAMMARS["ollama"]), "think": False, "stream": False}
     elif requirements.form is not None:
-        native["format"] = requirements.form.format
+        native["format"] = requirements.form.format(call, GRAMMARS["ollama"])
     return native
 
 

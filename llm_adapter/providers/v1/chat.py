@@ -16,6 +16,7 @@ from llm_adapter.providers.v1.repair import repaired
 from llm_adapter.providers.v1.stream import decoder
 from llm_adapter.translation.chat_stream import replay_of
 from llm_adapter.translation.errors import checked
+from llm_adapter.translation.grammar_schema import GRAMMARS
 from llm_adapter.translation.images import with_inline_images
 from llm_adapter.translation.parallel import Steps, seeded, together
 from llm_adapter.translation.parameters import note_emulated_tools
@@ -54,9 +55,7 @@ def _with_images(call: Call, dialect: Dialect) -> Generator[NativeRequest | Fetc
 
 def _exchange(call: Call, dialect: Dialect) -> Flow:
     constrained = dialect.tool_choice_forms == "none"
-    requirements = ReplyRequirements.of(
-        call, dialect.where, constrained=constrained, others=not dialect.anchored_patterns_only
-    )
+    requirements = ReplyRequirements.of(call, dialect.where, constrained=constrained, others=dialect.own_forms)
     body = request(requirements, dialect)
     all_at_once = body.get("n") is not None
     bodies = seeded(body, 1 if all_at_once else requirements.count)
@@ -99,7 +98,10 @@ def _with_tools(requirements: ReplyRequirements, body: Json, dialect: Dialect) -
     if requirements.constrained and plan.forced:
         # A thinking model would think first, and not be constrained while it does. The whole call is checked, so
         # there is nothing to stream.
-        form = {"type": "json_schema", "json_schema": {"name": "call", "schema": plan.format}}
+        form = {
+            "type": "json_schema",
+            "json_schema": {"name": "call", "schema": plan.format(requirements.call, dialect.grammar)},
+        }
         forced = {"response_format": form, "reasoning_effort": "none", "stream": False}
         bare.pop("stream_options", None)
         return {**bare, "tools": plan.folded, **forced}
@@ -107,22 +109,32 @@ def _with_tools(requirements: ReplyRequirements, body: Json, dialect: Dialect) -
         dialect.tool_choice_forms == "named" and choice["type"] == "function"
     )
     if as_it_is and not plan.legacy:
-        return body if dialect.accepts_content_parts else {**body, "tools": plan.folded}
+        tools = _tools(requirements, body["tools"], dialect)
+        return body if tools == body.get("tools") else {**body, "tools": tools}
     single = {"parallel_tool_calls": False} if plan.named else {}
     known = [one for one in body.get("tools") or () if one["function"]["name"] in plan.parameters]
-    tools = (known or plan.tools) if dialect.accepts_content_parts else plan.folded
+    tools = _tools(requirements, known or plan.tools, dialect)
     return {**bare, "tools": tools, "tool_choice": "required" if plan.forced else "auto", **single}
+
+
+def _tools(requirements: ReplyRequirements, tools: list[Json], dialect: Dialect) -> list[Json]:
+    """The tools as this server shows them to a model, and builds a grammar of them."""
+    if not dialect.accepts_content_parts:
+        return requirements.plan.folded
+    # Of a server that is none of the known ones, it is not known whether tools reach a grammar.
+    known = dialect.name in GRAMMARS
+    return requirements.plan.in_grammar(requirements.call, tools, dialect.grammar) if known else tools
 
 
 def _with_response_format(requirements: ReplyRequirements, body: Json, dialect: Dialect) -> Json:
     """The body with a `response_format` that the server takes."""
     if requirements.form is None or (requirements.constrained and requirements.plan.forced):
         return body
-    given = requirements.form.response_format
+    given = requirements.form.response_format(requirements.call, dialect.grammar)
     anything = requirements.form.schema == ANY_OBJECT and body["response_format"]["type"] == "json_object"
     if anything:
         return body if dialect.supports_json_object else {**body, "response_format": given}
-    return {**body, "response_format": given} if dialect.anchored_patterns_only else body
+    return body if given == body["response_format"] else {**body, "response_format": given}
 
 
 def _asker(requirements: ReplyRequirements, body: Json, place: int) -> Ask:

@@ -16,6 +16,7 @@ from llm_adapter.provider import Call, Json
 from llm_adapter.providers.v1.parameters import FIELDS, ROWS
 from llm_adapter.settings.errors import AdapterWarning
 from llm_adapter.settings.hosts import is_loopback, is_openai
+from llm_adapter.translation.grammar_schema import GRAMMARS, Grammar
 from llm_adapter.translation.parameters import Rows, warn_of_unknown, write_argument
 from llm_adapter.translation.process_cache import register_cache
 
@@ -50,7 +51,7 @@ class Dialect:
     # Which `tool_choice` it reads: a named function too, "auto" and "required" alone, or none at all.
     tool_choice_forms: Literal["named", "words", "none"] = "words"
     supports_n: bool = False  # it reads `n`, lists of prompts and `echo`, and counts their tokens
-    anchored_patterns_only: bool = True  # a grammar of llama.cpp's holds no pattern without "^" and "$"
+    own_forms: bool = False  # of `response_format`, which it judges itself
     supports_json_object: bool = True  # it takes `response_format` json_object
     # It takes a content as a list of parts, and shows a model the whole of a tool's schema.
     accepts_content_parts: bool = True
@@ -63,6 +64,11 @@ class Dialect:
     def where(self) -> str:
         """What a call goes to, for messages."""
         return f"dialect {self.name!r}"
+
+    @property
+    def grammar(self) -> Grammar:
+        """What it takes of a schema; of a server that is none of the known ones, the least is expected."""
+        return GRAMMARS.get(self.name, GRAMMARS["llamacpp"])
 
     @property
     def rows(self) -> Mapping[str, Rows]:
@@ -140,7 +146,7 @@ DIALECTS = {
             understands=frozenset({"top_k", "min_p"}),
             tool_choice_forms="named",
             supports_n=True,
-            anchored_patterns_only=False,
+            own_forms=True,
             accepts_token_ids=True,
             larger_context="start vLLM with `--max-model-len {tokens}`",
         ),

@@ -331,7 +331,8 @@ def test_a_pattern_that_no_grammar_holds(play: Play, server: Server) -> None:
     server.answer(CHAT, body=chat('{"x": "A"}'))
     ask(play, "llamacpp", response_format=form)
     given = server.sent["response_format"]["json_schema"]
-    assert given == {"name": "p", "strict": True, "schema": {"type": "object", "properties": {"x": {"type": "string"}}}}
+    told = {"type": "object", "properties": {"x": {"type": "string", "description": "(pattern: A)"}}}
+    assert given == {"name": "p", "strict": True, "schema": told}
     ask(play, "vllm", response_format=form)
     assert server.sent["response_format"] == form
 
