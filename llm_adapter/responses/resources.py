@@ -14,6 +14,7 @@ from llm_adapter.provider import Call, Endpoint, Flow, Json, Rejected
 from llm_adapter.responses.history import conversation_of, items_up_to, not_found
 from llm_adapter.responses.items import items, readable_items
 from llm_adapter.responses.store import Store, store_of
+from llm_adapter.translation.unavailable import unavailable_endpoint
 
 Answer: TypeAlias = Callable[..., Json]
 
@@ -62,9 +63,7 @@ def input_items(call: Call, store: Store, name: str) -> Json:
 
 
 def not_available(call: Call, store: Store) -> Json:
-    raise Rejected(
-        f"{call.path} is not available on provider {call.report.provider!r}", status=404, code="unsupported_endpoint"
-    )
+    raise unavailable_endpoint(call)
 
 
 def create_conversation(call: Call, store: Store) -> Json:

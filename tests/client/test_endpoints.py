@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -16,8 +17,9 @@ from openai.types.audio import transcription_create_params
 from llm_adapter import Settings
 from llm_adapter.providers.ollama import Ollama
 from llm_adapter.providers.ollama.media import IMAGES, TRANSCRIPTIONS
-from llm_adapter.providers.ollama.unavailable import UNAVAILABLE
+from llm_adapter.testing import serving
 from llm_adapter.translation.parameters import Rows
+from llm_adapter.translation.unavailable import UNAVAILABLE, refuse
 
 FILE = ("a.wav", b"RIFF\0\0\0\0WAVE", "audio/wav")
 TEXT = {"text": "hello"}
@@ -59,7 +61,7 @@ def test_every_endpoint_of_the_sdk_is_served_or_refused() -> None:
 def test_every_refusal_gives_its_reason() -> None:
     """No refusal without a word on why; and none of what is served."""
     assert all(UNAVAILABLE.values())
-    assert not set(UNAVAILABLE) & set(SERVED)
+    assert not {path for path in SERVED if Ollama().endpoint("POST", path) is refuse}
 
 
 REFUSED: dict[str, Any] = {
@@ -95,6 +97,74 @@ def test_refused_offline(path: str, run: Any, ollama: Any) -> None:
     assert "another profile" in str(caught.value)
 
 
+FAKES = ("ollama@0.24", "llamacpp", "vllm", "lmstudio", "openai")
+WORDS = "`{}` is not available on provider '{}'.*: .*; make such calls with a client of another profile"
+
+
+@pytest.fixture(scope="module", params=["embedded", *FAKES])
+def without(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The settings of a provider that has none of these endpoints, and is not native Ollama."""
+    if request.param == "embedded":
+        yield Settings(provider="embedded")
+        return
+    with serving(request.param) as fake:
+        yield Settings(base_url=f"{fake.url}/v1")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_same_refusal_everywhere(without: Settings, run: Any) -> None:
+    """Each server has other words for a path that it lacks, or none: LM Studio says 200. Here they are one error."""
+
+    def ask(client: Any) -> Any:
+        if run.mode == "sync":
+            return [_refusal(action, client) for action in elsewhere.values()]
+        return _refusals(elsewhere.values(), client)
+
+    elsewhere = REFUSED | {"/files": lambda client: client.files.create(file=b"x", purpose="batch")}
+    refusals = run(ask, settings=without)
+    assert [(one.status_code, one.code) for one in refusals] == [(404, "unsupported_endpoint")] * len(elsewhere)
+    for path, refusal in zip(elsewhere, refusals, strict=True):
+        assert re.search(WORDS.format(path, without.provider), str(refusal))
+
+
+def _refusal(action: Any, client: Any) -> Any:
+    with pytest.raises(openai.NotFoundError) as caught:
+        action(client)
+    return caught.value
+
+
+async def _refusals(actions: Any, client: Any) -> list[Any]:
+    found = []
+    for action in actions:
+        with pytest.raises(openai.NotFoundError) as caught:
+            await action(client)
+        found.append(caught.value)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "code"),
+    [
+        (404, {"error": {"message": "No such File object: f", "type": "t", "param": "id", "code": None}}, "t", None),
+        (404, {"error": {"message": "No such file", "code": "gone", "more": 1}}, None, "gone"),
+        (429, {"error": {"message": "slow down", "type": "insufficient_quota"}}, "insufficient_quota", None),
+        (404, {"detail": "no file f"}, "not_found_error", None),
+        (500, "boom", "api_error", None),
+    ],
+    ids=str,
+)
+def test_a_gateway_that_has_it(status: int, body: Any, kind: Any, code: Any, run: Any, ollama: Any) -> None:
+    """A server that keeps files says itself which one it does not have."""
+    ollama.answer("/v1/models", body={"data": []}, method="GET")
+    ollama.answer("/v1/files/f", status, body, method="GET")
+    with pytest.raises(openai.APIStatusError) as caught:
+        run(lambda client: client.files.retrieve("f"), settings=Settings(base_url=f"{HOST}/v1"))
+    error = caught.value
+    assert (error.status_code, error.type, error.code) == (status, kind, code)
+    words = body if isinstance(body, str) else body.get("detail") or body["error"]["message"]
+    assert words in said(error)
+
+
 def test_refused_list(ollama: Any) -> None:
     """A page of a list, which the async client only asks for when it is read."""
     from llm_adapter import OpenAI
@@ -112,7 +182,7 @@ def test_refused_as_a_stream(ollama: Any) -> None:
 
     client = OpenAI(settings=Settings(provider="ollama", host=HOST))
     speech = client.audio.speech.with_streaming_response.create(input="x", model="m", voice="alloy")
-    with pytest.raises(openai.NotFoundError, match="Ollama does not speak"), speech:
+    with pytest.raises(openai.NotFoundError, match="no speech is made there"), speech:
         pass
 
 
@@ -255,6 +325,7 @@ def test_every_parameter_has_a_row(rows: Rows, params: Any) -> None:
 
 def test_a_form_on_a_v1_server(run: Any, ollama: Any) -> None:
     """Aliases hold for forms too, on every provider."""
+    ollama.answer("/v1/models", body={"data": []}, method="GET")
     ollama.answer("/v1/audio/transcriptions", body=TEXT)
     settings = Settings(provider="openai", base_url=f"{HOST}/v1", models={"whisper-1": "large-v3"})
     heard = run(lambda client: client.audio.transcriptions.create(file=FILE, model="whisper-1"), settings=settings)

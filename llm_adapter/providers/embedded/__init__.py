@@ -48,7 +48,9 @@ class Embedded:
             return responses.endpoint(method, path, _in_dialect) or _as_it_comes
         if method == "GET" and path.startswith("/models"):
             return _retrieve_model if path.startswith("/models/") else _list_models
-        return _in_dialect if method == "POST" and path in PATHS else _as_it_comes
+        if method == "POST" and path in PATHS:
+            return _in_dialect
+        return _endpoint_of_llamacpp(method, path)
 
     def start(self, settings: Settings, path: str) -> Address:
         """The address of the server for `path`. Raises `SettingsError` when the extra or the file is missing."""
@@ -89,6 +91,15 @@ class Embedded:
             self._in_process = False
             keep_for_ever([server for server, _ in servers.values()])
             skip_native_exit_handlers()
+
+
+def _endpoint_of_llamacpp(method: str, path: str) -> Endpoint:
+    """What its server has beside what is translated; what it has not is refused, and starts no server."""
+    from llm_adapter.translation.unavailable import passed_on_where_there, unavailable
+
+    if (method, path) == ("POST", "/audio/transcriptions"):
+        return passed_on_where_there
+    return unavailable(method, path) or _as_it_comes
 
 
 def _in_dialect(call: Call) -> Flow:

@@ -35,7 +35,7 @@ def _endpoint(method: str, path: str) -> Endpoint | None:
     # Imported with the first call that comes here: applications on other providers do not pay for it.
     from llm_adapter.providers.ollama import management
     from llm_adapter.providers.ollama.endpoints import ENDPOINTS, MODEL
-    from llm_adapter.providers.ollama.unavailable import unavailable
+    from llm_adapter.translation.unavailable import unavailable
 
     if path.startswith("/models/"):
         return MODEL.get(method)

@@ -9,8 +9,8 @@ from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeReques
 from llm_adapter.providers.ollama.loading import load
 from llm_adapter.providers.ollama.local import local_only_by_name
 from llm_adapter.providers.ollama.missing import adds_cures
-from llm_adapter.providers.ollama.unavailable import unsupported_endpoint
 from llm_adapter.translation.errors import checked
+from llm_adapter.translation.unavailable import unsupported_endpoint
 
 BLOBS = "/api/blobs/"
 

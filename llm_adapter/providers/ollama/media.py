@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import partial
 
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
-from llm_adapter.providers.ollama.unavailable import ELSEWHERE, unsupported_endpoint
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parameters import LABEL, Rows, among, field, refused, rows_of, translate
+from llm_adapter.translation.unavailable import ELSEWHERE, unsupported_endpoint
 
 _SILENT = "Ollama leaves it out"
 _LISTS = "timestamp_granularities include keywords languages known_speaker_names known_speaker_references"

@@ -58,6 +58,7 @@ class Dialect:
     accepts_token_ids: bool = False  # as ids of its own model
     fetches_images: bool = True  # those that are given by their address
     has_model_endpoint: bool = True  # GET /models/{id}, beside the list
+    accepts_any_path: bool = False  # one that it does not have is answered with 200 and an error's text
     larger_context: str = ""  # how a server gets a context of {tokens}
 
     @property
@@ -69,6 +70,11 @@ class Dialect:
     def grammar(self) -> Grammar:
         """What it takes of a schema; of a server that is none of the known ones, the least is expected."""
         return GRAMMARS.get(self.name, GRAMMARS["llamacpp"])
+
+    @property
+    def server(self) -> str:
+        """What kind of server it is, for messages; "" where nobody knows."""
+        return _server(self.name) if self.name in ROWS else ""
 
     @property
     def rows(self) -> Mapping[str, Rows]:
@@ -157,6 +163,7 @@ DIALECTS = {
             fetches_images=False,
             larger_context="load the model in LM Studio with a context length of {tokens}",
             has_model_endpoint=False,
+            accepts_any_path=True,
         ),
         OTHER,
     )

@@ -16,6 +16,7 @@ from llm_adapter.providers.v1.repair import RepairDecoder, repaired
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.messages import has_speakers
 from llm_adapter.translation.overflow import within_context
+from llm_adapter.translation.unavailable import passed_on_where_there, reason_of, unavailable_endpoint
 
 _FLOWS = {"/chat/completions": chat.flow, "/completions": completions.flow, "/embeddings": embeddings.flow}
 _recognised: dict[str, str] = {}  # base URL to dialect: a server is asked once a process
@@ -31,7 +32,9 @@ def endpoint(method: str, path: str) -> Endpoint | None:
         return _MODEL.get(method)
     if responses.serves(path):
         return _responses
-    return in_servers_dialect if method == "POST" and path in PATHS else None
+    if method == "POST" and path in PATHS:
+        return in_servers_dialect
+    return _other_endpoint if reason_of(method, path) else None
 
 
 def in_servers_dialect(call: Call) -> Flow:
@@ -53,8 +56,7 @@ def _delete_model(call: Call) -> Flow:
     """DELETE /models/{id}, which Ollama's /v1 does not have (405, measured on 0.24.0)."""
     dialect = yield from _dialect(call)
     if dialect.name != "ollama":
-        yield NativeRequest(call.method, None, passthrough=True)
-        raise AssertionError("a passthrough exchange is not resumed")
+        return (yield from _passed_on_where_there(call, dialect))
     from llm_adapter.providers.ollama.endpoints import MODEL
 
     return (yield from MODEL["DELETE"](call))
@@ -67,6 +69,20 @@ def _retrieve_model(call: Call) -> Flow:
         return (yield from models.retrieve_model(call))
     yield NativeRequest(call.method, None, passthrough=True)
     raise AssertionError("a passthrough exchange is not resumed")
+
+
+def _other_endpoint(call: Call) -> Flow:
+    """An endpoint that few servers but OpenAI's have."""
+    return (yield from _passed_on_where_there(call, (yield from _dialect(call))))
+
+
+def _passed_on_where_there(call: Call, dialect: Dialect) -> Flow:
+    """The call as it is. Raises `Rejected` where the server does not have it."""
+    if not dialect.needs_repair:
+        yield NativeRequest(call.method, None, call.body or None, passthrough=True)
+    if dialect.accepts_any_path:
+        raise unavailable_endpoint(call, dialect.server)
+    return (yield from passed_on_where_there(call, dialect.server))
 
 
 _MODEL: dict[str, Endpoint] = {"GET": _retrieve_model, "DELETE": _delete_model}
