@@ -29,6 +29,10 @@ def resolve(profile: str | None, settings: Settings | None, options: Mapping[str
         settings = Settings.load(profile=profile)
     elif profile is not None:
         raise SettingsError("give `profile` or `settings`, not both: Settings.load(profile=...) makes one of the other")
+    if not isinstance(settings.unsupported, str):
+        from llm_adapter.routing.policies import check_policy_names  # few profiles have a table
+
+        check_policy_names(settings)
     base_url = options.get("base_url")
     given = str(base_url) if base_url is not None and not _is_not_given(base_url) else None
     return connect(settings, os.environ, base_url=given, api_key=options.get("api_key"))

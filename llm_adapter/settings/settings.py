@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from annotated_types import Gt
 from pydantic import (
@@ -30,6 +30,9 @@ PROVIDER_NAMES = ("openai", "ollama", "embedded")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DURATION = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+")  # Go's time.ParseDuration
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+
+
+Policy: TypeAlias = Literal["error", "warn", "ignore"]
 
 
 @runtime_checkable
@@ -91,8 +94,10 @@ class Settings(BaseModel):
         False, description="refuse public hosts, and models that Ollama runs elsewhere, before anything is sent"
     )
     shift: bool | None = Field(None, description="let Ollama drop old tokens while it generates; a load-time option")
-    unsupported: Literal["error", "warn", "ignore"] = Field(
-        "error", description="what becomes of a parameter that the provider cannot honour"
+    unsupported: Policy | dict[str, Policy] = Field(
+        "error",
+        description="what becomes of a parameter that the provider cannot honour: error, warn or ignore, for all of "
+        "them, or a table by their names, in which `*` stands for all others",
     )
     sampling_defaults: Literal["model", "openai"] = Field(
         "model", description="whose temperature and top_p stand when a call gives none (Ollama)"
@@ -240,6 +245,12 @@ class Settings(BaseModel):
             return self.models[name]
         return name if name in self.models.values() else self.models.get("*", name)
 
+    def policy(self, name: str) -> Policy:
+        """What becomes of this parameter, or of this setting, where the provider cannot honour it."""
+        if isinstance(self.unsupported, str):
+            return self.unsupported
+        return self.unsupported.get(name) or self.unsupported.get("*", "error")
+
     def alias(self, name: str) -> str:
         """The same for who manages models: "*" stands for what call sites ask for, not for what is to be deleted."""
         return name if name == "*" else self.models.get(name, name)
@@ -282,6 +293,17 @@ class Settings(BaseModel):
         if isinstance(value, str) and not _DURATION.fullmatch(value):
             raise ValueError(f'{value!r} is no duration: "30m", "1h30m", seconds as a number, or -1 for ever')
         return value
+
+    @field_validator("unsupported", mode="before")
+    @classmethod
+    def _policies(cls, given: Any) -> Any:
+        for name, word in given.items() if isinstance(given, Mapping) else [(None, given)]:
+            if word not in get_args(Policy):
+                about = "" if name is None else f"{name}: "
+                raise ValueError(
+                    f"{about}Input should be 'error', 'warn' or 'ignore'{near(str(word), get_args(Policy))}"
+                )
+        return given
 
     @field_validator("api_key_env")
     @classmethod

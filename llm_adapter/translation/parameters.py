@@ -7,14 +7,12 @@ but OpenAI have in common stands here, at the end; the rest in the `parameters` 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from llm_adapter.provider import Call, Json, Rejected
-from llm_adapter.settings.errors import AdapterWarning, near
-from llm_adapter.translation.process_cache import register_cache
+from llm_adapter.settings.errors import near, warn_caller
 
 Verdict: TypeAlias = Literal["honoured", "emulated", "ignored", "refused"]
 Apply: TypeAlias = Callable[[Any, Json, Call], None]
@@ -166,7 +164,7 @@ def check_token_limits(call: Call) -> None:
 
 def refuses(call: Call, name: str) -> bool:
     """Whether the settings want a call refused that asks of this parameter what cannot be done."""
-    return call.settings.unsupported == "error"
+    return call.settings.policy(name) == "error"
 
 
 def unsupported(call: Call, name: str, message: str, *, part: str = "") -> None:
@@ -175,26 +173,20 @@ def unsupported(call: Call, name: str, message: str, *, part: str = "") -> None:
     part: what the report says was left out, where it is not the whole parameter: "tools.web_search".
     """
     call.report.note("left_out", part or name)
-    match call.settings.unsupported:
+    match call.settings.policy(name):
         case "error":
-            hint = '; `unsupported = "warn"` in the profile leaves it out instead'
+            hint = f'; `unsupported = {{ {name} = "warn" }}` in the profile leaves it out instead'
             raise Rejected(message + hint, param=name, code="unsupported_parameter")
         case "warn":
-            warnings.warn(f"left out: {message}", AdapterWarning, stacklevel=2)
+            warn_caller(f"left out: {message}")
         case "ignore":
             pass
 
 
-_warned: set[tuple[str, str]] = register_cache(set())
-
-
 def warn_of_unknown(call: Call, name: str, server: str, known: Iterable[str]) -> None:
-    """Warn, once, of a name that a server reads over in silence. It is sent all the same: a newer one may know it."""
+    """Warn of a name that a server reads over in silence. It is sent all the same: a newer one may know it."""
     call.report.note("unknown", name)
-    if (server, name) not in _warned:
-        _warned.add((server, name))
-        message = f"`{name}` is passed on to {server}, which is not known to read it{near(name, known, '`')}"
-        warnings.warn(message, AdapterWarning, stacklevel=2)
+    warn_caller(f"`{name}` is passed on to {server}, which is not known to read it{near(name, known, '`')}")
 
 
 def prompt_list(note: str) -> Row:

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from llm_adapter.settings.errors import WARNED
+
 CacheT = TypeVar("CacheT", dict[Any, Any], set[Any])
 
-_caches: list[Any] = []
+_caches: list[Any] = [WARNED]
 
 
 def register_cache(cache: CacheT) -> CacheT:

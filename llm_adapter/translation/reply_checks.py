@@ -8,13 +8,12 @@ reply, counted as OpenAI counts.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from llm_adapter.provider import Call, Json, Rejected
-from llm_adapter.settings.errors import AdapterWarning
+from llm_adapter.settings.errors import warn_caller
 from llm_adapter.translation.parallel import Steps
 from llm_adapter.translation.structured_output import ReplyForm, correction, reply_form, without_fence
 from llm_adapter.translation.tool_calls import NO_TOOLS, ToolPlan, calls_written_as_text, constrained_call, tool_plan
@@ -133,7 +132,7 @@ def choice_and_faults(requirements: ReplyRequirements, choice: Json) -> tuple[Js
 def warn_only_thinking(call: Call) -> None:
     """Warn that the budget went into thinking: the reply is empty, and there is no error."""
     call.report.note("changed", "thinking used the whole of max_tokens")
-    warnings.warn("thinking used the whole of `max_tokens`: the content is empty", AdapterWarning, stacklevel=3)
+    warn_caller("thinking used the whole of `max_tokens`: the content is empty")
 
 
 def calls_in_text(requirements: ReplyRequirements, text: str) -> list[Json]:

@@ -20,6 +20,7 @@ from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.detours import answered_on_the_way, may_be_a_detour, redirected
 from llm_adapter.routing.proxies import proxy_of
 from llm_adapter.routing.terms import Terms, is_explicit, is_repeatable
+from llm_adapter.settings.errors import caller_kept
 from llm_adapter.transport.body import TranslatedBody, http_library, set_elapsed, stream_class
 from llm_adapter.transport.native_requests import NativeRequests, translated_headers
 from llm_adapter.transport.sending import asend_all, in_event_loop, send_all
@@ -81,7 +82,8 @@ def run(steps: Steps, send: Callable[..., Any], terms: Terms | None, **kwargs: A
                 for response in step.responses:
                     response.close()
             case Blocking():
-                result = within(step.seconds, step.run)
+                with caller_kept():
+                    result = within(step.seconds, step.run)
 
 
 async def arun(steps: Steps, send: Callable[..., Awaitable[Any]], terms: Terms | None, **kwargs: Any) -> Any:
@@ -103,7 +105,8 @@ async def arun(steps: Steps, send: Callable[..., Awaitable[Any]], terms: Terms |
                 for response in step.responses:
                     await response.aclose()
             case Blocking():
-                result = await awithin(step.seconds, step.run)
+                with caller_kept():
+                    result = await awithin(step.seconds, step.run)
 
 
 class RoundTrip:

@@ -139,6 +139,23 @@ def test_policy(run: Any, ollama: Any) -> None:
     assert sent(ollama, run, {"unsupported": "ignore"}, verbosity="low") == BASE
 
 
+@pytest.mark.parametrize(
+    ("policies", "refused"),
+    [
+        ({"verbosity": "ignore", "*": "error"}, "logit_bias"),
+        ({"verbosity": "ignore"}, "logit_bias"),
+        ({"logit_bias": "ignore", "verbosity": "error", "*": "ignore"}, "verbosity"),
+    ],
+    ids=["others are errors", "by default too", "named as an error"],
+)
+def test_policy_of_each_parameter(policies: Any, refused: str, run: Any, ollama: Any) -> None:
+    with pytest.raises(openai.BadRequestError) as caught:
+        sent(ollama, run, {"unsupported": policies}, verbosity="low", logit_bias={"1": 1})
+    assert caught.value.param == refused
+    hint = f'`unsupported = {{ {refused} = "warn" }}`'
+    assert hint in str(caught.value)
+
+
 def test_unknown_parameter_has_a_near_match(run: Any, ollama: Any) -> None:
     """A misspelt provider-only parameter is named, with what was meant."""
     with pytest.raises(openai.BadRequestError, match="did you mean `keep_alive`"):

@@ -166,7 +166,7 @@ def _verdict(
 
 def _verdict_by_row(name: str, row: Row, explained: Explanation) -> Verdict:
     """The verdict on an argument whose value the text does not tell."""
-    policy = explained.connection.resolved.unsupported
+    policy = explained.connection.resolved.policy(name)
     if row.verdict == "refused" and policy != "error":
         return Verdict(name, "left out", f"{row.note} (`unsupported = {policy!r}`)")
     return Verdict(name, row.verdict, row.note)

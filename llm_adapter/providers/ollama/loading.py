@@ -6,14 +6,13 @@ Source: ollama/server/routes.go GenerateHandler, v0.24.0; recordings: load_unloa
 from __future__ import annotations
 
 import threading
-import warnings
 from dataclasses import replace
 from typing import Any
 
 from llm_adapter.provider import Call, Endpoint, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.local import check_local, local_only
 from llm_adapter.providers.ollama.missing import adds_cures, pulls_missing, refusal_with_cure
-from llm_adapter.settings.errors import AdapterWarning
+from llm_adapter.settings.errors import warn_caller
 from llm_adapter.settings.settings import Settings
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parallel import Steps
@@ -77,4 +76,4 @@ def preload(call: Call) -> Steps[None]:
             checked((yield from load_reply(load_body(call.settings, model))))
         except Rejected as refusal:
             message = (yield from refusal_with_cure(about, refusal)).error["message"]
-            warnings.warn(f"`preload`: {message}", AdapterWarning, stacklevel=2)
+            warn_caller(f"`preload`: {message}")

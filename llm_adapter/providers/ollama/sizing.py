@@ -7,13 +7,12 @@ two and never shrinks: per server and model, within this process, and never belo
 from __future__ import annotations
 
 import threading
-import warnings
 from dataclasses import replace
 from typing import Any
 
 from llm_adapter.provider import Call, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.capabilities import known_model
-from llm_adapter.settings.errors import AdapterWarning
+from llm_adapter.settings.errors import warn_caller
 from llm_adapter.translation.overflow import REPLY
 from llm_adapter.translation.parallel import Steps
 from llm_adapter.translation.process_cache import register_cache
@@ -50,7 +49,7 @@ def _remember_size(key: tuple[str, str], size: Any) -> None:
             _sizes[key] = size
     if size is not None and before != size:
         message = f"`num_ctx` of {key[1]!r} changes from {before} to {size}: Ollama loads the model anew for it"
-        warnings.warn(message, AdapterWarning, stacklevel=2)
+        warn_caller(message)
 
 
 def _with_size(call: Call, num_ctx: int | None) -> Call:

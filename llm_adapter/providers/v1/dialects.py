@@ -6,7 +6,6 @@ Sources: the recordings of ollama 0.24.0 and 0.32.15; llama.cpp tools/server/ser
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,11 +13,10 @@ from urllib.parse import urlsplit
 
 from llm_adapter.provider import Call, Json
 from llm_adapter.providers.v1.parameters import FIELDS, ROWS
-from llm_adapter.settings.errors import AdapterWarning
+from llm_adapter.settings.errors import warn_caller
 from llm_adapter.settings.hosts import is_loopback, is_openai
 from llm_adapter.translation.grammar_schema import GRAMMARS, Grammar
 from llm_adapter.translation.parameters import Rows, warn_of_unknown, write_argument
-from llm_adapter.translation.process_cache import register_cache
 
 # What only Ollama's native API understands; `extra_body` is where a call site puts them.
 OLLAMA_ONLY = frozenset(
@@ -86,7 +84,8 @@ class Dialect:
         body = call.body
         stripped = (OLLAMA_ONLY | SAMPLERS).intersection(body) - self.understands
         if stripped:
-            _warn(self.name, stripped)
+            listed = ", ".join(f"`{name}`" for name in sorted(stripped))
+            warn_caller(f"left out on {_server(self.name)}, which does not know it: {listed}")
             for name in sorted(stripped):
                 call.report.note("left_out", name)
             body = {name: value for name, value in body.items() if name not in stripped}
@@ -191,17 +190,6 @@ def recognised(models: Any) -> str:
     data = models.get("data") if isinstance(models, dict) else None
     owners = [model.get("owned_by") for model in data or [] if isinstance(model, dict)]
     return next((_OWNERS[owner] for owner in owners if owner in _OWNERS), OTHER.name)
-
-
-_warned: set[tuple[str, frozenset[str]]] = register_cache(set())
-
-
-def _warn(dialect: str, names: frozenset[str]) -> None:
-    """Warn once of each set of parameters, however often a call site sends it."""
-    if (dialect, names) not in _warned:
-        _warned.add((dialect, names))
-        listed = ", ".join(f"`{name}`" for name in sorted(names))
-        warnings.warn(f"left out on {_server(dialect)}, which does not know it: {listed}", AdapterWarning, stacklevel=2)
 
 
 def _server(dialect: str) -> str:

@@ -9,7 +9,6 @@ a call 2048). So it is left out with a warning. Source: server/sched.go needsRel
 from __future__ import annotations
 
 import threading
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -19,14 +18,13 @@ from llm_adapter.providers.ollama.local import local_only
 from llm_adapter.providers.ollama.missing import pulls_missing
 from llm_adapter.providers.ollama.sizing import estimated_tokens, loaded_size
 from llm_adapter.providers.v1.dialects import DIALECTS
-from llm_adapter.settings.errors import AdapterWarning
+from llm_adapter.settings.errors import warn_caller
 from llm_adapter.translation.overflow import CODE, within_context
 from llm_adapter.translation.parallel import Steps
 from llm_adapter.translation.process_cache import register_cache
 
 _keep_alives: dict[tuple[str, str], Any] = register_cache({})  # by server and model: what it was last loaded with
 _CURE = DIALECTS["ollama"].larger_context
-_warned: set[tuple[str, str]] = register_cache(set())
 _lock = threading.Lock()
 
 
@@ -100,10 +98,7 @@ def _keep_alive_given(call: Call) -> Steps[Call]:
 
 
 def _warn_of_num_ctx(key: tuple[str, str]) -> None:
-    if key not in _warned:
-        _warned.add(key)
-        message = (
-            "`num_ctx` has no effect over the /v1 of Ollama, which loads the model anew with its own: use provider "
-            f"'ollama', or client.models.create('{key[1]}-ctx', from_='{key[1]}', parameters={{'num_ctx': ...}})"
-        )
-        warnings.warn(message, AdapterWarning, stacklevel=2)
+    warn_caller(
+        "`num_ctx` has no effect over the /v1 of Ollama, which loads the model anew with its own: use provider "
+        f"'ollama', or client.models.create('{key[1]}-ctx', from_='{key[1]}', parameters={{'num_ctx': ...}})"
+    )
