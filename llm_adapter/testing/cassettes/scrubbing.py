@@ -1,7 +1,7 @@
 """What never gets into a cassette: keys, wherever they stand, and pictures. No IO but the environment's, once.
 
-Text that looks like a key, secrets in URLs, fields such as "authorization" and "password", the client's own key, and
-the values of environment variables named *_KEY, *_TOKEN, *_SECRET and *_PASSWORD become `[scrubbed]`, in streams also
+Secrets that `secrets` finds in texts, fields such as "authorization" and "password", the client's own key, and the
+values of environment variables named *_KEY, *_TOKEN, *_SECRET and *_PASSWORD become `[scrubbed]`, in streams also
 where several events hold a piece of it each. A data URL becomes its digest, by which calls are still told apart.
 """
 
@@ -13,27 +13,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeAlias
 
+from llm_adapter.testing.cassettes.secrets import (
+    is_secret_field,
+    is_secret_header,
+    is_secret_parameter,
+    is_secret_variable,
+    pattern_of,
+    secret_spans,
+)
 from llm_adapter.testing.cassettes.tape import Line, RecordedRequest
 
 SCRUBBED = "[scrubbed]"
 Hook: TypeAlias = Callable[[str], str]
-_KEYS = re.compile(
-    r"\bsk-[A-Za-z0-9_-]{8,}"  # OpenAI, Anthropic, OpenRouter, ...
-    r"|\b[Bb]earer\s+[A-Za-z0-9._~+/=-]{8,}"
-    r"|\bgh[oprsu]_[A-Za-z0-9]{20,}|\bgithub_pat_\w{20,}"
-    r"|\bhf_[A-Za-z0-9]{20,}|\bgsk_[A-Za-z0-9]{20,}|\bxox[abprs]-[A-Za-z0-9-]{10,}"
-    r"|\bAKIA[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_-]{35}|\bglpat-[A-Za-z0-9_-]{20,}"
-    r"|(?<=://)[^\s/@:\"']*:[^\s/@\"']+(?=@)"  # a user and a password in a URL
-    r"|(?<=[?&])(?:api[_-]?key|access_token|key|token|sig|signature|secret|password)=[^\s&#\"']{8,}"  # or in its query
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?-----END [A-Z ]*PRIVATE KEY-----"
-    r"|\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+"
-)
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)((?:;[\w=.+-]+)*?);base64,([A-Za-z0-9+/=_-]+)")
-_NAMES = re.compile(r"(^|_)(KEY|TOKEN|SECRET|PASSWORD)$", re.IGNORECASE)
-# Fields that hold a secret by their name, of a tool that is a server, say. `key` and `token` are words of many other
-# things, but in an address.
-_FIELD = re.compile(r"authorization|(x-)?api[_-]?key|(access|refresh|auth)_token|client_secret|secret|password", re.I)
-_QUERY = re.compile(rf"{_FIELD.pattern}|key|token|sig|signature", re.I)
 _LEAST = 8  # characters: a shorter value is a placeholder, and a word of many texts
 
 
@@ -46,54 +38,72 @@ class Scrubber:
     def __init__(self, environment: Mapping[str, str], scrub: Hook | None = None) -> None:
         self._secrets: set[str] = set()
         self._scrub = scrub
-        self._pattern = _KEYS
-        self.learn(value for name, value in environment.items() if _NAMES.search(name))
+        self._known: re.Pattern[str] | None = None
+        self.learn(value for name, value in environment.items() if is_secret_variable(name))
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Keep these out, too."""
         new = {one for one in secrets if len(one) >= _LEAST} - self._secrets
         if new:
             self._secrets |= new
-            known = sorted(map(re.escape, self._secrets), key=len, reverse=True)
-            self._pattern = re.compile("|".join([*known, _KEYS.pattern]))
+            self._known = pattern_of(self._secrets)
 
     def clean_request(self, call: RecordedRequest) -> RecordedRequest:
-        return replace(call, request=self._clean(call.request), query=self._clean(call.query, _QUERY))
+        return replace(
+            call,
+            path=self._scrub_text(call.path),
+            request=self._clean(call.request),
+            query=self._clean(call.query, is_secret_parameter),
+        )
 
     def clean_line(self, line: Line) -> Line:
         cleaned = {
             name: self._clean(getattr(line, name))
-            for name in ("request", "headers", "reply", "text", "failure", "meta")
+            for name in ("path", "request", "headers", "reply", "text", "failure", "meta")
         }
-        cleaned["query"] = self._clean(line.query, _QUERY)
-        events = line.events if line.events is None else self._clean(_scrub_across_events(line.events, self._pattern))
+        cleaned["query"] = self._clean(line.query, is_secret_parameter)
+        events = line.events if line.events is None else self._clean(_scrub_across_events(line.events, self._known))
         return replace(line, events=events, **cleaned)
 
-    def _clean(self, value: Any, secret: re.Pattern[str] = _FIELD) -> Any:
-        """secret: the names of fields whose text is one."""
+    def _clean(self, value: Any, is_secret: Callable[[str], bool] = is_secret_field) -> Any:
+        """is_secret: whether a field's text is a secret, by the field's name."""
         if isinstance(value, str):
             return self._scrub_text(value)
         if isinstance(value, Mapping):
             return {
-                self._scrub_text(str(name)): SCRUBBED
-                if isinstance(one, str) and one and secret.fullmatch(str(name))
-                else self._clean(one, secret)
-                for name, one in value.items()
+                self._scrub_text(str(name)): self._clean_field(str(name), one, is_secret)
+                for name, one in _named_pair(value).items()
             }
         if isinstance(value, (list, tuple)):
-            return [self._clean(one, secret) for one in value]
+            return [self._clean(one, is_secret) for one in value]
         return value
 
+    def _clean_field(self, name: str, value: Any, is_secret: Callable[[str], bool]) -> Any:
+        if is_secret(name):
+            if isinstance(value, str):
+                return SCRUBBED if value else value
+            if isinstance(value, (list, tuple)):
+                return [SCRUBBED if isinstance(one, str) else self._clean(one, is_secret) for one in value]
+        return self._clean(value, is_secret_header if name.lower() == "headers" else is_secret)
+
     def _scrub_text(self, text: str) -> str:
-        text = self._pattern.sub(SCRUBBED, _DATA_URL.sub(_digest, text))
+        text = _DATA_URL.sub(_digest, text)
+        for start, end in reversed(secret_spans(text, self._known)):
+            text = text[:start] + SCRUBBED + text[end:]
         return self._scrub(text) if self._scrub is not None else text
+
+
+def _named_pair(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An object that is one field, `{"name": "Authorization", "value": "..."}`, with its value scrubbed."""
+    name = next((value[one] for one in ("name", "key", "header") if isinstance(value.get(one), str)), "")
+    return {**value, "value": SCRUBBED} if isinstance(value.get("value"), str) and is_secret_field(name) else value
 
 
 def _digest(found: re.Match[str]) -> str:
     return f"data:{found[1]}{found[2]};sha256,{hashlib.sha256(found[3].encode()).hexdigest()}"
 
 
-def _scrub_across_events(events: Any, pattern: re.Pattern[str]) -> Any:
+def _scrub_across_events(events: Any, known: re.Pattern[str] | None) -> Any:
     """The events without the secrets that stand in several of them, a piece in each: in the first piece's place."""
     texts: dict[tuple[Any, ...], list[tuple[int, str]]] = {}
     for place, event in enumerate(events):
@@ -102,7 +112,7 @@ def _scrub_across_events(events: Any, pattern: re.Pattern[str]) -> Any:
     changed = list(events)
     for way, found in texts.items():
         whole = "".join(text for _, text in found)
-        spans = [match.span() for match in pattern.finditer(whole)]
+        spans = secret_spans(whole, known)
         start = 0
         for place, text in found:
             end = start + len(text)
