@@ -179,7 +179,7 @@ class RoundTrip:
         # With the SDK's timeouts as they are now: sending changes those of a request.
         end = self._end_of_blocking(first.extensions.get("timeout") or {}, stream=stream)
         if start := self._server_start():
-            self._blocked_by = "Loading the model"
+            self._blocked_by = "Loading the model, which goes on for later calls,"
             requests.address = yield Blocking(start, _seconds_until(end))
         if exchange is None:
             responses = yield Send([requests.first()], [stream])

@@ -1,28 +1,45 @@
-"""Provider `embedded`: llama.cpp in this process. Needs no server and no key; the extra `embedded` brings xllamacpp.
+"""Provider `embedded`: llama.cpp in this process, or in one that belongs to it. Needs no server to be installed and no
+key; the extra `embedded` brings xllamacpp.
 
 A server starts with the first request, on a loopback port and with a random key, is shared by all clients of the
 process with the same settings, and stops at exit. Chat and embeddings are two servers behind one provider. On the
 wire it is a /v1 server like any other: dialect "llamacpp".
+
+The two small models of the package run in threads of this process, and every other model in a process of its own:
+while llama.cpp loads a model it holds the GIL (xllamacpp 2026.10 Server), which would stop all threads and event loops
+for as long as that takes, and when it aborts it ends its process.
 """
 
 from __future__ import annotations
 
 import atexit
+import concurrent.futures
 import os
 import sys
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from llm_adapter import responses
 from llm_adapter.provider import Address, Call, Endpoint, Flow, NativeRequest
-from llm_adapter.providers.embedded.server import EMBEDDING_MODEL, RunningServer, gguf_file, start_server
+from llm_adapter.providers.embedded.server import (
+    EMBEDDING_MODEL,
+    RunningServer,
+    gguf_file,
+    is_from_package,
+    start_server,
+)
 from llm_adapter.providers.v1 import PATHS
+from llm_adapter.settings.errors import SettingsError
 
 if TYPE_CHECKING:
     from llm_adapter.settings.settings import Settings
+
+
+_Running: TypeAlias = "tuple[RunningServer, Address]"
 
 
 class Embedded:
@@ -33,7 +50,8 @@ class Embedded:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._servers: dict[Hashable, tuple[RunningServer, Address]] = {}
-        self._in_process = True  # servers are threads of this process; False: processes of their own
+        self._loading: dict[Hashable, concurrent.futures.Future[Address]] = {}
+        self._in_process = True  # the package's own models run in threads of this process; False: in processes, too
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._begin_anew_in_child)
 
@@ -58,14 +76,35 @@ class Embedded:
         model = gguf_file(settings, embeddings)
         key = (model, embeddings, settings.num_ctx, settings.n_gpu_layers)
         with self._lock:
-            if key not in self._servers:
-                if not self._servers:
-                    atexit.register(self.stop)
-                self._servers[key] = self._started(model, embeddings, settings)
-            return self._servers[key][1]
+            if key in self._servers:
+                return self._servers[key][1]
+            load = self._loading.get(key)
+            if load is None:
+                load = self._loading[key] = concurrent.futures.Future()
+                start = partial(self._started, model, embeddings, settings)
+                threading.Thread(
+                    target=self._load, args=(key, load, start), daemon=True, name="llm_adapter load"
+                ).start()
+        return _result(load)
 
-    def _started(self, model: Path, embeddings: bool, settings: Settings) -> tuple[RunningServer, Address]:
-        if self._in_process:
+    def _load(self, key: Hashable, load: concurrent.futures.Future[Address], start: Callable[[], _Running]) -> None:
+        """Load a model, whether or not the calls that wait for it wait to the end."""
+        try:
+            server, address = start()
+        except BaseException as error:
+            with self._lock:
+                self._loading.pop(key, None)
+            load.set_exception(error)
+            return
+        with self._lock:
+            if not self._servers:
+                atexit.register(self.stop)
+            self._servers[key] = server, address
+            self._loading.pop(key, None)
+        load.set_result(address)
+
+    def _started(self, model: Path, embeddings: bool, settings: Settings) -> _Running:
+        if self._in_process and is_from_package(model):
             return start_server(model, embeddings, settings)
         from llm_adapter.providers.embedded.process import start_process
 
@@ -85,6 +124,7 @@ class Embedded:
         left it in the middle of their work (OpenMP's pool among it), so the child's own servers are new processes.
         """
         servers, self._servers, self._lock = self._servers, {}, threading.Lock()
+        self._loading = {}
         if "xllamacpp" in sys.modules:
             from llm_adapter.providers.embedded.fork import keep_for_ever, skip_native_exit_handlers
 
@@ -102,12 +142,20 @@ def _endpoint_of_llamacpp(method: str, path: str) -> Endpoint:
     return unavailable(method, path) or _as_it_comes
 
 
+def _result(load: concurrent.futures.Future[Address]) -> Address:
+    """The result of a load. A thread that waits for it does not keep the process from ending."""
+    while not concurrent.futures.wait([load], 1.0).done:
+        if not threading.main_thread().is_alive():
+            raise SettingsError("the process ends while its model loads")
+    return load.result()
+
+
 def _in_dialect(call: Call) -> Flow:
     from llm_adapter.providers.v1.dialects import DIALECTS
     from llm_adapter.providers.v1.endpoints import in_dialect
     from llm_adapter.translation.overflow import LARGER_NUM_CTX
 
-    # Its server would fetch images from anywhere, and it runs in this process: they are fetched and checked here.
+    # Its server would fetch images from anywhere, and it runs as this user: they are fetched and checked here.
     dialect = replace(DIALECTS["llamacpp"], fetches_images=False, larger_context=LARGER_NUM_CTX)
     return (yield from in_dialect(call, dialect))
 

@@ -1,21 +1,25 @@
 """A llama.cpp server in a process of its own, which ends with the process that started it.
 
 The two speak over the new process's pipes, a line of JSON each way: what to load, then where it listens and the key.
+What llama.cpp writes while it loads goes to a file, for its exceptions do not say why a model cannot be loaded.
 The new process ends when its input ends, or when its parent is another one than at its start.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import re
 import select
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple
 
 from llm_adapter.provider import Address
-from llm_adapter.providers.embedded.server import RunningServer, start_server
+from llm_adapter.providers.embedded.server import ERRORS, ModelLoadError, RunningServer, start_server
 from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.settings import Settings
 
@@ -31,8 +35,10 @@ class ServerProcess:
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._owner = os.getpid()
+        atexit.register(self.stop)  # also while it loads, when nobody else knows it
 
     def stop(self) -> None:
+        atexit.unregister(self.stop)
         if self._owner != os.getpid():  # a fork's copy: the process is its parent's
             return
         self._process.kill()
@@ -44,22 +50,75 @@ class ServerProcess:
 
 def start_process(model: Path, embeddings: bool, settings: Settings) -> tuple[RunningServer, Address]:
     """A server in a new process. Raises `SettingsError` when llama.cpp or the model cannot be loaded there."""
-    process = subprocess.Popen(  # noqa: S603 - this interpreter, and our own module
-        [sys.executable, "-c", _PROGRAM, *sys.path],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    server = ServerProcess(process)
-    try:
-        told = _exchanged(process, {"model": str(model), "embeddings": embeddings, "settings": _read_fields(settings)})
-    except (OSError, ValueError):
+    order = {"model": str(model), "embeddings": embeddings, "settings": _read_fields(settings)}
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(  # noqa: S603 - this interpreter, and our own module
+            [sys.executable, "-c", _PROGRAM, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+        )
+        server = ServerProcess(process)
+        try:
+            told = _exchanged(process, order)
+        except (OSError, ValueError):
+            process.wait(_GRACE)
+            told = {}
+        except BaseException:
+            server.stop()
+            raise
+        if "root" in told:
+            return server, Address(told["root"], told["key"])
+        reason = load_failure(_text(log), process.poll())
         server.stop()
-        raise SettingsError(f"llama.cpp could not load {model}: its process ended with {process.returncode}") from None
-    if "error" in told:
-        server.stop()
-        raise SettingsError(told["error"])
-    return server, Address(told["root"], told["key"])
+        raise SettingsError(told.get("error") or f"llama.cpp could not load {model}: {reason}")
+
+
+class _Cause(NamedTuple):
+    pattern: re.Pattern[str]  # in llama.cpp's words
+    cure: str
+
+
+# Source: llama.cpp ggml/src/gguf.cpp gguf_init_from_reader, src/llama-model-loader.cpp, src/llama-model.cpp and
+# ggml/src/ggml-backend.cpp, b11549; seen with xllamacpp 2026.10.11549.
+_CAUSES = (
+    _Cause(
+        re.compile("invalid magic|failed to read magic"),
+        "It is no GGUF file: a download that failed, another format, or a pointer of Git LFS in the model's place",
+    ),
+    _Cause(
+        re.compile("not within the file bounds|failed to read|unexpectedly reached end"),
+        "The file is not complete: fetch it again",
+    ),
+    _Cause(
+        re.compile("only supports up to version|unknown model architecture|unknown .*type"),
+        "The model is newer than this llama.cpp: a newer one comes with  pip install -U xllamacpp",
+    ),
+    _Cause(
+        re.compile("bad_alloc|failed to allocate|out of memory|unable to allocate|cannot allocate", re.IGNORECASE),
+        "There is too little memory: a smaller model or quantization, a lower `num_ctx`, or fewer `n_gpu_layers`",
+    ),
+)
+_KILLED = "its process was killed: most likely there was too little memory, so a smaller model or a lower `num_ctx`"
+_ERROR_LINE = re.compile(r"^\S+ E (?:\S+: )?(?:error loading model: )?(.+)$", re.MULTILINE)
+_SIGKILL = -9  # as subprocess says it
+
+
+def load_failure(log: str, returncode: int | None) -> str:
+    """Why a model could not be loaded, and what to do. log: what llama.cpp wrote while it tried."""
+    said = _ERROR_LINE.findall(log)
+    for line in said:
+        for cause in _CAUSES:
+            if cause.pattern.search(line):
+                return f"{line}. {cause.cure}"
+    if said:
+        return str(said[0])
+    if returncode == _SIGKILL:
+        return _KILLED
+    last = log.strip().rpartition("\n")[2][:300]
+    return f"its process ended with {returncode}" + (f": {last}" if last else "")
+
+
+def _text(log: IO[bytes]) -> str:
+    log.seek(0)
+    return log.read(1 << 20).decode("utf-8", "replace")
 
 
 def _read_fields(settings: Settings) -> dict[str, Any]:
@@ -85,13 +144,24 @@ def main() -> None:
     order = json.loads(sys.stdin.readline())
     try:
         settings = Settings(provider="embedded", **order["settings"])
-        _, address = start_server(Path(order["model"]), order["embeddings"], settings)
+        _, address = start_server(Path(order["model"]), order["embeddings"], settings, verbosity=ERRORS)
+    except ModelLoadError:
+        print("{}", file=answers, flush=True)
+        return
     except SettingsError as error:
         print(json.dumps({"error": str(error)}), file=answers, flush=True)
         return
+    _write_nothing_more()
     print(json.dumps({"root": address.root, "key": address.api_key}), file=answers, flush=True)
     _wait_for_end(parent)
     os._exit(0)  # the server's destructor would wait for the replies under way
+
+
+def _write_nothing_more() -> None:
+    """Let what the library prints from now on go nowhere: the file would grow for ever."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
 
 
 def _wait_for_end(parent: int) -> None:

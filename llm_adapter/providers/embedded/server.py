@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 MODELS = Path(__file__).parents[2] / "models"
 CHAT_MODEL = MODELS / "tiny-chat.gguf"
 EMBEDDING_MODEL = MODELS / "tiny-embed.gguf"
+SILENT, ERRORS = -1, 1  # how much llama.cpp writes to standard error (common/log.h LOG_LEVEL_ERROR, b11549)
+
+
+class ModelLoadError(SettingsError):
+    """A model could not be loaded. What the exception says of it is not why: only llama.cpp's log has that."""
 
 
 class RunningServer(Protocol):
@@ -78,7 +83,14 @@ def _llamacpp() -> Any:
     return xllamacpp
 
 
-def start_server(model: Path, embeddings: bool, settings: Settings) -> tuple[RunningServer, Address]:
+def is_from_package(model: Path) -> bool:
+    """Whether it is one of the two small models that come with the package."""
+    return model.parent == MODELS.resolve()
+
+
+def start_server(
+    model: Path, embeddings: bool, settings: Settings, *, verbosity: int = SILENT
+) -> tuple[RunningServer, Address]:
     """A server in this process. Raises `SettingsError` when llama.cpp or the model cannot be loaded."""
     xllamacpp = _llamacpp()
     key = secrets.token_urlsafe(24)
@@ -87,7 +99,7 @@ def start_server(model: Path, embeddings: bool, settings: Settings) -> tuple[Run
     params.model_alias = {model.stem}
     params.port = 0
     params.api_keys = [key]
-    params.verbosity = -1
+    params.verbosity = verbosity
     params.ui = False
     params.n_parallel = 4
     params.kv_unified = True
@@ -96,7 +108,7 @@ def start_server(model: Path, embeddings: bool, settings: Settings) -> tuple[Run
         params.n_ctx = settings.num_ctx
     if settings.n_gpu_layers is not None:
         params.n_gpu_layers = settings.n_gpu_layers
-    if model.parent == MODELS.resolve():
+    if is_from_package(model):
         # So small a model gains nothing from threads, and they spin while they wait: 12 s for 0.3 on a busy machine.
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     if embeddings:
@@ -105,5 +117,5 @@ def start_server(model: Path, embeddings: bool, settings: Settings) -> tuple[Run
     try:
         server = xllamacpp.Server(params)
     except Exception as error:
-        raise SettingsError(f"llama.cpp could not load {model}: {error}") from None
+        raise ModelLoadError(f"llama.cpp could not load {model}: {error}") from None
     return ServerInThisProcess(server), Address(server.listening_address, key)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -20,7 +22,10 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from pydantic import BaseModel
 
 from llm_adapter import OpenAI, Settings, SettingsError
+from llm_adapter.providers import embedded
 from llm_adapter.providers.embedded import Embedded
+from llm_adapter.providers.embedded.process import ServerProcess, load_failure
+from llm_adapter.providers.embedded.server import CHAT_MODEL
 
 pytest.importorskip("xllamacpp")
 
@@ -309,9 +314,93 @@ def test_no_such_file(play: Play, own: Embedded, tmp_path: Any) -> None:
     assert message.startswith(f"no GGUF file at {tmp_path / 'none.gguf'} (`model_path` from argument)")
 
 
-def test_not_a_model(play: Play, own: Embedded, tmp_path: Any) -> None:
-    (tmp_path / "text.gguf").write_text("not a model", encoding="utf-8")
-    assert "could not load" in failure(play, own, model_path=str(tmp_path / "text.gguf"))
+BROKEN = {
+    "text": ("sync", b"<html>not found</html>", "It is no GGUF file"),
+    "cut": ("async", CHAT_MODEL.read_bytes()[:-200_000], "The file is not complete"),
+}
+
+
+@pytest.mark.parametrize(("kind", "content", "reason"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_model(kind: str, content: bytes, reason: str, own: Embedded, tmp_path: Any) -> None:
+    (tmp_path / "broken.gguf").write_bytes(content)
+    said = failure(Play(kind), own, model_path=str(tmp_path / "broken.gguf"))
+    assert said.startswith(f"llama.cpp could not load {tmp_path / 'broken.gguf'}: ")
+    assert reason in said
+
+
+# What llama.cpp wrote (xllamacpp 2026.10.11549), and the process's exit status.
+LOGS = {
+    "an LFS pointer": (
+        "0.00.012 E gguf_init_from_reader: invalid magic characters: 'vers', expected 'GGUF'",
+        "no GGUF",
+    ),
+    "empty": ("0.00.017 E gguf_init_from_reader: failed to read magic", "no GGUF"),
+    "header cut": ("0.00.017 E gguf_init_from_reader: failed to read key-value pairs", "not complete"),
+    "newer": (
+        "0.00.017 E gguf_init: this GGUF file is version 99 but this software only supports up to version 3",
+        "pip install -U xllamacpp",
+    ),
+    "memory": (
+        "0.08.151.307 E llama_init_from_model: failed to initialize the context: std::bad_alloc\n"
+        "0.16.269.602 E cmn  common_init_: failed to create context with model 'm.gguf'",
+        "too little memory",
+    ),
+    "other": ("0.00.1 E srv  load_model: something new\n0.00.1 E srv  init: exiting", "something new"),
+}
+
+
+@pytest.mark.parametrize(("log", "reason"), LOGS.values(), ids=LOGS)
+def test_why_a_model_was_not_loaded(log: str, reason: str) -> None:
+    assert reason in load_failure(log, 0)
+
+
+def test_a_process_that_was_killed() -> None:
+    assert "too little memory" in load_failure("", -9)
+    assert "GGML_ASSERT(x) failed" in load_failure("GGML_ASSERT(x) failed", -6)
+
+
+LOADING: dict[str, Any] = {
+    "chat": lambda client, **options: client.chat.completions.create(**FRANCE, **options),
+    "stream": lambda client, **options: client.chat.completions.create(**FRANCE, stream=True, **options),
+    "embeddings": lambda client, **options: client.embeddings.create(model="m", input="x", **options),
+    "models": lambda client, **options: client.models.list(**options),
+}
+
+
+@pytest.mark.parametrize("call", LOADING.values(), ids=LOADING)
+def test_a_model_that_loads_for_long(call: Any, play: Play, own: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call's timeout holds, nothing is tried again, and the load goes on for a later call."""
+    go_on, loads, start = threading.Event(), [], embedded.start_server
+
+    def slow(*given: Any) -> Any:
+        loads.append(threading.current_thread())
+        go_on.wait(20)
+        return start(*given)
+
+    monkeypatch.setattr(embedded, "start_server", slow)
+
+    def script(client: Any) -> Any:
+        with pytest.raises(openai.APITimeoutError, match="Loading the model"):
+            yield call(client, timeout=0.1)
+        go_on.set()
+        yield call(client)
+
+    live(play, script, settings=Settings(provider=own), max_retries=2)
+    assert len(loads) == 1
+    assert loads[0] is not threading.main_thread()
+
+
+def test_a_model_of_ones_own_has_a_process_of_its_own(own: Embedded, tmp_path: Any) -> None:
+    """While a model loads, llama.cpp holds the GIL: in this process it would stop every event loop."""
+    shutil.copy(CHAT_MODEL, tmp_path / "own.gguf")
+
+    def script(client: Any) -> Any:
+        return (yield client.chat.completions.create(**FRANCE))
+
+    completion = live(Play("async"), script, settings=Settings(provider=own, model_path=str(tmp_path / "own.gguf")))
+    assert completion.choices[0].message.content
+    [(server, _)] = own._servers.values()
+    assert isinstance(server, ServerProcess)
 
 
 def test_without_the_extra(play: Play, own: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
