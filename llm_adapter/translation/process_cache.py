@@ -1,24 +1,91 @@
-"""Per-process caches of what servers said, and a context in which they are empty.
+"""What is remembered of servers in this process: each cache has an end, and all of them are registered here.
 
-`explain` makes its calls in that context: it must neither read the caches nor fill them.
+An answer ends after a time, when something is done to its model, when its server could not be reached (one that is
+started anew may be of another kind), or by `clear_caches`. Time is the call's own, so that translation reads no clock.
+`explain` makes its calls in `isolated_caches`: it must neither read the caches nor fill them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import threading
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Generic, TypeVar
 
 from llm_adapter.settings.errors import WARNED
 
 CacheT = TypeVar("CacheT", dict[Any, Any], set[Any])
+KeyT = TypeVar("KeyT", bound=Hashable)
+ValueT = TypeVar("ValueT")
 
 _caches: list[Any] = [WARNED]
 
 
+class ExpiringCache(Generic[KeyT, ValueT]):
+    """Answers of servers that are believed for so many seconds. A key begins with the server's address."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._entries: dict[KeyT, tuple[ValueT, float]] = {}
+        _caches.append(self)
+
+    def get(self, key: KeyT, now: float, max_age: float | None = None) -> ValueT | None:
+        """The answer, if it is not too old. now: unix seconds of the call. max_age: where less is asked for."""
+        value, since = self._entries.get(key, (None, 0.0))
+        age = now - since
+        return value if 0 <= age <= min(self._seconds, max_age or self._seconds) else None
+
+    def set(self, key: KeyT, value: ValueT, now: float) -> None:
+        self._entries[key] = value, now
+
+    def drop(self, key: KeyT) -> None:
+        self._entries.pop(key, None)
+
+    def keys(self) -> list[KeyT]:
+        return list(self._entries)
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+    def copy(self) -> dict[KeyT, tuple[ValueT, float]]:
+        return self._entries.copy()
+
+    def update(self, entries: dict[KeyT, tuple[ValueT, float]]) -> None:
+        self._entries.update(entries)
+
+
+class ForkSafeLock:
+    """A lock that is free in a forked child, though a thread of the parent held it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+
 def register_cache(cache: CacheT) -> CacheT:
-    """The cache itself, now known to `clear_caches` and `isolated_caches`."""
+    """The cache itself, now known to `clear_caches` and `isolated_caches`: for what is told once a process."""
     _caches.append(cache)
+    return cache
+
+
+def emptied_at_fork(cache: CacheT) -> CacheT:
+    """The cache itself, which is empty in a forked child: for what threads of this process are about."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=cache.clear)
     return cache
 
 
@@ -26,6 +93,15 @@ def clear_caches() -> None:
     """Empty every cache: for tests, whose servers come and go under one address."""
     for cache in _caches:
         cache.clear()
+
+
+def forget_server(address: str) -> None:
+    """Ask a server anew about everything: it could not be reached, and may be another one when it is up again."""
+    for cache in _caches:
+        if isinstance(cache, ExpiringCache):
+            for key in cache.keys():  # noqa: SIM118 - a copy, for others write meanwhile
+                if key[0] == address:
+                    cache.drop(key)
 
 
 @contextmanager

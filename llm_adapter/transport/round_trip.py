@@ -21,6 +21,7 @@ from llm_adapter.routing.detours import answered_on_the_way, may_be_a_detour, re
 from llm_adapter.routing.proxies import proxy_of
 from llm_adapter.routing.terms import Terms, is_explicit, is_repeatable
 from llm_adapter.settings.errors import caller_kept
+from llm_adapter.translation.process_cache import forget_server
 from llm_adapter.transport.body import TranslatedBody, http_library, set_elapsed, stream_class
 from llm_adapter.transport.native_requests import NativeRequests, translated_headers
 from llm_adapter.transport.sending import asend_all, in_event_loop, send_all
@@ -28,6 +29,8 @@ from llm_adapter.transport.time_limit import OutOfTime, awithin, within
 
 NO_RETRY = "x-should-retry", "false"  # the SDK obeys it (openai-python _base_client.py _should_retry, v3.52.0)
 
+# The server is not there, or it ends: what listens there next may be another one.
+_GONE = frozenset({"ConnectError", "RemoteProtocolError", "ReadError", "WriteError"})
 _EXPLAINED = frozenset({"ConnectError", "ConnectTimeout", "ProxyError", "ReadError", "RemoteProtocolError"})
 
 _log = logging.getLogger("llm_adapter")
@@ -145,6 +148,8 @@ class RoundTrip:
         if isinstance(error, OutOfTime):
             self._raise_out_of_time()
         # By name, for the error is of either HTTP library.
+        if type(error).__name__ in _GONE:
+            forget_server(self._connection.resolved.base_url or "")
         if self.last and type(error).__name__ in _EXPLAINED:
             self._raise_explained(error)
         # The SDK would begin again after a read timeout, while the server still works on this attempt.

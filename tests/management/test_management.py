@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -251,7 +252,7 @@ def test_what_changes_is_asked_anew(play: Play, ollama: Server, verb: str) -> No
     ollama.answer("/api/delete", body="", method="DELETE")
     for path in ("/api/pull", "/api/create"):
         ollama.answer(path, body=[{"status": "success"}])
-    capabilities._models[HOST + "/v1", "m"] = capabilities.Model(frozenset())
+    capabilities._models.set((HOST + "/v1", "m"), capabilities.Model(frozenset()), time.time())
     act = {
         "copy": lambda models: models.copy("a", "m"),
         "delete": lambda models: models.delete("m"),
@@ -259,7 +260,7 @@ def test_what_changes_is_asked_anew(play: Play, ollama: Server, verb: str) -> No
         "create": lambda models: models.create("m", from_="a").wait(),
     }[verb]
     play(calling(act))
-    assert capabilities._models == {}
+    assert capabilities._models.keys() == []
 
 
 # --- the way there ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a model can do, asked once a process: POST /api/show.
+"""What a model can do: POST /api/show, remembered for a minute.
 
 Some servers answer a request that their model cannot do with 200 and leave out what it cannot (recordings:
 vision_unsupported), others with an error that names no parameter. Source: ollama/api/types.go ShowResponse,
@@ -7,13 +7,12 @@ types/model/capability.go, v0.24.0; `capabilities` came with v0.6.4.
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from typing import Any
 
 from llm_adapter.provider import Call, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.translation.parallel import Steps
-from llm_adapter.translation.process_cache import register_cache
+from llm_adapter.translation.process_cache import ExpiringCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,23 +31,23 @@ class Model:
 
 
 UNKNOWN = Model()
-_models: dict[tuple[str, str], Model] = register_cache({})
-_lock = threading.Lock()
+_models: ExpiringCache[tuple[str, str], Model] = ExpiringCache(seconds=60)
 
 
-def known_model(call: Call) -> Steps[Model]:
-    """The call's model. A server that does not say is asked again next time, unless it has no such endpoint."""
+def known_model(call: Call, max_age: float | None = None) -> Steps[Model]:
+    """The call's model. A server that does not say is asked again next time, unless it has no such endpoint.
+
+    max_age: seconds, where an answer that is older is not good enough.
+    """
     key = _key(call)
     if not key[1]:
         return UNKNOWN
-    with _lock:
-        found = _models.get(key)
+    found = _models.get(key, call.created, max_age)
     if found is None:
         reply: NativeReply = yield NativeRequest("POST", "/api/show", {"model": key[1]})
         found = _model(reply)
         if reply.status == 200 or _lacks_endpoint(reply):
-            with _lock:
-                _models[key] = found
+            _models.set(key, found, call.created)
     return found
 
 
@@ -72,9 +71,9 @@ def require_capability(call: Call, capability: str, what: str, param: str) -> St
 
 def forget(model: str) -> None:
     """Ask again about a model that was created, pulled or deleted, on all servers."""
-    with _lock:
-        for key in [key for key in _models if _with_tag(key[1]) == _with_tag(model)]:
-            del _models[key]
+    for key in _models.keys():  # noqa: SIM118 - a copy, for others write meanwhile
+        if _with_tag(key[1]) == _with_tag(model):
+            _models.drop(key)
 
 
 def _key(call: Call) -> tuple[str, str]:

@@ -5,21 +5,23 @@ Source: ollama/server/routes.go GenerateHandler, v0.24.0; recordings: load_unloa
 
 from __future__ import annotations
 
-import threading
+import math
+from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
 from llm_adapter.provider import Call, Endpoint, Flow, Json, NativeReply, NativeRequest, Rejected
-from llm_adapter.providers.ollama.local import check_local, local_only
-from llm_adapter.providers.ollama.missing import adds_cures, pulls_missing, refusal_with_cure
+from llm_adapter.providers.ollama.local import local_only
+from llm_adapter.providers.ollama.missing import adds_cures, pulls_missing
 from llm_adapter.settings.errors import warn_caller
 from llm_adapter.settings.settings import Settings
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parallel import Steps
-from llm_adapter.translation.process_cache import register_cache
+from llm_adapter.translation.process_cache import ExpiringCache
 
-_preloaded: set[tuple[str, str]] = register_cache(set())
-_lock = threading.Lock()
+# Until the server cannot be reached: one that is started anew has nothing loaded.
+_preloaded: ExpiringCache[tuple[str, str], bool] = ExpiringCache(seconds=math.inf)
+_refused: ExpiringCache[tuple[str, str], bool] = ExpiringCache(seconds=30)  # not tried again with every call
 
 
 def load_body(settings: Settings, model: str, keep_alive: Any = None) -> Json:
@@ -60,20 +62,24 @@ def preloads(endpoint: Endpoint) -> Endpoint:
     return flow
 
 
-def preload(call: Call) -> Steps[None]:
-    """Load the profile's models, once a process. One that cannot be is warned of: the call may be for another."""
+def preload(call: Call) -> Generator[Any, Any, None]:
+    """Load the profile's models, each once. One that cannot be is warned of: the call may be for another."""
     for name in call.settings.preload:
         model = call.settings.model(name)
         key = call.settings.base_url or "", model
-        with _lock:
-            if key in _preloaded:
-                continue
-            _preloaded.add(key)
-        try:
-            about = replace(call, body={"model": model})
-            if call.settings.local_only:
-                yield from check_local(about)
-            checked((yield from load_reply(load_body(call.settings, model))))
-        except Rejected as refusal:
-            message = (yield from refusal_with_cure(about, refusal)).error["message"]
-            warn_caller(f"`preload`: {message}")
+        if not (_preloaded.get(key, call.created) or _refused.get(key, call.created)):
+            yield from _preload_one(call, key)
+
+
+def _preload_one(call: Call, key: tuple[str, str]) -> Generator[Any, Any, None]:
+    _preloaded.set(key, True, call.created)  # at once: calls side by side load it once
+    loaded = False
+    try:
+        yield from load(replace(call, path="/api/generate", body=load_body(call.settings, key[1])))
+        loaded = True
+    except Rejected as refusal:
+        _refused.set(key, True, call.created)
+        warn_caller(f"`preload`: {refusal.error['message']}")
+    finally:
+        if not loaded:  # also where the server could not be reached, and this generator is closed
+            _preloaded.drop(key)

@@ -1,7 +1,8 @@
 """`local_only`: no call is sent to a model of ollama.com, though a local Ollama would pass it on.
 
 A local Ollama sends calls for a cloud model to ollama.com by itself. Such a model is known by its name, or, where it
-was copied or made from one, by what POST /api/show says of it, which is asked once. What cannot be known is refused.
+was copied or made from one, by what POST /api/show says of it, which is believed for a few seconds: a name may lead to
+another model at any time. What cannot be known is refused.
 Source: ollama/server/routes.go ChatHandler, internal/modelref, v0.24.0; docs/cloud.mdx.
 """
 
@@ -14,6 +15,7 @@ from llm_adapter.providers.ollama.capabilities import known_model
 from llm_adapter.translation.parallel import Steps
 
 _CLOUD = re.compile(r"[:-]cloud$", re.IGNORECASE)
+_BELIEVED = 3.0  # seconds
 _MODELS = ("model", "from", "source")  # the fields that name one
 
 
@@ -42,7 +44,7 @@ def local_only_by_name(endpoint: Endpoint) -> Endpoint:
 def check_local(call: Call) -> Steps[None]:
     """Raises `Rejected` unless the call's model runs on the server itself."""
     _check_names(call)
-    model = yield from known_model(call)
+    model = yield from known_model(call, _BELIEVED)
     name = call.body.get("model")
     if model.remote_host:
         raise _local_only_refusal(f"model {name!r} runs at {model.remote_host}")

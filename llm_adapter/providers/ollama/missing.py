@@ -20,6 +20,7 @@ from llm_adapter.providers.ollama.progress import outcome
 from llm_adapter.settings.hosts import is_ollama_cloud
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parallel import Steps
+from llm_adapter.translation.process_cache import ForkSafeLock, emptied_at_fork
 
 KEYS = "https://ollama.com/settings/keys"
 # The server's words to the capability that it misses. Source: ollama/server/routes.go, images.go CheckCapabilities.
@@ -120,8 +121,8 @@ class _PullUnderWay:
         self.refusal: Rejected | None = None
 
 
-_under_way: dict[tuple[str, str], _PullUnderWay] = {}
-_lock = threading.Lock()
+_under_way: dict[tuple[str, str], _PullUnderWay] = emptied_at_fork({})  # the parent's threads end no pull in a child
+_lock = ForkSafeLock()
 
 
 def _pull(call: Call) -> Generator[NativeRequest | WaitForPull, Any, None]:

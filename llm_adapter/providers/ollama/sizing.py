@@ -6,7 +6,6 @@ two and never shrinks: per server and model, within this process, and never belo
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import Any
 
@@ -15,13 +14,13 @@ from llm_adapter.providers.ollama.capabilities import known_model
 from llm_adapter.settings.errors import warn_caller
 from llm_adapter.translation.overflow import REPLY
 from llm_adapter.translation.parallel import Steps
-from llm_adapter.translation.process_cache import register_cache
+from llm_adapter.translation.process_cache import ExpiringCache, ForkSafeLock
 from llm_adapter.translation.token_count import count_tokens
 
 SMALLEST = 8192  # tokens: below it, the second question would load the model anew
 
-_sizes: dict[tuple[str, str], int] = register_cache({})
-_lock = threading.Lock()
+_sizes: ExpiringCache[tuple[str, str], int] = ExpiringCache(seconds=300)
+_lock = ForkSafeLock()
 
 
 def with_num_ctx(call: Call, text: Any) -> Steps[Call]:
@@ -30,24 +29,25 @@ def with_num_ctx(call: Call, text: Any) -> Steps[Call]:
     options = call.body.get("options")
     own = call.body.get("num_ctx") or (options.get("num_ctx") if isinstance(options, dict) else None)
     if own is not None or call.settings.num_ctx != "auto":
-        _remember_size(key, own or call.settings.num_ctx or call.settings.options.get("num_ctx"))
+        _remember_size(key, own or call.settings.num_ctx or call.settings.options.get("num_ctx"), call.created)
         return call if call.settings.num_ctx != "auto" else _with_size(call, None)
     model = yield from known_model(call)
-    loaded = _sizes.get(key) or (yield from loaded_size(call, key[1]))
+    loaded = _sizes.get(key, call.created) or (yield from loaded_size(call, key[1]))
     limit = min(filter(None, (model.context_length, call.settings.num_ctx_max)), default=None)
     with _lock:
-        size = max(_sizes.get(key, 0), loaded, _power_of_two(_tokens_needed(call, text)))
-        _sizes[key] = size if limit is None else min(size, max(limit, loaded))
-        return _with_size(call, _sizes[key])
+        size = max(_sizes.get(key, call.created) or 0, loaded, _power_of_two(_tokens_needed(call, text)))
+        size = size if limit is None else min(size, max(limit, loaded))
+        _sizes.set(key, size, call.created)
+        return _with_size(call, size)
 
 
-def _remember_size(key: tuple[str, str], size: Any) -> None:
+def _remember_size(key: tuple[str, str], size: Any, now: float) -> None:
     """Remember what a model is loaded with, and say when a call changes it: that costs a load, each way."""
     with _lock:
-        before = _sizes.get(key, size)
+        before = _sizes.get(key, now)
         if size is not None:
-            _sizes[key] = size
-    if size is not None and before != size:
+            _sizes.set(key, size, now)
+    if size is not None and before not in (None, size):
         message = f"`num_ctx` of {key[1]!r} changes from {before} to {size}: Ollama loads the model anew for it"
         warn_caller(message)
 
@@ -89,7 +89,7 @@ def refusal_with_counts(call: Call, refusal: Rejected) -> Steps[Rejected]:
     error = refusal.error
     if "n_ctx" in error:
         return refusal
-    context = _sizes.get((call.settings.base_url or "", str(call.body.get("model"))))
+    context = _sizes.get((call.settings.base_url or "", str(call.body.get("model"))), call.created)
     if context is None:
         context = yield from loaded_size(call, str(call.body.get("model")))
     prompt = estimated_tokens(call)

@@ -16,10 +16,12 @@ from llm_adapter.providers.v1.repair import RepairDecoder, repaired
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.messages import has_speakers
 from llm_adapter.translation.overflow import within_context
+from llm_adapter.translation.process_cache import ExpiringCache
 from llm_adapter.translation.unavailable import passed_on_where_there, reason_of, unavailable_endpoint
 
 _FLOWS = {"/chat/completions": chat.flow, "/completions": completions.flow, "/embeddings": embeddings.flow}
-_recognised: dict[str, str] = {}  # base URL to dialect: a server is asked once a process
+# The server's address to its dialect. Believed for some minutes, and until the server cannot be reached.
+_recognised: ExpiringCache[tuple[str], str] = ExpiringCache(seconds=300)
 
 
 def endpoint(method: str, path: str) -> Endpoint | None:
@@ -116,13 +118,13 @@ def _responses(call: Call) -> Flow:
 
 def _dialect(call: Call) -> Generator[NativeRequest, Any, Dialect]:
     """The dialect that is configured or that the address tells, or else what the server's model list shows."""
-    url = call.settings.base_url or ""
-    name = call.settings.dialect or _recognised.get(url)
+    key = (call.settings.base_url or "",)
+    name = call.settings.dialect or _recognised.get(key, call.created)
     if name is None:
         reply: NativeReply = yield NativeRequest("GET", "models")
         name = recognised(_json(reply))
         if reply.status == 200:
-            _recognised[url] = name
+            _recognised.set(key, name, call.created)
     return DIALECTS[name]
 
 

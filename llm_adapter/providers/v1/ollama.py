@@ -8,7 +8,6 @@ a call 2048). So it is left out with a warning. Source: server/sched.go needsRel
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import Any
 
@@ -21,11 +20,12 @@ from llm_adapter.providers.v1.dialects import DIALECTS
 from llm_adapter.settings.errors import warn_caller
 from llm_adapter.translation.overflow import CODE, within_context
 from llm_adapter.translation.parallel import Steps
-from llm_adapter.translation.process_cache import register_cache
+from llm_adapter.translation.process_cache import ExpiringCache, ForkSafeLock
 
-_keep_alives: dict[tuple[str, str], Any] = register_cache({})  # by server and model: what it was last loaded with
+# By server and model, what it was last loaded with. Believed for a minute: it may have been unloaded since.
+_keep_alives: ExpiringCache[tuple[str, str], Any] = ExpiringCache(seconds=60)
 _CURE = DIALECTS["ollama"].larger_context
-_lock = threading.Lock()
+_lock = ForkSafeLock()
 
 
 def on_ollama(endpoint: Endpoint) -> Endpoint:
@@ -87,13 +87,16 @@ def _keep_alive_given(call: Call) -> Steps[Call]:
     if "keep_alive" in call.body:
         call = replace(call, body={name: value for name, value in call.body.items() if name != "keep_alive"})
     with _lock:
-        if keep_alive is None or _keep_alives.get(key) == keep_alive:
+        if keep_alive is None or _keep_alives.get(key, call.created) == keep_alive:
             return call
-        _keep_alives[key] = keep_alive
-    reply = yield from load_reply(load_body(_without_load_options(call).settings, model, keep_alive))
-    if reply.status != 200:
-        with _lock:
-            _keep_alives.pop(key, None)  # the call itself will say why
+        _keep_alives.set(key, keep_alive, call.created)
+    loaded = False
+    try:
+        reply = yield from load_reply(load_body(_without_load_options(call).settings, model, keep_alive))
+        loaded = reply.status == 200
+    finally:
+        if not loaded:
+            _keep_alives.drop(key)  # the call itself will say why
     return call
 
 
