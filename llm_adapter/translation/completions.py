@@ -13,6 +13,7 @@ from typing import Any
 from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.translation.parameters import unsupported
 from llm_adapter.translation.reply_checks import summed_usage
+from llm_adapter.translation.structured_output import ReplyForm, form_in_field
 from llm_adapter.translation.token_ids import decoded_texts
 
 
@@ -25,15 +26,20 @@ class CompletionRequirements:
     candidates: int  # texts a prompt, of which the best are the choices
     echo: bool
     logprobs: bool
+    form: ReplyForm | None = None
 
     @classmethod
-    def of(cls, call: Call, where: str, *, ids: bool = False) -> CompletionRequirements:
-        """ids: whether the server takes token ids, as those of its model. Raises `Rejected`."""
+    def of(cls, call: Call, where: str, *, ids: bool = False, fields: Sequence[str] = ()) -> CompletionRequirements:
+        """ids: whether the server takes token ids, as those of its model. fields: its own for a schema of the text.
+
+        Raises `Rejected`.
+        """
         body = call.body
         count = body.get("n") or 1
         candidates = max(count, body.get("best_of") or count)
         prompts = _prompts(call, ids)
-        requirements = cls(prompts, count, candidates, bool(body.get("echo")), body.get("logprobs") is not None)
+        form = form_in_field(body, fields)
+        requirements = cls(prompts, count, candidates, bool(body.get("echo")), body.get("logprobs") is not None, form)
         if call.stream and candidates > count:
             raise Rejected("`best_of` cannot be streamed", param="best_of", code="invalid_value")
         if requirements.echo and requirements.logprobs:
@@ -57,8 +63,39 @@ class CompletionRequirements:
         return {**choice, "index": place, "text": prompt + (choice.get("text") or ""), "logprobs": logs}
 
 
-def combined_texts(requirements: CompletionRequirements, wholes: Sequence[Json]) -> Json:
-    """One completion of the completions of all texts, prompt by prompt."""
+def check_form(call: Call, form: ReplyForm | None, choice: Json) -> None:
+    """Hold a choice's text against the form that the call asks for; one that was cut is none. Raises `Rejected`."""
+    if form is None or choice.get("finish_reason") in (None, "length"):
+        return
+    text = choice.get("text") or ""
+    faults = form.faults(text)
+    call.report.structured_output = {"enforced": not faults, "validated": not faults, "repaired": False}
+    if faults:
+        words, code = f"the text does not fit `{form.param}`: {'; '.join(faults)}", "structured_output_invalid"
+        raise Rejected(words, status=422, kind="invalid_reply", code=code, raw=text, faults=faults)
+
+
+class StreamedForm:
+    """The check of a streamed text at its end."""
+
+    def __init__(self, call: Call, form: ReplyForm | None) -> None:
+        self._call, self._form = call, form
+        self._text = ""
+
+    def error(self, choice: Json) -> Json | None:
+        """The envelope that ends the stream, where the whole text is not what was asked for."""
+        if self._form is None:
+            return None
+        self._text += choice.get("text") or ""
+        try:
+            check_form(self._call, self._form, {**choice, "text": self._text})
+        except Rejected as refusal:
+            return refusal.envelope()
+        return None
+
+
+def combined_texts(call: Call, requirements: CompletionRequirements, wholes: Sequence[Json]) -> Json:
+    """One completion of the completions of all texts, prompt by prompt. Raises `Rejected`."""
     choices = [whole["choices"][0] for whole in wholes]
     if requirements.candidates > requirements.count:
         groups = [
@@ -68,6 +105,8 @@ def combined_texts(requirements: CompletionRequirements, wholes: Sequence[Json])
         choices = [
             one for group in groups for one in sorted(group, key=_likelihood, reverse=True)[: requirements.count]
         ]
+    for choice in choices:
+        check_form(call, requirements.form, choice)
     usages = [whole["usage"] for whole in wholes if whole.get("usage")]
     counts = {"usage": summed_usage(usages, requirements.candidates)} if len(usages) == len(wholes) else {}
     return {**wholes[0], "choices": [requirements.placed(place, one) for place, one in enumerate(choices)], **counts}

@@ -41,12 +41,15 @@ class ReplyRequirements:
     constrained: bool = False  # a demanded tool call comes as a text, which a grammar holds to the call's schema
 
     @classmethod
-    def of(cls, call: Call, where: str, *, constrained: bool = False, others: bool = False) -> ReplyRequirements:
+    def of(
+        cls, call: Call, where: str, *, constrained: bool = False, others: bool = False, fields: Sequence[str] = ()
+    ) -> ReplyRequirements:
         """where: what the call goes to, for messages: "provider 'ollama'". Raises `Rejected`.
 
-        others: whether the server has forms of `response_format` that only it can judge.
+        others: whether the server has forms of `response_format` that only it can judge. fields: its own for a schema.
         """
-        return cls(call, tool_plan(call, where), reply_form(call, others=others), call.body.get("n") or 1, constrained)
+        form = reply_form(call, others=others, fields=fields)
+        return cls(call, tool_plan(call, where), form, call.body.get("n") or 1, constrained)
 
     @property
     def judged(self) -> bool:
@@ -199,7 +202,8 @@ def invalid_reply(requirements: ReplyRequirements, message: Json, faults: list[s
     if requirements.plan.forced or message.get("tool_calls"):
         what, code = "the model did not call a tool as it was asked to", "tool_call_invalid"
     else:
-        what, code = "the reply does not fit `response_format`", "structured_output_invalid"
+        form = requirements.form.param if requirements.form is not None else "response_format"
+        what, code = f"the reply does not fit `{form}`", "structured_output_invalid"
     text, raw = f"{what}: {'; '.join(faults)}", message.get("content") or ""
     return Rejected(text, status=422, kind="invalid_reply", code=code, raw=raw, faults=faults)
 

@@ -7,6 +7,7 @@ A reply that breaks the schema is sent back once, with what is wrong; then it is
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,7 @@ class ReplyForm:
 
     schema: Json
     described: Json = field(default_factory=lambda: {"name": "reply"})  # what else the caller said of it
+    param: str = "response_format"  # where the caller gave it
 
     def format(self, call: Call, grammar: Grammar) -> Any:
         """Ollama's `format`."""
@@ -35,10 +37,19 @@ class ReplyForm:
         """OpenAI's, without what a grammar cannot hold."""
         return {"type": "json_schema", "json_schema": {**self.described, "schema": self._normalised(call, grammar)}}
 
+    def in_its_field(self, call: Call, body: Json, grammar: Grammar) -> Json:
+        """The body with the schema in the server's own field where the caller gave it, as a grammar holds it."""
+        schema, given = self._normalised(call, grammar), body[self.param]
+        if self.param == "structured_outputs":
+            schema = {**given, "json": schema}
+        elif self.param == "response_format":
+            schema = {**given, "json_schema": {**given["json_schema"], "schema": schema}}
+        return body if schema == given else {**body, self.param: schema}
+
     def _normalised(self, call: Call, grammar: Grammar) -> Any:
         schema = normalised(self.schema, grammar)
         if schema.taken_out:
-            call.report.note("changed", "response_format")
+            call.report.note("changed", self.param)
         return schema.schema
 
     def faults(self, text: str) -> list[str]:
@@ -50,14 +61,14 @@ class ReplyForm:
         return faults(self.schema, value)
 
 
-def reply_form(call: Call, *, others: bool = False) -> ReplyForm | None:
+def reply_form(call: Call, *, others: bool = False, fields: Sequence[str] = ()) -> ReplyForm | None:
     """The form that `response_format` asks for, or None for text. Raises `Rejected`.
 
-    others: whether the server has forms of its own, which it judges itself.
+    others: whether the server has forms of its own, which it judges itself. fields: its own fields for a schema.
     """
     match call.body.get("response_format"):
         case None | {"type": "text"}:
-            return None
+            return form_in_field(call.body, fields)
         case {"type": "json_object"}:
             return ReplyForm(ANY_OBJECT)
         case {"type": "json_schema", "json_schema": {"schema": dict() as schema} as given}:
@@ -70,6 +81,21 @@ def reply_form(call: Call, *, others: bool = False) -> ReplyForm | None:
                 param="response_format",
                 code="invalid_value",
             )
+
+
+def form_in_field(body: Json, fields: Sequence[str]) -> ReplyForm | None:
+    """The form that one of a server's own fields asks for: Ollama's `format`, llama.cpp's `json_schema`, vLLM's."""
+    for name in fields:
+        match body.get(name):
+            case "json" if name == "format":
+                return ReplyForm(ANY_OBJECT, param=name)
+            case {"json": dict() as schema} if name == "structured_outputs":
+                return ReplyForm(schema, param=name)
+            case {"type": "json_schema", "json_schema": {"schema": dict() as schema}} if name == "response_format":
+                return ReplyForm(schema, param=name)
+            case dict() as schema if name not in ("structured_outputs", "response_format"):
+                return ReplyForm(schema, param=name)
+    return None
 
 
 def without_fence(text: str) -> str:

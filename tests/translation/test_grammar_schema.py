@@ -209,6 +209,39 @@ def test_responses(name: str) -> None:
             fake.client().responses.create(model="m", input="Hi", text=form)
 
 
+FIELDS: list[tuple[str, str, Any]] = [
+    ("ollama@0.24", "format", STRICT),
+    ("ollama@0.32", "format", STRICT),
+    ("llamacpp", "json_schema", STRICT),
+    ("vllm", "structured_outputs", {"json": STRICT}),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("chat", [False, True])
+@pytest.mark.parametrize(("name", "field", "form"), FIELDS)
+def test_the_servers_own_fields(name: str, field: str, form: Any, chat: bool, stream: bool) -> None:
+    """A schema in `extra_body` reaches the same grammars, of chats and of completions, and is judged all the same."""
+    with serving(name) as fake:
+        fake.script(json_text(RIGHT), *[json_text(WRONG)] * 2)
+
+        def last() -> Any:
+            client, given = fake.client(), {"messages": HI} if chat else {"prompt": "Hi"}
+            made: Any = client.chat.completions if chat else client.completions
+            reply = made.create(model="m", extra_body={field: form}, stream=stream, **given)
+            if not stream:
+                return reply
+            with reply as chunks:
+                return list(chunks)[-1]
+
+        told = last().adapter
+        assert (told.changed, told.structured_output["validated"]) == ([field], True)
+        sent = fake.last.body[field]
+        assert "pattern" not in sent.get("json", sent)["properties"]["a"]
+        with pytest.raises(openai.APIError, match=f"does not fit `{field}`"):
+            last()
+
+
 def test_what_was_taken_out_is_told_on_the_reply() -> None:
     with serving("ollama@0.24") as fake:
         fake.script(json_text(RIGHT), json_text({"name": "f", "arguments": RIGHT}), json_text({"a": "b"}))

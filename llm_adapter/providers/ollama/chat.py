@@ -44,7 +44,7 @@ from llm_adapter.translation.reply_checks import (
 )
 from llm_adapter.translation.wire import Interrupted
 
-_requirements = partial(ReplyRequirements.of, where="provider 'ollama'", constrained=True)
+_requirements = partial(ReplyRequirements.of, where="provider 'ollama'", constrained=True, fields=("format",))
 
 
 def flow(call: Call) -> Flow:

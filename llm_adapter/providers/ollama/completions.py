@@ -14,8 +14,9 @@ from llm_adapter.providers.ollama.reply import FINGERPRINT, timings, usage
 from llm_adapter.providers.ollama.sizing import refusal_with_counts, with_num_ctx
 from llm_adapter.providers.ollama.stream import LineDecoder
 from llm_adapter.translation.chat_stream import wants_usage
-from llm_adapter.translation.completions import CompletionRequirements, combined_texts, logprobs
+from llm_adapter.translation.completions import CompletionRequirements, StreamedForm, combined_texts, logprobs
 from llm_adapter.translation.errors import checked
+from llm_adapter.translation.grammar_schema import GRAMMARS
 from llm_adapter.translation.overflow import LARGER_NUM_CTX, within_context
 from llm_adapter.translation.parallel import SequentialStreams, Steps, together
 from llm_adapter.translation.reply_checks import summed_usage, warn_only_thinking
@@ -29,7 +30,7 @@ def flow(call: Call) -> Flow:
 
 def _exchange(call: Call) -> Flow:
     call = yield from with_num_ctx(call, call.body.get("prompt"))
-    requirements = CompletionRequirements.of(call, "provider 'ollama'")
+    requirements = CompletionRequirements.of(call, "provider 'ollama'", fields=("format",))
     natives = [
         one
         for prompt in requirements.prompts
@@ -46,7 +47,7 @@ def _exchange(call: Call) -> Flow:
             for place, one in enumerate(natives)
         ]
     )
-    return {**combined_texts(requirements, wholes), "ollama": timings(*(one["ollama"] for one in wholes))}
+    return {**combined_texts(call, requirements, wholes), "ollama": timings(*(one["ollama"] for one in wholes))}
 
 
 def request(call: Call, requirements: CompletionRequirements, prompt: str) -> Json:
@@ -54,6 +55,8 @@ def request(call: Call, requirements: CompletionRequirements, prompt: str) -> Js
     native = generating_request(COMPLETIONS, call, {"prompt": prompt, "raw": True})
     if native["raw"]:
         _check_raw(native)
+    if requirements.form is not None:
+        native["format"] = requirements.form.format(call, GRAMMARS["ollama"])
     if requirements.candidates > requirements.count:
         native["logprobs"] = True  # the candidates are ranked by them
     return native
@@ -110,17 +113,21 @@ class CompletionDecoder(LineDecoder):
         self._requirements, self._place, self._lasts = requirements, place, lasts
         self._echo = requirements.echoed_prompt(place)
         self._offset = 0
+        self._form = StreamedForm(call, requirements.form)
 
     @property
     def last(self) -> bool:
         return len(self._lasts) == len(self._requirements.prompts) * self._requirements.count
 
     def chunks(self, native: Json) -> bytes:
+        reason = str(native.get("done_reason") or "stop") if native.get("done") else None
+        error = self._form.error({"text": native.get("response"), "finish_reason": reason})
+        if error is not None:
+            return self.failed(error)
         text = self._echo + (native.get("response") or "")
         self._echo = ""
         logs = logprobs(native.get("logprobs"), self._offset)
         self._offset += len(text)
-        reason = str(native.get("done_reason") or "stop") if native.get("done") else None
         choice = {**_choice(self._place, text, logs, reason), **_thinking(native)}
         return self._last_events(native, choice) if native.get("done") else self._event(native, [choice], {})
 

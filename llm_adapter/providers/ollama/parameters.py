@@ -68,6 +68,12 @@ def warn_of_unknown_options(call: Call, options: Json) -> None:
         warn_of_unknown(call, f"options.{name}", "Ollama", [f"options.{one}" for one in OPTIONS])
 
 
+def _form(value: Any, native: Json, call: Call) -> None:
+    # What is a form, the endpoint's code writes: the reply is checked. The rest the server refuses.
+    if not isinstance(value, dict) and value != "json":
+        native["format"] = value
+
+
 def _keep_alive(value: Any, native: Json, call: Call) -> None:
     # "300" has no unit and is answered with 400; the number 300 means seconds (recordings: bad_keep_alive).
     bare = isinstance(value, str) and value.lstrip("+-").isdigit()
@@ -136,7 +142,7 @@ CHAT: Rows = {
     ),
     **NATIVE,
     "think": field("think"),
-    "format": field("format"),
+    "format": honoured("`format`", _form),
 }
 
 COMPLETIONS: Rows = {
@@ -150,7 +156,9 @@ COMPLETIONS: Rows = {
     "suffix": honoured("`suffix`; the model's infill template is applied", _suffix),
     "logprobs": honoured("`logprobs` and `top_logprobs`, in the completions form", _completion_logprobs),
     **NATIVE,
-    **{name: field(name) for name in ("think", "format", "raw", "system", "template", "images", "context")},
+    "think": field("think"),
+    "format": honoured("`format`", _form),
+    **{name: field(name) for name in ("raw", "system", "template", "images", "context")},
 }
 
 EMBEDDINGS: Rows = {

@@ -55,7 +55,9 @@ def _with_images(call: Call, dialect: Dialect) -> Generator[NativeRequest | Fetc
 
 def _exchange(call: Call, dialect: Dialect) -> Flow:
     constrained = dialect.tool_choice_forms == "none"
-    requirements = ReplyRequirements.of(call, dialect.where, constrained=constrained, others=dialect.own_forms)
+    requirements = ReplyRequirements.of(
+        call, dialect.where, constrained=constrained, others=dialect.own_forms, fields=dialect.schema_fields
+    )
     body = request(requirements, dialect)
     all_at_once = body.get("n") is not None
     bodies = seeded(body, 1 if all_at_once else requirements.count)
@@ -130,6 +132,8 @@ def _with_response_format(requirements: ReplyRequirements, body: Json, dialect: 
     """The body with a `response_format` that the server takes."""
     if requirements.form is None or (requirements.constrained and requirements.plan.forced):
         return body
+    if requirements.form.param != "response_format":
+        return requirements.form.in_its_field(requirements.call, body, dialect.grammar)
     given = requirements.form.response_format(requirements.call, dialect.grammar)
     anything = requirements.form.schema == ANY_OBJECT and body["response_format"]["type"] == "json_object"
     if anything:

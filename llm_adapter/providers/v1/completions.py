@@ -12,9 +12,16 @@ from llm_adapter.provider import Call, Events, Flow, Json, NativeReply, NativeRe
 from llm_adapter.providers.v1.dialects import Dialect
 from llm_adapter.providers.v1.repair import repaired
 from llm_adapter.providers.v1.stream import StreamDecoder, Tally
-from llm_adapter.translation.completions import CompletionRequirements, combined_texts, logprobs
+from llm_adapter.translation.completions import (
+    CompletionRequirements,
+    StreamedForm,
+    check_form,
+    combined_texts,
+    logprobs,
+)
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parallel import SequentialStreams, Steps, seeded, together
+from llm_adapter.translation.structured_output import ReplyForm, form_in_field
 from llm_adapter.translation.token_ids import is_token_ids
 
 _OURS = ("n", "best_of", "echo", "prompt")
@@ -23,9 +30,13 @@ _OURS = ("n", "best_of", "echo", "prompt")
 def flow(call: Call, dialect: Dialect) -> Flow:
     """One request for each text, or one for all where the server counts itself."""
     body = dialect.body(call)
+    fields = (*dialect.schema_fields, *(("response_format",) if dialect.own_forms else ()))
+    form = form_in_field(body, fields)
+    if form is not None:
+        body = form.in_its_field(call, body, dialect.grammar)
     if dialect.supports_n and (body.get("best_of") or 0) <= (body.get("n") or 1):
-        return (yield from _one_request(call, {name: body[name] for name in body if name != "best_of"}))
-    requirements = CompletionRequirements.of(call, dialect.where, ids=dialect.accepts_token_ids)
+        return (yield from _one_request(call, form, {name: body[name] for name in body if name != "best_of"}))
+    requirements = CompletionRequirements.of(call, dialect.where, ids=dialect.accepts_token_ids, fields=fields)
     bodies = [
         one
         for prompt in requirements.prompts
@@ -36,10 +47,10 @@ def flow(call: Call, dialect: Dialect) -> Flow:
         for reply in replies:
             checked(reply, call.path)
         return decoder(call, requirements)
-    return combined_texts(requirements, (yield from together([_text_completion(call, one) for one in bodies])))
+    return combined_texts(call, requirements, (yield from together([_text_completion(call, one) for one in bodies])))
 
 
-def _one_request(call: Call, body: Json) -> Flow:
+def _one_request(call: Call, form: ReplyForm | None, body: Json) -> Flow:
     """The call as the server takes it; token ids of a declared encoding are the text that they mean."""
     if call.settings.token_encoding and is_token_ids(body.get("prompt")):
         prompts = CompletionRequirements.of(call, "").prompts
@@ -47,10 +58,13 @@ def _one_request(call: Call, body: Json) -> Flow:
     reply: NativeReply = yield NativeRequest("POST", None, body, stream=call.stream)
     checked(reply, call.path)
     if not call.stream:
-        return repaired(reply.json(), call.id)
+        whole = repaired(reply.json(), call.id)
+        for choice in whole.get("choices") or () if form is not None else ():
+            check_form(call, form, choice)
+        return whole
     prompt = body.get("prompt")
     several = len(prompt) if isinstance(prompt, list) and not isinstance(prompt[0], int) else 1
-    return PassedStream(call, 0, Tally(1, several * (body.get("n") or 1), 1), everything=False)
+    return PassedStream(call, form, Tally(1, several * (body.get("n") or 1), 1))
 
 
 def _body_of_one(requirements: CompletionRequirements, body: Json, prompt: object) -> Json:
@@ -86,22 +100,32 @@ def decoder(call: Call, requirements: CompletionRequirements) -> Events:
 class PassedStream(StreamDecoder):
     """The decoder of a stream whose choices are passed on as they are."""
 
+    def __init__(self, call: Call, form: ReplyForm | None, tally: Tally) -> None:
+        super().__init__(call, 0, tally, everything=form is not None)
+        self._forms: dict[int, StreamedForm] = {}  # by choice
+        self._form = form
+
     def _choice(self, choice: Json) -> Json | None:
-        return None
+        form = self._forms.setdefault(choice["index"], StreamedForm(self._call, self._form))
+        return form.error(choice)
 
 
 class CompletionDecoder(StreamDecoder):
     """The decoder of one text's stream."""
 
     def __init__(self, call: Call, place: int, requirements: CompletionRequirements, tally: Tally) -> None:
-        super().__init__(call, place, tally, everything=requirements.echo or requirements.logprobs)
+        super().__init__(
+            call, place, tally, everything=requirements.echo or requirements.logprobs or requirements.form is not None
+        )
         self._echo = requirements.echoed_prompt(place)
         self._offset = 0
+        self._form = StreamedForm(call, requirements.form)
 
     def _choice(self, choice: Json) -> Json | None:
+        error = self._form.error(choice)
         text = self._echo + (choice.get("text") or "")
         if choice.get("logprobs"):
             choice["logprobs"] = _logprobs(choice, self._offset + len(self._echo))
         choice["text"], self._echo = text, ""
         self._offset += len(text)
-        return None
+        return error

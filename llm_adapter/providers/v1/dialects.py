@@ -49,7 +49,8 @@ class Dialect:
     # Which `tool_choice` it reads: a named function too, "auto" and "required" alone, or none at all.
     tool_choice_forms: Literal["named", "words", "none"] = "words"
     supports_n: bool = False  # it reads `n`, lists of prompts and `echo`, and counts their tokens
-    own_forms: bool = False  # of `response_format`, which it judges itself
+    own_forms: bool = False  # of `response_format`, which it judges itself; its completions read it too
+    schema_fields: tuple[str, ...] = ()  # of its own: each holds a schema of the reply
     supports_json_object: bool = True  # it takes `response_format` json_object
     # It takes a content as a list of parts, and shows a model the whole of a tool's schema.
     accepts_content_parts: bool = True
@@ -142,6 +143,7 @@ DIALECTS = {
         Dialect(
             "llamacpp",
             understands=_LLAMACPP_KNOWS,
+            schema_fields=("json_schema",),
             accepts_token_ids=True,
             has_model_endpoint=False,
             larger_context="start the server with `--ctx-size {tokens}`, times its number of slots",
@@ -152,6 +154,7 @@ DIALECTS = {
             tool_choice_forms="named",
             supports_n=True,
             own_forms=True,
+            schema_fields=("structured_outputs",),
             accepts_token_ids=True,
             larger_context="start vLLM with `--max-model-len {tokens}`",
         ),
