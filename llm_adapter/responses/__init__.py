@@ -19,8 +19,11 @@ def serves(path: str) -> bool:
     return path.startswith(ROOTS)
 
 
-def endpoint(method: str, path: str, chat: Endpoint) -> Endpoint | None:
-    """What answers one call of this API on a backend with this chat endpoint; None where the API has no such call."""
+def endpoint(method: str, path: str, chat: Endpoint, count: Endpoint | None = None) -> Endpoint | None:
+    """What answers one call of this API on a backend with this chat endpoint; None where the API has no such call.
+
+    count: what tells the tokens of a chat call's prompt as `input_tokens`; without it they are estimated.
+    """
     # Imported with the first call that comes here: applications that only chat do not pay for it.
     from llm_adapter.responses import flow, resources
 
@@ -30,4 +33,10 @@ def endpoint(method: str, path: str, chat: Endpoint) -> Endpoint | None:
             return (yield from flow.create(call, chat))
 
         return create
+    if (method, path) == ("POST", "/responses/input_tokens"):
+
+        def count_input(call: Call) -> Flow:
+            return (yield from flow.count(call, count or flow.estimated))
+
+        return count_input
     return resources.endpoint(method, path)

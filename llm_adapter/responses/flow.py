@@ -14,6 +14,7 @@ from llm_adapter.responses.output import response
 from llm_adapter.responses.parameters import RESPONSES_NAMES, chat_call
 from llm_adapter.responses.store import store_of
 from llm_adapter.translation import overflow
+from llm_adapter.translation.token_count import estimated_count
 
 _INDEXED = re.compile(r"\bmessages\[\d+\]")
 _QUOTED = re.compile(rf"`({'|'.join(RESPONSES_NAMES)})`")
@@ -35,6 +36,22 @@ def create(call: Call, chat: Endpoint) -> Flow:
     whole = response(call, turn.first, reply)
     turn.keep(whole)
     return whole
+
+
+def count(call: Call, counting: Endpoint) -> Flow:
+    """POST /responses/input_tokens: how many tokens the model would be shown. Nothing is answered, nothing stored."""
+    turn = Turn.of(call, store_of(call.settings))
+    try:
+        counted: Any = yield from counting(chat_call(call, turn.history, len(turn.before)))
+    except Rejected as refusal:
+        raise in_responses_words(refusal) from None
+    return {"object": "response.input_tokens", **counted}
+
+
+def estimated(call: Call) -> Flow:
+    """The count of a chat call's prompt on a server that does not count."""
+    return estimated_count(call.body)
+    yield  # a generator, as every endpoint
 
 
 def _at_chat_path(flow: Flow) -> Flow:

@@ -171,6 +171,7 @@ RESPONSES_NAMES = {
 _CHATS: dict[str, Row] = {
     **{name: refused(f"the Responses API has `{ours}` for it") for name, ours in RESPONSES_NAMES.items()},
     "n": refused("a response is one answer", harmless=lambda value: value == 1),
+    "personality": refused("no local model has one"),  # where tokens are counted
 }
 
 

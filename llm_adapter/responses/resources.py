@@ -156,7 +156,7 @@ _NAME = r"([^/]+)"
 ANSWERS: dict[tuple[str, re.Pattern[str]], Answer] = {
     (method, re.compile(shape)): answer
     for method, shape, answer in (
-        ("POST", "/responses/(?:compact|input_tokens)", not_available),
+        ("POST", "/responses/compact", not_available),
         ("GET", f"/responses/{_NAME}", retrieve),
         ("DELETE", f"/responses/{_NAME}", delete),
         ("POST", f"/responses/{_NAME}/cancel", cancel),

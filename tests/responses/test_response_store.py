@@ -242,11 +242,6 @@ NOT_HERE: dict[str, tuple[Callable[[Any, str], Any], type[Exception], str]] = {
         "background",
     ),
     "compact": (lambda client, name: client.responses.compact(model="m"), openai.NotFoundError, "/responses/compact"),
-    "count": (
-        lambda client, name: client.responses.input_tokens.count(model="m", input="Hello"),
-        openai.NotFoundError,
-        "/responses/input_tokens",
-    ),
 }
 
 

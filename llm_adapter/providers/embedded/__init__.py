@@ -36,6 +36,7 @@ from llm_adapter.providers.v1 import PATHS
 from llm_adapter.settings.errors import SettingsError
 
 if TYPE_CHECKING:
+    from llm_adapter.providers.v1.dialects import Dialect
     from llm_adapter.settings.settings import Settings
 
 
@@ -63,7 +64,7 @@ class Embedded:
         if path.startswith("/api/"):
             return None
         if responses.serves(path):
-            return responses.endpoint(method, path, _in_dialect) or _as_it_comes
+            return responses.endpoint(method, path, _in_dialect, _input_tokens) or _as_it_comes
         if method == "GET" and path.startswith("/models"):
             return _retrieve_model if path.startswith("/models/") else _list_models
         if method == "POST" and path in PATHS:
@@ -151,13 +152,23 @@ def _result(load: concurrent.futures.Future[Address]) -> Address:
 
 
 def _in_dialect(call: Call) -> Flow:
-    from llm_adapter.providers.v1.dialects import DIALECTS
     from llm_adapter.providers.v1.endpoints import in_dialect
+
+    return (yield from in_dialect(call, _dialect()))
+
+
+def _input_tokens(call: Call) -> Flow:
+    from llm_adapter.providers.v1.input_tokens import count
+
+    return (yield from count(call, _dialect()))
+
+
+def _dialect() -> Dialect:
+    from llm_adapter.providers.v1.dialects import DIALECTS
     from llm_adapter.translation.overflow import LARGER_NUM_CTX
 
     # Its server would fetch images from anywhere, and it runs as this user: they are fetched and checked here.
-    dialect = replace(DIALECTS["llamacpp"], fetches_images=False, larger_context=LARGER_NUM_CTX)
-    return (yield from in_dialect(call, dialect))
+    return replace(DIALECTS["llamacpp"], fetches_images=False, larger_context=LARGER_NUM_CTX)
 
 
 def _retrieve_model(call: Call) -> Flow:

@@ -38,7 +38,7 @@ _ABOUT_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "fun
 
 def flow(call: Call, dialect: Dialect) -> Flow:
     """One request, or one a choice, side by side; where a reply has to be checked and does not fit, one more."""
-    call = yield from _with_images(call, dialect)
+    call = yield from with_images(call, dialect)
     while True:
         try:
             return (yield from _exchange(call, dialect))
@@ -46,7 +46,7 @@ def flow(call: Call, dialect: Dialect) -> Flow:
             call = without_thinking(call, refusal)
 
 
-def _with_images(call: Call, dialect: Dialect) -> Generator[NativeRequest | Fetch | LongWork, Any, Call]:
+def with_images(call: Call, dialect: Dialect) -> Generator[NativeRequest | Fetch | LongWork, Any, Call]:
     """The call with its images inline, for a server that does not fetch them."""
     if dialect.fetches_images:
         return call
@@ -54,14 +54,11 @@ def _with_images(call: Call, dialect: Dialect) -> Generator[NativeRequest | Fetc
 
 
 def _exchange(call: Call, dialect: Dialect) -> Flow:
-    constrained = dialect.tool_choice_forms == "none"
-    requirements = ReplyRequirements.of(
-        call, dialect.where, constrained=constrained, others=dialect.own_forms, fields=dialect.schema_fields
-    )
+    requirements = requirements_of(call, dialect)
     body = request(requirements, dialect)
     all_at_once = body.get("n") is not None
     bodies = seeded(body, 1 if all_at_once else requirements.count)
-    if call.stream and not (requirements.plan.forced and constrained):
+    if call.stream and not (requirements.plan.forced and requirements.constrained):
         replies = yield [NativeRequest("POST", None, one, stream=True) for one in bodies]
         for reply in replies:
             checked(reply)
@@ -74,6 +71,14 @@ def _exchange(call: Call, dialect: Dialect) -> Flow:
     wholes = yield from together([checked_completion(requirements, ask) for ask in asks])
     whole = combined_choices(wholes)
     return replay_of(requirements, whole) if call.stream else whole
+
+
+def requirements_of(call: Call, dialect: Dialect) -> ReplyRequirements:
+    """What the reply of a call has to fulfil on this server. Raises `Rejected`."""
+    constrained = dialect.tool_choice_forms == "none"
+    return ReplyRequirements.of(
+        call, dialect.where, constrained=constrained, others=dialect.own_forms, fields=dialect.schema_fields
+    )
 
 
 def request(requirements: ReplyRequirements, dialect: Dialect) -> Json:

@@ -6,11 +6,12 @@ Imported with the first call that comes here: importing the package does not pay
 from __future__ import annotations
 
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 from llm_adapter import responses
 from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest
-from llm_adapter.providers.v1 import PATHS, chat, completions, embeddings, models
+from llm_adapter.providers.v1 import PATHS, chat, completions, embeddings, input_tokens, models
 from llm_adapter.providers.v1.dialects import DIALECTS, Dialect, recognised
 from llm_adapter.providers.v1.repair import RepairDecoder, repaired
 from llm_adapter.translation.errors import checked
@@ -105,11 +106,11 @@ def _manage_models(call: Call) -> Flow:
 def _responses(call: Call) -> Flow:
     """The Responses API: OpenAI's own at OpenAI. Other servers' forget or refuse `previous_response_id`."""
     dialect = yield from _dialect(call)
-    ours = (
-        responses.endpoint(call.method, call.path, lambda chat: _on_server(chat, dialect))
-        if dialect.needs_repair
-        else None
-    )
+    if dialect.needs_repair:
+        counting = partial(input_tokens.count, dialect=dialect)
+        ours = responses.endpoint(call.method, call.path, partial(_on_server, dialect=dialect), counting)
+    else:
+        ours = None
     if ours is None:
         yield NativeRequest(call.method, None, dialect.body(call) or None, passthrough=True)
         raise AssertionError("a passthrough exchange is not resumed")

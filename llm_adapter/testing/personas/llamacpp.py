@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from llm_adapter.testing.personas.chat import chat, completions
+from llm_adapter.testing.personas.chat import chat, completions, prompt_count
 from llm_adapter.testing.personas.embeddings import embeddings
 from llm_adapter.testing.personas.grammar import LARGEST, Fault, faults
 from llm_adapter.testing.personas.models import list_models
@@ -268,6 +268,11 @@ def _props(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     return whole(content)
 
 
+def _input_tokens(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
+    """POST /v1/chat/completions/input_tokens: the prompt's tokens, without a reply."""
+    return whole({"input_tokens": prompt_count(persona, request), "object": "response.input_tokens"})
+
+
 def _health(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     return whole({"status": "ok"})
 
@@ -323,6 +328,7 @@ LLAMACPP = Persona(
     dialect="llamacpp",
     routes={
         "/v1/chat/completions": {"POST": Route(chat, True, _CHAT)},
+        "/v1/chat/completions/input_tokens": {"POST": Route(_input_tokens, checks=_CHAT)},
         "/v1/completions": {"POST": Route(completions, True, _TEXT)},
         "/v1/embeddings": {"POST": Route(embeddings, True, _VECTORS, streams=False)},
         "/v1/responses": {"POST": Route(responses, True, _RESPONSES)},

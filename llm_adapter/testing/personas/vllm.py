@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 
-from llm_adapter.testing.personas.chat import chat, completions
+from llm_adapter.testing.personas.chat import chat, completions, prompt_count
 from llm_adapter.testing.personas.embeddings import embeddings
 from llm_adapter.testing.personas.models import get_model, list_models, version
 from llm_adapter.testing.personas.openai import OPENAI
 from llm_adapter.testing.personas.persona import Check, Model, Persona, Route, Shape, TextShape, missing_model, too_long
 from llm_adapter.testing.personas.responses import responses
 from llm_adapter.testing.personas.wire import DONE, Answer, Json, ServerRequest, event, whole
-from llm_adapter.testing.turns import Failure
+from llm_adapter.testing.turns import Failure, Turn
 
 _KINDS = {400: "BadRequestError", 404: "NotFoundError", 422: "UnprocessableEntityError", 501: "NotImplementedError"}
 
@@ -73,6 +73,14 @@ _LISTED = {"prompt_logprobs": None, "prompt_token_ids": None, "kv_transfer_param
 _USAGE = {"prompt_tokens_details": None}
 _FINGERPRINT = {"service_tier": None, "system_fingerprint": None}
 
+
+def _tokenize(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
+    """POST /tokenize of messages: serve/tokenize/protocol.py TokenizeResponse."""
+    tokens = prompt_count(persona, request)
+    size = persona.context_size(request) or 4096
+    return whole({"count": tokens, "max_model_len": size, "tokens": list(range(tokens)), "token_strs": None})
+
+
 VLLM = Persona(
     name="vllm",
     dialect="vllm",
@@ -81,6 +89,7 @@ VLLM = Persona(
         "/v1/completions": {"POST": Route(completions, True, _CALLED)},
         "/v1/embeddings": {"POST": Route(embeddings, True, _CALLED, streams=False)},
         "/v1/responses": {"POST": Route(responses, True, _CALLED)},
+        "/tokenize": {"POST": Route(_tokenize, checks=_CALLED)},
         "/v1/models": {"GET": Route(list_models)},
         "/v1/models/{model}": {"GET": Route(get_model)},
         "/version": {"GET": Route(version)},
