@@ -20,6 +20,7 @@ from llm_adapter.provider import Rejected
 from llm_adapter.responses.items import UNDERSTOOD, items, messages, readable_items
 from llm_adapter.responses.parameters import INCLUDABLE, RESPONSES
 from llm_adapter.responses.tools import tools
+from llm_adapter.translation.process_cache import clear_caches
 
 WEATHER: dict[str, Any] = {
     "type": "function",
@@ -434,6 +435,7 @@ def test_left_out(arguments: Any, sent: Any, told: Any, stream: bool, play: Play
         reply = yield client.responses.create(**{"model": "m", "input": "Hello", **arguments}, stream=stream)
         return (yield every(reply))[-1].response if stream else reply
 
+    clear_caches()  # one line warns once of each cause
     server = Ollama({"content": "Hi"})
     with pytest.warns(AdapterWarning, match=told[0].partition(".")[2].partition("_")[0]):
         response = on(play, server, script, unsupported="warn")
