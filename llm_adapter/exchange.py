@@ -12,8 +12,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from pydantic_core import to_json
-
 from llm_adapter.provider import (
     Call,
     Endpoint,
@@ -26,6 +24,7 @@ from llm_adapter.provider import (
     Replay,
     Reply,
     WaitForPull,
+    json_bytes,
 )
 
 
@@ -89,11 +88,11 @@ class Exchange:
         """The status and the body of the OpenAI response, once nothing is pending."""
         match self.answer:
             case Rejected() as refusal:
-                return refusal.status, to_json(refusal.envelope())
+                return refusal.status, json_bytes(refusal.envelope())
             case dict() as reply:
                 if "model" in reply:
                     reply["adapter"] = self.call.report.json(reply["model"])
-                return 200, to_json(reply, inf_nan_mode="constants")
+                return 200, json_bytes(reply)
             case None:
                 raise RuntimeError("the exchange still has pending requests")
             case events:

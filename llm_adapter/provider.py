@@ -12,13 +12,14 @@ the OpenAI reply: a dictionary, or `Events` for a stream. Whoever drives it does
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import unquote
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 if TYPE_CHECKING:
     from llm_adapter.settings.settings import Settings
@@ -128,10 +129,34 @@ class NativeReply:
     def json(self) -> Any:
         """The parsed body. Raises `Rejected` (502) when it is not JSON."""
         try:
-            return from_json(self.body)
+            return parsed_json(self.body)
         except ValueError:
             text = self.body[:200].decode("utf-8", "replace")
             raise Rejected(f"the server's reply is not JSON: {text!r}", status=502, kind="api_error") from None
+
+
+def parsed_json(data: bytes) -> Any:
+    """The value of a JSON text. Raises ValueError, whatever the bytes are.
+
+    The fast parser refuses lone surrogates, which a model can produce, and a byte order mark; the slow one does not.
+    """
+    try:
+        return from_json(data)
+    except ValueError as error:
+        if "recursion" in str(error):
+            raise
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+
+
+def json_bytes(value: Any) -> bytes:
+    """A JSON text of what `parsed_json` gave: lone surrogates are written as escapes."""
+    try:
+        return to_json(value, inf_nan_mode="constants")
+    except ValueError:
+        return json.dumps(value).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +249,6 @@ class Rejected(Exception):  # noqa: N818 - users catch the SDK's class that it b
 
 
 def _rejected(status: int, error: Json) -> Rejected:
-    details = {key: value for key, value in error.items() if key not in ("message", "type", "param", "code")}
-    return Rejected(
-        error["message"], param=error["param"], code=error["code"], status=status, kind=error["type"], **details
-    )
+    refusal = Rejected(error["message"], status=status)
+    refusal.error = error
+    return refusal

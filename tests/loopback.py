@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append((self.path, None))
-        self.reply({"models": []})
+        self.reply({"models": [], "data": []})
 
     def reply(self, content: Any, status: int = 200, **headers: str) -> None:
         data = json.dumps(content).encode()

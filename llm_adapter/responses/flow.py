@@ -78,11 +78,6 @@ def in_responses_words(refusal: Rejected) -> Rejected:
     text = _INDEXED.sub("input", str(error["message"])).replace("/chat/completions", "/responses")
     text = overflow.in_responses_words(text) if error["code"] == overflow.CODE else text
     error["message"] = _QUOTED.sub(lambda found: f"`{RESPONSES_NAMES[found[1]]}`", text)
-    return _refusal(refusal.status, error)
-
-
-def _refusal(status: int, error: Json) -> Rejected:
-    known = ("message", "type", "param", "code")
-    details = {name: value for name, value in error.items() if name not in known}
-    message, kind, param, code = (error[name] for name in known)
-    return Rejected(message, param=param, code=code, status=status, kind=kind, **details)
+    told = Rejected(error["message"], status=refusal.status)
+    told.error = error
+    return told

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from pydantic_core import from_json
-
-from llm_adapter.provider import Json, NativeReply, Rejected
+from llm_adapter.provider import Json, NativeReply, Rejected, json_bytes, parsed_json
 from llm_adapter.translation import overflow
+from llm_adapter.translation.wire import INTERRUPTED
 
+_TOLD = 300  # characters that an error tells of a reply that cannot be read
 PROMPT = "prompt"  # stands for the parameter that holds it
 _PROMPTS = {"/chat/completions": "messages", "/completions": "prompt", "/embeddings": "input", "/responses": "input"}
 
@@ -89,22 +89,71 @@ def server_refusal(status: int, message: str, details: Json) -> Rejected:
     kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "api_error")
     if _BUSY in message:
         message += _LESS_BUSY
-    return Rejected(message, param=param, code=code, status=status, kind=kind, **kept)
+    refusal = Rejected(message, param=param, code=code, status=status, kind=kind)
+    refusal.error |= kept  # a server may have given any name there, our own arguments' too
+    return refusal
 
 
 def stream_error(error: Any) -> Json:
     """The envelope for an error inside a stream, which the SDK raises as `openai.APIError`."""
     message, details = _error_parts(error)
-    refusal = server_refusal(500, message, details)
+    return stream_envelope(server_refusal(500, message, details))
+
+
+def stream_envelope(refusal: Rejected) -> Json:
+    """A refusal as an error inside a stream."""
     refusal.error["param"] = None
     if refusal.error["code"] == overflow.CODE:
         overflow.worded(refusal, None)
     return refusal.envelope()
 
 
+def no_reply(body: Any, why: str) -> Rejected:
+    """The refusal of a 200 that is no reply, with the server's own words. why: what is wrong with it.
+
+    Gateways answer 200 with an error's object in it, and some give the status that they mean inside (OpenRouter).
+    """
+    message, details = _error_parts(body["error"]) if _holds_error(body) else (f"{why}: {_words(body)}", {})
+    status = details.get("code")
+    meant = isinstance(status, int) and 400 <= status < 600
+    return server_refusal(int(str(status)) if meant else 502, message, details)
+
+
+def interrupted(strange: bytes) -> Json:
+    """The envelope for a stream that stopped too early. strange: what it held that is no part of a reply."""
+    if not strange.strip():
+        return stream_error(INTERRUPTED)
+    body = _json_or_text(strange)
+    return stream_error(body["error"] if _holds_error(body) else f"{INTERRUPTED}: {_words(body)}")
+
+
+def stream_error_of(data: bytes) -> Json:
+    """The envelope for the data of an event that is called an error: an object, or a text."""
+    body = _json_or_text(data)
+    return stream_error(body["error"] if _holds_error(body) else _words(body))
+
+
+def _json_or_text(data: bytes) -> Any:
+    try:
+        return parsed_json(data)
+    except ValueError:
+        return data.decode("utf-8", "replace").strip()
+
+
+def _holds_error(body: Any) -> bool:
+    return isinstance(body, dict) and bool(body.get("error"))
+
+
+def _words(body: Any) -> str:
+    """What a server says in something that is not OpenAI's error."""
+    given = [body.get(name) for name in ("message", "detail", "msg")] if isinstance(body, dict) else [body]
+    text = next((one for one in given if isinstance(one, str)), None)
+    return (json_bytes(body).decode() if text is None else text)[:_TOLD]
+
+
 def _reason(reply: NativeReply) -> tuple[str, Json]:
     try:
-        body = from_json(reply.body)
+        body = parsed_json(reply.body)
     except ValueError:
         text = reply.body[:500].decode("utf-8", "replace").strip()
         return _message_text(reply.status, text), {}
@@ -128,9 +177,11 @@ def _error_parts(error: Any) -> tuple[str, Json]:
     if isinstance(error, str):
         if error.startswith("{"):
             try:
-                return _error_parts(from_json(error).get("error", error))
-            except (ValueError, AttributeError):
-                return error, {}
+                inner = parsed_json(error.encode("utf-8", "surrogatepass"))
+            except ValueError:
+                inner = {}
+            if _holds_error(inner):
+                return _error_parts(inner["error"])
         return error, {}
     if isinstance(error, dict):
         message = error.get("message")

@@ -36,6 +36,7 @@ _COUNTS = tuple(
         r"length (?P<given>\d+)\) is longer than the maximum model length of (?P<context>\d+)",
     )
 )
+_READ = 2000  # characters of a message: a server may write anything, numbers of any length too
 _LEFT_OUT = re.compile(r"^(messages|prompt): the (oldest|first) ")
 
 Counted: TypeAlias = Callable[[Call, Rejected], Steps[Rejected]]
@@ -43,7 +44,7 @@ Counted: TypeAlias = Callable[[Call, Rejected], Steps[Rejected]]
 
 def counts(message: str) -> Json:
     """The two counts that a server's message names; none where it names none."""
-    found = next((match for pattern in _COUNTS if (match := pattern.search(message))), None)
+    found = next((match for pattern in _COUNTS if (match := pattern.search(message[:_READ]))), None)
     return {} if found is None else {"n_prompt_tokens": int(found["given"]), "n_ctx": int(found["context"])}
 
 

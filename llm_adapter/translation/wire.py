@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic_core import to_json
-
-from llm_adapter.provider import Rejected
+from llm_adapter.provider import Rejected, json_bytes
 
 CHOICES = 1000  # the numbers of a choice's tool calls begin at its index times this
 INTERRUPTED = "the stream ended before the reply was complete"
@@ -19,7 +17,7 @@ def tool_call_id(call_id: str, place: int) -> str:
 
 def event(chunk: Any) -> bytes:
     """One server-sent event."""
-    return b"data: " + to_json(chunk) + b"\n\n"
+    return b"data: " + json_bytes(chunk) + b"\n\n"
 
 
 class Interrupted(Rejected):

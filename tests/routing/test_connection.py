@@ -22,8 +22,9 @@ from llm_adapter import AsyncOpenAI, OpenAI, Settings, SettingsError
 
 REAL = "sk-real"
 OPENAI = "api.openai.com"
-CHAT = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": []}
-NATIVE = {"model": "m", "message": {"role": "assistant", "content": "Hi"}, **DONE}
+SAID = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+CHAT = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [SAID], "data": []}
+NATIVE = {"models": [], "model": "m", "message": {"role": "assistant", "content": "Hi"}, **DONE}
 LOCAL = Settings(provider="ollama", host="gpu.lan")
 CLUSTER = Settings(base_url="https://llm.internal/v1", api_key_env="CLUSTER_KEY", dialect="openai")
 

@@ -14,7 +14,8 @@ from llm_adapter import OpenAI, Settings
 
 HOME = "llm.internal"
 NATIVE = {"model": "m", "message": {"role": "assistant", "content": "Hello"}, "done": True, "embeddings": [[1.0]]}
-CHAT = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": []}
+SAID = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+CHAT = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [SAID]}
 PROVIDERS = {
     "ollama": {"provider": "ollama", "host": f"http://{HOME}:11434"},
     "v1": {"base_url": f"http://{HOME}/v1", "dialect": "vllm"},

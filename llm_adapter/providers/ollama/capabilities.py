@@ -106,14 +106,19 @@ def _model(reply: NativeReply) -> Model:
 
 
 def installed_models(reply: NativeReply) -> list[Json]:
-    """The installed models of a reply to GET /api/tags; none where there is something else."""
+    """The models of a reply to GET /api/tags, or to GET /api/ps; none where there is something else."""
     models: Any = _reply_object(reply).get("models")
     return [one for one in models if isinstance(one, dict)] if isinstance(models, list) else []
 
 
 def models_with_capability(reply: NativeReply, capability: str) -> list[str]:
     """The names of the installed models that can; servers before 0.30 do not list what a model can."""
-    return [str(one.get("name")) for one in installed_models(reply) if capability in (one.get("capabilities") or ())]
+    return [str(one.get("name")) for one in installed_models(reply) if capability in _listed(one)]
+
+
+def _listed(model: Json) -> list[Any]:
+    capabilities = model.get("capabilities")
+    return capabilities if isinstance(capabilities, list) else []
 
 
 def _reply_object(reply: NativeReply) -> Json:

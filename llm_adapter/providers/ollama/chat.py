@@ -42,6 +42,7 @@ from llm_adapter.translation.reply_checks import (
     summed_usage,
     with_penalty,
 )
+from llm_adapter.translation.reply_shapes import NATIVE_CHAT, reply_of
 from llm_adapter.translation.wire import Interrupted
 
 _requirements = partial(ReplyRequirements.of, where="provider 'ollama'", constrained=True, fields=("format",))
@@ -102,7 +103,7 @@ def _asker(requirements: ReplyRequirements, native: Json, place: int) -> Ask:
         if penalised:
             more["options"] = with_penalty(requirements.call, native.get("options", {}))
         reply: NativeReply = yield NativeRequest("POST", "/api/chat", {**native, **more})
-        whole: Json = checked(reply).json()
+        whole = reply_of(reply, NATIVE_CHAT)
         if not whole.get("done"):
             raise Interrupted
         return response(requirements.call, whole, place)
@@ -155,6 +156,8 @@ def decoder(requirements: ReplyRequirements) -> ChatDecoder | SequentialStreams:
 
 class ChatDecoder(LineDecoder):
     """The decoder of one choice."""
+
+    shape = NATIVE_CHAT
 
     def __init__(
         self, call: Call, requirements: ReplyRequirements | None = None, index: int = 0, tally: Tally | None = None

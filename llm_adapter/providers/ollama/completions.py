@@ -20,6 +20,7 @@ from llm_adapter.translation.grammar_schema import GRAMMARS
 from llm_adapter.translation.overflow import LARGER_NUM_CTX, within_context
 from llm_adapter.translation.parallel import SequentialStreams, Steps, together
 from llm_adapter.translation.reply_checks import summed_usage, warn_only_thinking
+from llm_adapter.translation.reply_shapes import NATIVE_TEXT, reply_of
 from llm_adapter.translation.wire import INTERRUPTED
 
 
@@ -77,7 +78,7 @@ def _check_raw(native: Json) -> None:
 def _text_completion(call: Call, native: Json, prompt: str) -> Steps[Json]:
     """The text completion of one text. Raises `Rejected`."""
     reply: NativeReply = yield NativeRequest("POST", "/api/generate", native)
-    got: Json = checked(reply, call.path).json()
+    got = reply_of(reply, NATIVE_TEXT, call.path)
     if not got.get("done"):
         raise Rejected(INTERRUPTED, status=502, kind="api_error")
     return response(call, got, prompt)
@@ -105,6 +106,8 @@ def decoder(call: Call, requirements: CompletionRequirements) -> Events:
 
 class CompletionDecoder(LineDecoder):
     """The decoder of one text. `lasts` are the last messages of all the texts, with the number of pieces before."""
+
+    shape = NATIVE_TEXT
 
     def __init__(
         self, call: Call, requirements: CompletionRequirements, place: int, lasts: list[tuple[Json, int]]

@@ -15,10 +15,10 @@ from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, R
 from llm_adapter.providers.ollama.parameters import EMBEDDINGS, native_request
 from llm_adapter.providers.ollama.reply import timings
 from llm_adapter.providers.ollama.sizing import refusal_with_counts
-from llm_adapter.translation.embeddings import check_dimensions
-from llm_adapter.translation.errors import checked
+from llm_adapter.translation.embeddings import check_dimensions, check_number, first_too_long, placed
 from llm_adapter.translation.overflow import CODE, LARGER_NUM_CTX, within_context
 from llm_adapter.translation.parallel import Steps, together
+from llm_adapter.translation.reply_shapes import NATIVE_EMBEDDINGS, reply_of
 from llm_adapter.translation.token_count import estimate
 from llm_adapter.translation.token_ids import decoded_texts
 
@@ -66,10 +66,9 @@ def response(call: Call, natives: list[Json]) -> Json:
 
 def _embed(call: Call, inputs: str | list[str], first: int) -> Steps[Json]:
     """The native reply for one batch, complete. Raises `Rejected`."""
-    native = request(call, inputs)
-    reply: NativeReply = yield NativeRequest("POST", "/api/embed", native)
+    reply: NativeReply = yield _native(call, inputs)
     try:
-        got: Json = checked(reply, call.path).json()
+        got = reply_of(reply, NATIVE_EMBEDDINGS, call.path)
     except Rejected as refusal:
         if refusal.error["code"] != CODE:
             raise
@@ -77,30 +76,22 @@ def _embed(call: Call, inputs: str | list[str], first: int) -> Steps[Json]:
             raise (yield from _with_place(call, inputs, first, refusal)) from None
         # Ollama cuts the end of an input off, and does not say of which.
         call.report.note("changed", "input: what did not fit was cut off")
-        got = checked((yield NativeRequest("POST", "/api/embed", {**native, "truncate": True})), call.path).json()
-    vectors = got.get("embeddings") or []
-    wanted = 1 if isinstance(inputs, str) else len(inputs)
-    if len(vectors) != wanted:
-        raise Rejected(f"the server gave {len(vectors)} embeddings for {wanted} inputs", status=502, kind="api_error")
+        cut = NativeRequest("POST", "/api/embed", {**request(call, inputs), "truncate": True})
+        got = reply_of((yield cut), NATIVE_EMBEDDINGS, call.path)
+    check_number(got, len(got["embeddings"]), 1 if isinstance(inputs, str) else len(inputs))
     return got
 
 
 def _with_place(call: Call, inputs: str | list[str], first: int, refusal: Rejected) -> Steps[Rejected]:
     """The refusal of an input that is too long, with its place among several."""
     if isinstance(inputs, list) and len(inputs) > 1:
-        place = first + (yield from _first_too_long(call, inputs))
-        refusal.error |= {"server_message": f"input[{place}]: {refusal.error['server_message']}", "index": place}
+        place = yield from first_too_long(inputs, lambda some: _native(call, some))
+        return placed(refusal, first + place)
     return refusal
 
 
-def _first_too_long(call: Call, inputs: list[str]) -> Steps[int]:
-    """The place of the first input that does not fit: Ollama does not say, so the batch is halved until it is found."""
-    start, end = 0, len(inputs)
-    while end - start > 1:
-        middle = (start + end) // 2
-        reply = yield NativeRequest("POST", "/api/embed", request(call, inputs[start:middle]))
-        start, end = (start, middle) if reply.status >= 400 else (middle, end)
-    return start
+def _native(call: Call, inputs: str | list[str]) -> NativeRequest:
+    return NativeRequest("POST", "/api/embed", request(call, inputs))
 
 
 def _input(call: Call) -> str | list[str]:

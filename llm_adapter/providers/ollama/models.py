@@ -7,16 +7,18 @@ Source: ollama/openai/openai.go ToListCompletion, ToModel, v0.24.0. A name with 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest
-from llm_adapter.providers.ollama.capabilities import forget
+from llm_adapter.providers.ollama.capabilities import forget, installed_models
 from llm_adapter.translation.errors import checked
+from llm_adapter.translation.reply_shapes import NATIVE_MODEL, NATIVE_MODELS, reply_of
 
 
 def list_flow(call: Call) -> Flow:
     reply: NativeReply = yield NativeRequest("GET", "/api/tags")
-    models = checked(reply).json().get("models") or []
-    return {"object": "list", "data": [_model(one.get("model") or one["name"], one) for one in models]}
+    models = reply_of(reply, NATIVE_MODELS)["models"] or []
+    return {"object": "list", "data": [_model(one.get("model") or one.get("name") or "", one) for one in models]}
 
 
 def retrieve_flow(call: Call) -> Flow:
@@ -25,10 +27,9 @@ def retrieve_flow(call: Call) -> Flow:
         reply: NativeReply = yield NativeRequest("POST", "/api/show", {"model": name})
         if reply.status != 404:
             break
-    shown: Json = checked(reply).json()
+    shown = reply_of(reply, NATIVE_MODEL)
     listed: NativeReply = yield NativeRequest("GET", "/api/tags")
-    # A gateway may have no list: the model was found all the same.
-    installed = (listed.json().get("models") or []) if listed.status == 200 else []
+    installed = installed_models(listed)  # a gateway may have no list: the model was found all the same
     same: Json = next((one for one in installed if one.get("model") in (name, f"{name}:latest")), {})
     return _model(name, {**same, **shown})
 
@@ -57,10 +58,13 @@ def _owner(name: str) -> str:
     return namespace.rpartition("/")[2] or "library"
 
 
-def _unix(modified_at: str | None) -> int:
+def _unix(modified_at: Any) -> int:
     """Seconds of an RFC 3339 time. Go writes nanoseconds, which Python 3.10 does not read: they are cut off."""
-    if not modified_at:
+    if not isinstance(modified_at, str) or not modified_at:
         return 0
     whole, dot, rest = modified_at.partition(".")
     zone = rest.lstrip("0123456789") if dot else ""
-    return int(datetime.fromisoformat((whole + zone).replace("Z", "+00:00")).timestamp())
+    try:
+        return int(datetime.fromisoformat((whole + zone).replace("Z", "+00:00")).timestamp())
+    except (ValueError, OverflowError):  # a gateway's own time: the model is there all the same
+        return 0

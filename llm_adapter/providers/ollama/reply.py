@@ -91,5 +91,5 @@ def timings(*natives: Json) -> Json:
     """Ollama's own figures, `completion.ollama`; of several replies, their sums."""
     sums: Json = {}
     for one in natives:
-        sums |= {name: sums.get(name, 0) + one[name] for name in TIMINGS if name in one}
+        sums |= {name: sums.get(name, 0) + one[name] for name in TIMINGS if one.get(name) is not None}
     return sums

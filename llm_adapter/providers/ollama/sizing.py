@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from llm_adapter.provider import Call, NativeReply, NativeRequest, Rejected
-from llm_adapter.providers.ollama.capabilities import known_model
+from llm_adapter.providers.ollama.capabilities import installed_models, known_model
 from llm_adapter.settings.errors import warn_caller
 from llm_adapter.translation.overflow import REPLY
 from llm_adapter.translation.parallel import Steps
@@ -73,12 +73,9 @@ def _power_of_two(tokens: int) -> int:
 def loaded_size(call: Call, model: str) -> Steps[int]:
     """The context that the model is loaded with; 0 where it is not, or the server does not say."""
     reply: NativeReply = yield NativeRequest("GET", "/api/ps")
-    try:
-        running = reply.json().get("models") or [] if reply.status == 200 else []
-    except (Rejected, AttributeError):
-        running = []
     names = (model, f"{model}:latest")
-    return max((one.get("context_length") or 0 for one in running if one.get("model") in names), default=0)
+    lengths = [one.get("context_length") for one in installed_models(reply) if one.get("model") in names]
+    return max((length for length in lengths if isinstance(length, int)), default=0)
 
 
 def refusal_with_counts(call: Call, refusal: Rejected) -> Steps[Rejected]:

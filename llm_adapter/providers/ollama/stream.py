@@ -6,18 +6,16 @@ from the SDK's stream. Source: recordings of 0.24.0 and 0.32.15; middleware/open
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
-from pydantic_core import from_json
-
-from llm_adapter.provider import Call, Json
-from llm_adapter.translation.errors import stream_error
+from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.translation.errors import stream_envelope, stream_error
+from llm_adapter.translation.reply_shapes import Shape
 from llm_adapter.translation.wire import INTERRUPTED, event
 
 
 class LineDecoder:
     """The decoder's common part. A subclass says what one native message becomes, in `chunks`."""
+
+    shape: Shape  # of a native message
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -40,11 +38,11 @@ class LineDecoder:
         if self._over or not line.strip():
             return b""
         try:
-            native = parsed(line)
+            native = self.shape.parsed(line)
+        except Rejected as refusal:
+            return self.failed(stream_envelope(refusal))
         except ValueError:
-            return self._error_event(f"the stream holds something that is not JSON: {line[:80]!r}")
-        if not isinstance(native, dict) or native.get("error"):
-            return self._error_event(native["error"] if isinstance(native, dict) else f"unexpected line {line[:80]!r}")
+            return self._error_event(f"the stream holds something that is not JSON: {line[:300]!r}")
         out = self.chunks(native)
         self.pieces += 1
         if native.get("done") and not self._over:
@@ -62,13 +60,5 @@ class LineDecoder:
         self._over = True
         return event(envelope)
 
-    def _error_event(self, error: Any) -> bytes:
+    def _error_event(self, error: str) -> bytes:
         return self.failed(stream_error(error))
-
-
-def parsed(line: bytes) -> Any:
-    """One line's JSON. The fast parser refuses lone surrogates, which a model can produce; the slow one does not."""
-    try:
-        return from_json(line)
-    except ValueError:
-        return json.loads(line)

@@ -12,10 +12,10 @@ from llm_adapter.provider import Call, Fetch, Flow, Json, LongWork, NativeReply,
 from llm_adapter.providers.ollama.messages import with_media
 from llm_adapter.providers.v1.dialects import Dialect
 from llm_adapter.providers.v1.messages import with_adapted_messages
-from llm_adapter.providers.v1.repair import repaired
+from llm_adapter.providers.v1.repair import complete, repaired
 from llm_adapter.providers.v1.stream import decoder
 from llm_adapter.translation.chat_stream import replay_of
-from llm_adapter.translation.errors import checked
+from llm_adapter.translation.errors import checked, no_reply
 from llm_adapter.translation.grammar_schema import GRAMMARS
 from llm_adapter.translation.images import with_inline_images
 from llm_adapter.translation.parallel import Steps, seeded, together
@@ -30,8 +30,8 @@ from llm_adapter.translation.reply_checks import (
     in_older_form,
     with_penalty,
 )
+from llm_adapter.translation.reply_shapes import COMPLETION, reply_of
 from llm_adapter.translation.structured_output import ANY_OBJECT
-from llm_adapter.translation.wire import Interrupted
 
 _ABOUT_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
 
@@ -159,11 +159,7 @@ def _asker(requirements: ReplyRequirements, body: Json, place: int) -> Ask:
 
 def _completion(requirements: ReplyRequirements, reply: NativeReply, place: int = 0) -> Json:
     """The completion that a reply holds, repaired. Raises `Rejected`."""
-    whole = repaired(checked(reply).json(), requirements.call.id, first=place)
-    choices = whole.get("choices") if isinstance(whole, dict) else None
-    sound = isinstance(choices, list) and all(isinstance(one.get("message"), dict) for one in choices)
-    if not sound or (not choices and (requirements.judged or requirements.count > 1)):
-        raise Rejected(f"the server's reply has no choices: {reply.body[:200]!r}", status=502, kind="api_error")
-    if requirements.constrained and choices and choices[0].get("finish_reason") is None:
-        raise Interrupted
-    return whole
+    whole = repaired(reply_of(reply, COMPLETION), requirements.call.id, first=place)
+    if any(isinstance(choice["message"].get("content"), list) for choice in whole["choices"]):
+        raise no_reply(whole, "the content of the server's reply is not a text")
+    return complete(whole)

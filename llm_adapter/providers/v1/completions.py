@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from llm_adapter.provider import Call, Events, Flow, Json, NativeReply, NativeRequest, Rejected
+from llm_adapter.provider import Call, Events, Flow, Json, NativeReply, NativeRequest
 from llm_adapter.providers.v1.dialects import Dialect
-from llm_adapter.providers.v1.repair import repaired
+from llm_adapter.providers.v1.repair import complete
 from llm_adapter.providers.v1.stream import StreamDecoder, Tally
 from llm_adapter.translation.completions import (
     CompletionRequirements,
@@ -21,6 +21,7 @@ from llm_adapter.translation.completions import (
 )
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parallel import SequentialStreams, Steps, seeded, together
+from llm_adapter.translation.reply_shapes import TEXT_COMPLETION, reply_of
 from llm_adapter.translation.structured_output import ReplyForm, form_in_field
 from llm_adapter.translation.token_ids import is_token_ids
 
@@ -56,12 +57,12 @@ def _one_request(call: Call, form: ReplyForm | None, body: Json) -> Flow:
         prompts = CompletionRequirements.of(call, "").prompts
         body = {**body, "prompt": list(prompts)}
     reply: NativeReply = yield NativeRequest("POST", None, body, stream=call.stream)
-    checked(reply, call.path)
     if not call.stream:
-        whole = repaired(reply.json(), call.id)
-        for choice in whole.get("choices") or () if form is not None else ():
+        whole = complete(reply_of(reply, TEXT_COMPLETION, call.path))
+        for choice in whole["choices"] if form is not None else ():
             check_form(call, form, choice)
         return whole
+    checked(reply, call.path)
     prompt = body.get("prompt")
     several = len(prompt) if isinstance(prompt, list) and not isinstance(prompt[0], int) else 1
     return PassedStream(call, form, Tally(1, several * (body.get("n") or 1), 1))
@@ -76,9 +77,7 @@ def _body_of_one(requirements: CompletionRequirements, body: Json, prompt: objec
 def _text_completion(call: Call, body: Json) -> Steps[Json]:
     """The text completion of one text. Raises `Rejected`."""
     reply: NativeReply = yield NativeRequest("POST", None, body)
-    got: Json = checked(reply, call.path).json()
-    if not isinstance(got, dict) or not got.get("choices"):
-        raise Rejected(f"the server's reply has no choices: {reply.body[:200]!r}", status=502, kind="api_error")
+    got = complete(reply_of(reply, TEXT_COMPLETION, call.path))
     choice = got["choices"][0]
     return {**got, "choices": [{**choice, "logprobs": _logprobs(choice, 0)}]}
 

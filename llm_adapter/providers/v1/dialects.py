@@ -191,7 +191,7 @@ def guessed(url: str) -> str | None:
 def recognised(models: Any) -> str:
     """The dialect of a server by its reply to GET /v1/models; "other" when it says nothing that is known."""
     data = models.get("data") if isinstance(models, dict) else None
-    owners = [model.get("owned_by") for model in data or [] if isinstance(model, dict)]
+    owners = [str(one.get("owned_by")) for one in (data if isinstance(data, list) else ()) if isinstance(one, dict)]
     return next((_OWNERS[owner] for owner in owners if owner in _OWNERS), OTHER.name)
 
 

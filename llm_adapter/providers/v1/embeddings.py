@@ -6,30 +6,46 @@ for llama.cpp ignores `dimensions`, and Ollama those beyond its own.
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
-from llm_adapter.provider import Call, Flow, NativeReply, NativeRequest
+from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.v1.dialects import Dialect
-from llm_adapter.providers.v1.repair import repaired
-from llm_adapter.translation.embeddings import check_dimensions
-from llm_adapter.translation.errors import checked
+from llm_adapter.translation.embeddings import (
+    check_dimensions,
+    first_too_long,
+    in_order,
+    number_of_inputs,
+    placed,
+    vector_length,
+)
+from llm_adapter.translation.parallel import Steps
+from llm_adapter.translation.reply_shapes import EMBEDDINGS, reply_of
 from llm_adapter.translation.token_ids import decoded_texts, is_token_ids
 
 
 def flow(call: Call, dialect: Dialect) -> Flow:
-    """One request."""
+    """One request; where an input is too long, more of them to find it."""
     body = dialect.body(call)
     given: Any = body.get("input")
-    if is_token_ids(given) and (call.settings.token_encoding or not dialect.accepts_token_ids):
+    known = dialect.rows and (call.settings.token_encoding or not dialect.accepts_token_ids)
+    if known and is_token_ids(given):
         body = {**body, "input": decoded_texts(given, call, "input")}
+    return (yield from _embeddings(call, body))
+
+
+def _embeddings(call: Call, body: Json) -> Steps[Json]:
+    """The list of embeddings, in the order of the inputs. Raises `Rejected`."""
+    given = body.get("input")
     reply: NativeReply = yield NativeRequest("POST", None, body)
-    got = repaired(checked(reply, call.path).json(), call.id)
-    check_dimensions(call, [_length(one.get("embedding")) for one in got.get("data") or ()])
-    return got
-
-
-def _length(embedding: object) -> int:
-    if isinstance(embedding, str):
-        return len(base64.b64decode(embedding)) // 4  # float32
-    return len(embedding) if isinstance(embedding, list) else 0
+    try:
+        got = reply_of(reply, EMBEDDINGS, call.path)
+    except Rejected as refusal:
+        caught = refusal
+    else:
+        data = in_order(got, number_of_inputs(given))
+        check_dimensions(call, [vector_length(one["embedding"]) for one in data])
+        return {**got, "data": data}
+    if caught.error["code"] == "context_length_exceeded" and isinstance(given, list) and number_of_inputs(given) > 1:
+        place = yield from first_too_long(given, lambda some: NativeRequest("POST", None, {**body, "input": some}))
+        caught = placed(caught, place)
+    raise caught

@@ -10,14 +10,15 @@ from functools import partial
 from typing import Any
 
 from llm_adapter import responses
-from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest
+from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.v1 import PATHS, chat, completions, embeddings, input_tokens, models
-from llm_adapter.providers.v1.dialects import DIALECTS, Dialect, recognised
-from llm_adapter.providers.v1.repair import RepairDecoder, repaired
+from llm_adapter.providers.v1.dialects import DIALECTS, OTHER, Dialect, recognised
+from llm_adapter.providers.v1.repair import RepairDecoder, complete, repaired
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.messages import has_speakers
 from llm_adapter.translation.overflow import within_context
 from llm_adapter.translation.process_cache import ExpiringCache
+from llm_adapter.translation.reply_shapes import MODEL, MODELS, STREAMED, WHOLE, Shape, reply_of
 from llm_adapter.translation.unavailable import passed_on_where_there, reason_of, unavailable_endpoint
 
 _FLOWS = {"/chat/completions": chat.flow, "/completions": completions.flow, "/embeddings": embeddings.flow}
@@ -31,8 +32,10 @@ def endpoint(method: str, path: str) -> Endpoint | None:
         from llm_adapter.providers.ollama import management
 
         return _manage_models if management.endpoint(method, path) else None
+    if (method, path) == ("GET", "/models"):
+        return _list_models
     if path.startswith("/models/"):
-        return _MODEL.get(method)
+        return _ONE_MODEL.get(method)
     if responses.serves(path):
         return _responses
     if method == "POST" and path in PATHS:
@@ -70,8 +73,7 @@ def _retrieve_model(call: Call) -> Flow:
     dialect = yield from _dialect(call)
     if not dialect.has_model_endpoint:
         return (yield from models.retrieve_model(call))
-    yield NativeRequest(call.method, None, passthrough=True)
-    raise AssertionError("a passthrough exchange is not resumed")
+    return (yield from _checked(call, dialect, MODEL))
 
 
 def _other_endpoint(call: Call) -> Flow:
@@ -88,7 +90,18 @@ def _passed_on_where_there(call: Call, dialect: Dialect) -> Flow:
     return (yield from passed_on_where_there(call, dialect.server))
 
 
-_MODEL: dict[str, Endpoint] = {"GET": _retrieve_model, "DELETE": _delete_model}
+def _list_models(call: Call) -> Flow:
+    """GET /models, which OpenAI's own dialect has as it comes."""
+    return (yield from _checked(call, DIALECTS.get(call.settings.dialect or "", OTHER), MODELS))
+
+
+def _checked(call: Call, dialect: Dialect, shape: Shape) -> Flow:
+    """A call as it is, and its reply, which has to be one; OpenAI's own is passed on."""
+    reply: NativeReply = yield NativeRequest(call.method, None, passthrough=not dialect.needs_repair)
+    return reply_of(reply, shape, call.path)
+
+
+_ONE_MODEL: dict[str, Endpoint] = {"GET": _retrieve_model, "DELETE": _delete_model}
 
 
 def _manage_models(call: Call) -> Flow:
@@ -130,12 +143,16 @@ def _dialect(call: Call) -> Generator[NativeRequest, Any, Dialect]:
 
 
 def _json(reply: NativeReply) -> Any:
-    return reply.json() if reply.status == 200 and reply.body[:1] == b"{" else None
+    try:
+        return reply.json() if reply.status == 200 else None
+    except Rejected:  # it does not say what it is; what it answers to the call itself is told
+        return None
 
 
 def in_dialect(call: Call, dialect: Dialect) -> Flow:
     """One call in a known dialect."""
-    flow = _FLOWS[call.path] if call.path in dialect.rows else _passed_on
+    known = call.path in dialect.rows or (call.path == "/embeddings" and dialect.needs_repair)
+    flow = _FLOWS[call.path] if known else _passed_on
     return (yield from within_context(call, lambda call: flow(call, dialect), dialect.larger_context))
 
 
@@ -147,6 +164,9 @@ def _passed_on(call: Call, dialect: Dialect) -> Flow:
     if has_speakers(call.body.get("messages")):
         call.report.note("unknown", "messages.name")
     reply: NativeReply = yield NativeRequest("POST", None, body, stream=call.stream)
-    checked(reply, call.path)
     single = body.get("parallel_tool_calls") is False
-    return RepairDecoder(call.id, single) if call.stream else repaired(reply.json(), call.id, single)
+    if not call.stream:
+        whole = complete(reply_of(reply, WHOLE[call.path], call.path))
+        return repaired(whole, call.id, single) if call.path == "/chat/completions" else whole
+    checked(reply, call.path)
+    return RepairDecoder(call.id, single, shape=STREAMED[call.path])

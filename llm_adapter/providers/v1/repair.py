@@ -1,6 +1,6 @@
 """Replies of `/v1` servers, repaired to OpenAI's exact shape.
 
-- A stream that stops without an end is an error.
+- A stream that stops without an end is an error, and so is one that holds something else than chunks.
 - What the model thought is there under both names that servers use: `reasoning` (Ollama, vLLM) and
   `reasoning_content` (llama.cpp, LM Studio).
 - Each tool call has an id, and each of a stream its own `index`: Ollama sends `index: 0` for every call, older servers
@@ -13,108 +13,201 @@ Bytes that need no repair are passed on as they came.
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from llm_adapter.provider import Json, Rejected, json_bytes, parsed_json
+from llm_adapter.translation.errors import interrupted, stream_envelope, stream_error, stream_error_of
+from llm_adapter.translation.reply_shapes import CHUNK, Shape
+from llm_adapter.translation.wire import CHOICES, Interrupted, event, tool_call_id
 
-from llm_adapter.provider import Json
-from llm_adapter.translation.errors import stream_error
-from llm_adapter.translation.wire import CHOICES, INTERRUPTED, event, tool_call_id
-
-_FINISHED = re.compile(rb'"finish_reason"\s*:\s*"')
-_SUSPECT = re.compile(rb'"(?:tool_calls|reasoning|reasoning_content|error)"')
+_SUSPECT = re.compile(rb'"(?:tool_calls|reasoning|reasoning_content)"|"(?:delta|choices)"\s*:\s*null')
+_BOM = b"\xef\xbb\xbf"
+_FIELDS = (b"data", b"event", b"error", b"id", b"retry")
+_KEPT = 4_000  # bytes of something that is no event, for the error that tells it
 
 
-def repaired(reply: Any, call_id: str, single: bool = False, first: int = 0) -> Json:
-    """A whole reply of a chat, completions or embeddings call, repaired in place.
+def repaired(reply: Json, call_id: str, single: bool = False, first: int = 0) -> Json:
+    """A whole chat completion, repaired in place.
 
     single: whether the caller wants one tool call at most. first: the place of its first choice among all.
     """
-    if isinstance(reply, dict):
-        for index, choice in enumerate(reply.get("choices") or (), first):
-            message = choice.get("message")
-            if isinstance(message, dict):
-                _spell_both(message)
-                if single and message.get("tool_calls"):
-                    del message["tool_calls"][1:]
-                for place, tool_call in enumerate(message.get("tool_calls") or ()):
-                    tool_call["id"] = tool_call.get("id") or tool_call_id(call_id, index * CHOICES + place)
-                    tool_call["type"] = tool_call.get("type") or "function"
-    return reply  # type: ignore[no-any-return]
+    for index, choice in enumerate(reply["choices"], first):
+        message = choice["message"]
+        _spell_both(message)
+        if single and message.get("tool_calls"):
+            del message["tool_calls"][1:]
+        for place, tool_call in enumerate(message.get("tool_calls") or ()):
+            tool_call["id"] = tool_call.get("id") or tool_call_id(call_id, index * CHOICES + place)
+            tool_call["type"] = tool_call.get("type") or "function"
+            arguments = tool_call["function"].get("arguments")
+            if isinstance(arguments, dict):  # as Ollama's native API has them
+                tool_call["function"]["arguments"] = json.dumps(arguments, ensure_ascii=False)
+    return reply
+
+
+def complete(reply: Json) -> Json:
+    """The reply itself. Raises `Rejected` where a choice has not come to its end."""
+    if not all(choice.get("finish_reason") for choice in reply["choices"]):
+        raise Interrupted
+    return reply
+
+
+class Lines:
+    """Lines of bytes that come in pieces, each with its end: LF, CR, or both. A byte order mark at the start goes."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._begun = False
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The lines that are complete now. A CR at the end of a piece waits for its LF."""
+        data = self._rest + data
+        if not self._begun and len(data) < len(_BOM):
+            self._rest = data
+            return
+        if not self._begun:
+            self._begun, data = True, data.removeprefix(_BOM)
+        lines = data.splitlines(keepends=True)
+        self._rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        yield from lines
+
+    def rest(self) -> bytes:
+        """What has come of a line that has no end."""
+        rest, self._rest = self._rest, b""
+        return rest if self._begun else rest.removeprefix(_BOM)
 
 
 class RepairDecoder:
     """A push decoder: server-sent events in, the same out, repaired. Fed in pieces of any size."""
 
-    def __init__(self, call_id: str, single: bool = False, first: int = 0) -> None:
-        self._rest = b""
-        self._open = False  # an event has begun, and its blank line has not come yet
-        self._ended = False
+    def __init__(self, call_id: str, single: bool = False, first: int = 0, shape: Shape = CHUNK) -> None:
+        self._shape = shape
+        self._lines = Lines()
+        self._raw: list[bytes] = []  # the lines of the event under way, as they came
+        self._data: list[bytes] = []  # the values of its data
+        self._is_error = False
+        self._strange = b""  # lines that are no event's
         self._calls: dict[int, ToolCalls] = {}
         self._id = call_id
         self._single = single
         self._first = first  # the place of this stream's first choice among all
-        self._over = False  # an error of ours has ended it: what comes after is not part of the reply
+        self._begun: set[Any] = set()  # choices
+        self._finished: set[Any] = set()
+        self._over = False  # it has ended, well or with an error: what comes after is not part of the reply
 
     def feed(self, data: bytes) -> bytes:
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if lines:
-            self._open = bool(lines[-1].strip())
-        return b"".join(self._repaired_line(line) + b"\n" for line in lines)
+        return b"".join([self._line(line) for line in self._lines.feed(data)])
 
     def finish(self) -> bytes:
+        rest = self._lines.rest()
         # Half a line is no event; and without a blank line behind it, the SDK drops a whole one.
-        rest = self._repaired_line(self._rest) if _is_whole_event(self._rest) else b""
-        end = b"\n\n" if rest or self._open else b""
-        return rest + end + (b"" if self._ended else event(stream_error(INTERRUPTED)))
+        out = self._line(rest) if _is_whole(rest) else b""
+        if self._over:
+            return out
+        out += self._event(b"\n" if not self._raw or self._raw[-1].endswith((b"\n", b"\r")) else b"\n\n")
+        return out if self._over or self._ended else out + self._failed(interrupted(self._strange))
 
-    def _repaired_line(self, line: bytes) -> bytes:
+    @property
+    def _ended(self) -> bool:
+        """Whether every choice that has begun has its finish reason."""
+        return bool(self._finished) and self._begun <= self._finished
+
+    def _failed(self, envelope: Json) -> bytes:
+        """The event that ends the stream with an error."""
+        self._over = True
+        return event(envelope)
+
+    def _line(self, line: bytes) -> bytes:
         if self._over:
             return b""
-        field, _, value = line.partition(b":")
-        done = field == b"data" and value.strip() == b"[DONE]"
-        if done or _FINISHED.search(line):
-            self._ended = True
-        if done:
-            return self._done(line)
-        if field == b"error" or (field == b"data" and self._suspect(value)):
-            try:
-                chunk = from_json(value.strip())
-            except ValueError:
-                return line
-            # Older llama.cpp sends its error in a field of its own.
-            chunk = self._chunk({"error": chunk} if field == b"error" else chunk)
-            if chunk is None:
+        bare = line.rstrip(b"\r\n")
+        if not bare:
+            return self._event(line)
+        field, _, value = bare.partition(b":")
+        match field:
+            case b"data":
+                self._data.append(value.removeprefix(b" "))
+            case b"error":  # older llama.cpp sends its error in a field of its own
+                self._data.append(value)
+                self._is_error = True
+            case b"event":
+                self._is_error = value.strip() == b"error"
+            case b"":
+                pass
+            case b"id" | b"retry":  # of no use here, and after one the SDK takes a comment for an event of no data
                 return b""
-            return b"data: " + to_json(chunk) + (b"\r" if line.endswith(b"\r") else b"")
-        return line
+            case _:  # the SDK would read over it
+                self._strange = (self._strange + line)[:_KEPT]
+                return b""
+        if field != b"data":
+            line = line.decode("utf-8", "replace").encode()
+        self._raw.append(line)
+        return b""
 
-    def _done(self, line: bytes) -> bytes:
-        return line
+    def _event(self, end: bytes) -> bytes:
+        """The event under way, as it leaves. end: the blank line that ends it."""
+        raw, data, is_error = self._raw, self._data, self._is_error
+        self._raw, self._data, self._is_error = [], [], False
+        value = data[0] if len(data) == 1 else b"\n".join(data)
+        if is_error:
+            return self._failed(stream_error_of(value) if value.strip() else interrupted(self._strange))
+        if not value.strip():  # comments; the SDK would read JSON in an event of no data
+            comments = [line for line in raw if line.startswith(b":")]
+            return b"".join(comments) + end if comments else b""
+        if value.strip() == b"[DONE]":
+            done = self._done(b"".join(raw) + end) if self._ended else self._failed(interrupted(self._strange))
+            self._over = True
+            return done
+        return self._chunk_event(value, raw, end)
+
+    def _chunk_event(self, value: bytes, raw: list[bytes], end: bytes) -> bytes:
+        try:
+            chunk = self._shape.parsed(value)
+        except Rejected as refusal:
+            return self._failed(stream_envelope(refusal))
+        except ValueError:
+            return self._failed(stream_error(f"the stream holds something that is not JSON: {value[:80]!r}"))
+        self._count_ends(chunk)
+        if not self._suspect(value) and "choices" in chunk:
+            return b"".join(raw) + end
+        changed = self._chunk(chunk)
+        if changed is None:
+            return b""
+        return b"data: " + json_bytes(changed) + 2 * (b"\r\n" if raw[0].endswith(b"\r\n") else b"\n")
+
+    def _count_ends(self, chunk: Json) -> None:
+        for choice in chunk.get("choices") or ():
+            self._begun.add(choice.get("index"))
+            if choice.get("finish_reason"):
+                self._finished.add(choice.get("index"))
+
+    def _done(self, raw: bytes) -> bytes:
+        """What becomes of [DONE]."""
+        return raw
 
     def _suspect(self, value: bytes) -> bool:
         """Whether a chunk may need something."""
         return _SUSPECT.search(value) is not None
 
-    def _chunk(self, chunk: Any) -> Any:
+    def _chunk(self, chunk: Json) -> Json | None:
         """A chunk as it leaves; None for one that does not."""
-        if not isinstance(chunk, dict):
-            return chunk
-        if chunk.get("error"):
-            self._ended = True
-            return stream_error(chunk["error"])
-        for choice in chunk.get("choices") or ():
-            delta = choice.get("delta")
-            if isinstance(delta, dict):
-                _spell_both(delta)
-                index = choice.get("index") or 0
-                calls = self._calls.setdefault(index, ToolCalls(self._id, (self._first + index) * CHOICES))
-                for tool_call in delta.get("tool_calls") or ():
-                    calls.assign_place(tool_call)
-                if self._single and delta.get("tool_calls"):
-                    delta["tool_calls"] = [one for one in delta["tool_calls"] if one["index"] == 0]
+        chunk["choices"] = chunk.get("choices") or []
+        if self._shape is CHUNK:
+            for choice in chunk["choices"]:
+                choice["delta"] = choice.get("delta") or {}
+                self._repair_delta(choice["delta"], choice.get("index") or 0)
         return chunk
+
+    def _repair_delta(self, delta: Json, index: int) -> None:
+        _spell_both(delta)
+        calls = self._calls.setdefault(index, ToolCalls(self._id, (self._first + index) * CHOICES))
+        for tool_call in delta.get("tool_calls") or ():
+            calls.assign_place(tool_call)
+        if self._single and delta.get("tool_calls"):
+            delta["tool_calls"] = [one for one in delta["tool_calls"] if one["index"] == 0]
 
 
 class ToolCalls:
@@ -141,10 +234,13 @@ class ToolCalls:
         tool_call["index"] = known
 
 
-def _is_whole_event(line: bytes) -> bool:
-    value = line.partition(b":")[2].strip()
+def _is_whole(line: bytes) -> bool:
+    """Whether a line that has no end is all there."""
+    field, _, value = line.partition(b":")
+    if field not in (b"data", b"error"):
+        return bool(line) and not any(name.startswith(field) for name in _FIELDS)
     try:
-        return value == b"[DONE]" or bool(from_json(value))
+        return value.strip() == b"[DONE]" or bool(parsed_json(value))
     except ValueError:
         return False
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
 from llm_adapter.provider import Call, Events, Json
 from llm_adapter.providers.v1.repair import RepairDecoder
 from llm_adapter.translation.chat_stream import ChoiceDeltas, wants_usage
+from llm_adapter.translation.errors import no_reply
 from llm_adapter.translation.parallel import SequentialStreams
 from llm_adapter.translation.reply_checks import ReplyRequirements, summed_usage
+from llm_adapter.translation.reply_shapes import STREAMED
 from llm_adapter.translation.wire import event
 
 _OF_A_CHUNK = ("choices", "usage", "timings")
@@ -40,7 +41,7 @@ class StreamDecoder(RepairDecoder):
     """The decoder of one stream. A subclass says what becomes of one choice of a chunk."""
 
     def __init__(self, call: Call, place: int, tally: Tally, everything: bool) -> None:
-        super().__init__(call.id, first=place)
+        super().__init__(call.id, first=place, shape=STREAMED[call.path])
         self._call, self._place, self._tally = call, place, tally
         self._everything = everything or tally.streams > 1
 
@@ -51,21 +52,19 @@ class StreamDecoder(RepairDecoder):
     def _suspect(self, value: bytes) -> bool:
         return self._everything or super()._suspect(value) or _LAST.search(value) is not None
 
-    def _done(self, line: bytes) -> bytes:
+    def _done(self, raw: bytes) -> bytes:
         tally = self._tally
         if self._place < tally.streams - 1:
             return b""
         if tally.streams == 1 or not wants_usage(self._call) or len(tally.usages) < tally.streams:
-            return line
+            return raw
         counts = summed_usage([tally.usages[place] for place in range(tally.streams)], tally.per_prompt)
         report = self._call.report.json(tally.head.get("model"))
-        return event({**tally.head, "choices": [], "usage": counts, "adapter": report}) + line
+        return event({**tally.head, "choices": [], "usage": counts, "adapter": report}) + raw
 
-    def _chunk(self, chunk: Any) -> Any:
-        chunk = super()._chunk(chunk)
-        if not isinstance(chunk, dict) or chunk.get("error"):
-            return chunk
-        choices = [one for one in chunk.get("choices") or () if isinstance(one, dict)]
+    def _chunk(self, chunk: Json) -> Json | None:
+        super()._chunk(chunk)
+        choices = chunk["choices"]
         if self._tally.streams > 1:
             self._share_id_and_usage(chunk)
         held = [_brings_nothing(one) for one in choices]
@@ -73,7 +72,7 @@ class StreamDecoder(RepairDecoder):
             choice["index"] = (choice.get("index") or 0) + self._place
             error = self._choice(choice)
             if error is not None:
-                self._over = self._ended = True
+                self._over = True
                 return error
             self._tally.finished += choice.get("finish_reason") is not None
         if choices and not any(held) and all(_brings_nothing(one) for one in choices):
@@ -111,9 +110,9 @@ class ChatDecoder(StreamDecoder):
         self._deltas: dict[int, ChoiceDeltas] = {}
 
     def _choice(self, choice: Json) -> Json | None:
-        delta = choice.get("delta")
-        if not isinstance(delta, dict):
-            return None
+        delta = choice.get("delta") or {}
+        if isinstance(delta.get("content"), list):
+            return no_reply(choice, "the content of a chunk is not a text").envelope()
         deltas = self._deltas.setdefault(choice["index"], ChoiceDeltas(self._requirements, choice["index"]))
         choice["delta"], reason, error = deltas.outgoing(delta, choice.get("finish_reason"))
         if "finish_reason" in choice:

@@ -195,8 +195,7 @@ def test_no_reasoning_is_not_made_up() -> None:
 SAY = chunk({"content": "Hel"})
 ENDS = {
     "reason and done": events(chunk({}, "stop")) + DONE,
-    "done alone": DONE,
-    "done, the last line open": b"data: [DONE]",
+    "reason and done, the last line open": events(chunk({}, "stop")) + b"data: [DONE]",
     "reason alone": events(chunk({}, "length")),
     "reason, no blank line": events(chunk({}, "stop"), end=b""),
 }
@@ -204,6 +203,9 @@ CUTS = {
     "nothing": b"",
     "half an event": b'data: {"choices"',
     "a null reason": events(chunk({"content": "lo"})),
+    "done alone": DONE,
+    "done, the last line open": b"data: [DONE]",
+    "one choice of two": events(chunk({"content": "x"}, index=1), chunk({}, "stop")) + DONE,
     "a comment": b": ping\n\n",
     "the word in a reply": events(chunk({"content": "ends with [DONE]"})),
     "the reason in a reply": events(chunk({"content": '"finish_reason": "stop"'})),
@@ -288,8 +290,7 @@ def test_what_needs_nothing_passes(end: bytes) -> None:
             b"event: x",
             b'data:{"choices":[ ]}',
             b"",
-            b"id: 7",
-            b"retry: 3",
+            b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}',
             b"",
             b"data: [DONE]",
             b"",
@@ -306,6 +307,45 @@ def test_line_ends_are_kept() -> None:
     assert len(read(out)) == 3
 
 
-def test_a_line_that_is_not_json_passes() -> None:
-    """The SDK judges it, as it would without us."""
-    assert mended(b'data: {"tool_calls" oops\n\n' + DONE) == b'data: {"tool_calls" oops\n\n' + DONE
+GOOD = events(SAY, chunk({}, "stop")) + DONE
+SPELT = {
+    "a byte order mark": b"\xef\xbb\xbf" + GOOD,
+    "line ends of CR": GOOD.replace(b"\n", b"\r"),
+    "an event in two lines": GOOD.replace(b'{"id"', b'{\ndata: "id"', 1),
+    "a heartbeat of nothing": GOOD.replace(b"\n\n", b"\n\ndata:\n\n", 1),
+    "a delta that is null": events({**SAY, "choices": [{"index": 0, "delta": None}]}) + GOOD,
+    "ids and comments": GOOD.replace(b"\n\n", b"\nid: 7\n\n: ping\n\nretry: 3\n\nevent: ping\n\n", 1),
+    "a usage without choices": events({"usage": {"prompt_tokens": 1}}) + GOOD,
+}
+
+
+@pytest.mark.parametrize("data", SPELT.values(), ids=SPELT)
+def test_however_a_stream_is_spelt(data: bytes) -> None:
+    """What the SDK would lose, or stumble over, is mended, wherever the network cuts."""
+    whole = mended(data)
+    assert "".join(one.choices[0].delta.content or "" for one in read(whole) if one.choices) == "Hel"
+    assert all(mended(data, place) == whole for place in range(0, len(data), 7))
+
+
+NO_EVENTS = {
+    "an event called error": (b'event: error\ndata: {"message": "out of memory"}\n\n', "out of memory"),
+    "an error in an event of that name": (b'event: error\ndata: {"error": {"message": "busy"}}\n\n', "busy"),
+    "a text called error": (b"event: error\ndata: the runner stopped\n\n", "the runner stopped"),
+    "an error in the place of a stream": (b'{"error": {"message": "busy"}}', "busy"),
+    "the same in lines": (b'{\n  "error": {\n    "message": "busy"\n  }\n}\n', "busy"),
+    "a page": (b"<html><title>502 Bad Gateway</title></html>", "502 Bad Gateway"),
+    "null": (b"null", "null"),
+    "null in an event": (b"data: null\n\n", "null"),
+    "a list": (b"data: [1]\n\n", r"\[1\]"),
+    "an object without choices": (b'data: {"detail": "no such model"}\n\n', "no such model"),
+    "choices of nulls": (b'data: {"choices": [null]}\n\n', "at choices.0"),
+    "no JSON": (b'data: {"tool_calls" oops\n\n', "not JSON"),
+    "no text": (b"data: \xff\xfe\n\n", "not JSON"),
+}
+
+
+@pytest.mark.parametrize(("data", "said"), NO_EVENTS.values(), ids=NO_EVENTS)
+def test_no_reply_is_an_error_with_the_servers_words(data: bytes, said: str) -> None:
+    for text in (data, events(SAY) + data):
+        with pytest.raises(openai.APIError, match=said):
+            read(mended(text + DONE if text.endswith(b"\n\n") else text))
