@@ -62,6 +62,8 @@ def _destination(settings: Settings, environ: Mapping[str, str]) -> tuple[str, s
     address = connection.address
     if connection.api_key is None:
         return address, "OPENAI_API_KEY" if environ.get("OPENAI_API_KEY") else "OPENAI_API_KEY, which is not set"
+    if connection.headers:
+        return address, f"`headers` ({', '.join(connection.headers)}) from {settings.origin('headers')}"
     if connection.api_key == NO_KEY:
         return address, "none is sent"
     if settings.api_key is not None:
@@ -70,6 +72,8 @@ def _destination(settings: Settings, environ: Mapping[str, str]) -> tuple[str, s
 
 
 def _masked(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _masked(one) for name, one in value.items()}
     return str(value) if isinstance(value, SecretStr) else value
 
 

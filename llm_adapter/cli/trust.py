@@ -74,7 +74,7 @@ def _decides(found: Mapping[str, Any], profile: str) -> list[str]:
         if name == "profiles":
             lines += [line for inner, fields in value.items() for line in _decides(fields, f"[profiles.{inner}] ")]
         elif name in trusting.KEPT or trusting.NEEDS_TRUST.get(name) is not None:
-            lines.append(f"  {profile}{name} = {'...' if name == 'api_key' else value!r}")
+            lines.append(f"  {profile}{name} = {'...' if name in ('api_key', 'headers') else value!r}")
     return lines
 
 

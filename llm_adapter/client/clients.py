@@ -1,7 +1,8 @@
-"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with three hooks. Only this folder knows the SDK's inside.
+"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with four hooks. Only this folder knows the SDK's inside.
 
 `_build_request`           a call's options become a native request, inside the SDK's retry loop
 `_send_request`            the native response becomes an OpenAI one; the only IO of a request
+`_make_status_error`       a 401 or 403 says which credentials were not sent
 `_process_response_data`   for speed alone: strict validation where it holds, the SDK's own way where it does not
 
 Source: openai-python src/openai/_base_client.py and _client.py, v3.52.0. tests/client/test_contract.py checks it.
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -21,14 +23,14 @@ from pydantic import ValidationError
 
 from llm_adapter.client import pickling
 from llm_adapter.client.reply_fields import with_attributes
-from llm_adapter.client.requests import translate_call
+from llm_adapter.client.requests import translate_call, with_own_credentials
 from llm_adapter.client.signatures import with_sdk_signature
 from llm_adapter.routing.connection import NO_KEY, Connection, connect, credential_names, without_ambient_credentials
-from llm_adapter.routing.destination import resolve
+from llm_adapter.routing.destination import DESTINATION_ARGUMENTS, resolve
 from llm_adapter.routing.proxies import http_client
 from llm_adapter.transport.native_requests import EXTENSION
 from llm_adapter.transport.request_checks import EXTENSION as RULES
-from llm_adapter.transport.request_checks import install_checks, rules_of
+from llm_adapter.transport.request_checks import install_checks, missing_credentials, rules_of
 from llm_adapter.transport.round_trip import RoundTrip, arun, run
 
 if TYPE_CHECKING:
@@ -55,13 +57,15 @@ class _ClientBase:
 
     _connection: Connection
     _given: frozenset[str]  # the arguments that are the caller's own, in a copy too
+    _withheld: tuple[str, ...] = ()  # the names of headers and parameters of the caller's that no call is sent with
     _shadow: Shadow | None = None  # who gets a share of the calls, too
 
     def _sdk_arguments(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> dict[str, Any]:
         """Find the destination; the arguments for the SDK's constructor."""
-        self._connection = connection = resolve(profile, settings, options)
+        original: _ClientBase | None = options.pop("_copy_of", None)  # with whose destination a copy is made
+        self._connection = connection = _inherited(original, options) or resolve(profile, settings, options)
         self._given = _given(options)
-        if connection.configured.shadow is not None:
+        if connection.resolved.shadow is not None:
             from llm_adapter.shadow.selection import shadow_of
 
             self._shadow = shadow_of(connection, OpenAI)
@@ -77,6 +81,7 @@ class _ClientBase:
         """Finish what the SDK's constructor made."""
         install_checks(self._client, asynchronous=isinstance(self, openai.AsyncOpenAI))  # type: ignore[attr-defined]
         self._drop_ambient_credentials(options)
+        self._withhold_credentials()
 
     def _drop_ambient_credentials(self, options: Mapping[str, Any]) -> None:
         """Take away what the SDK read from the environment for OpenAI, when the host is another one."""
@@ -85,6 +90,30 @@ class _ClientBase:
             self._custom_headers = own.pop("default_headers")
             for name, value in own.items():
                 setattr(self, name, value)
+
+    def _withhold_credentials(self) -> None:
+        """Take away what the caller gave for another host, when the configuration names the host."""
+        connection, names = self._connection, set(self._withheld)
+        if not connection.withholds:
+            return
+        for attribute in ("_custom_headers", "_custom_query"):
+            given = getattr(self, attribute)
+            names |= (secret := set(credential_names(given, connection.withheld_key)))
+            setattr(self, attribute, {name: value for name, value in given.items() if name not in secret})
+        for attribute in ("organization", "project", "admin_api_key"):
+            if getattr(self, attribute) is not None:
+                names.add(attribute)
+                setattr(self, attribute, None)
+        self._withheld = tuple(sorted(names))
+
+    @property
+    def api_key(self) -> str:
+        """The key that is sent. One that was given for another host than the configuration's is not kept."""
+        return cast("str", vars(self)["api_key"])
+
+    @api_key.setter
+    def api_key(self, key: str) -> None:
+        vars(self)["api_key"] = self._connection.api_key if self._connection.withholds else key
 
     @property
     def settings(self) -> Settings:
@@ -99,11 +128,14 @@ class _ClientBase:
     def base_url(self, url: httpx2.URL | str) -> None:
         """Go to another host from now on. A key that the configuration chose for the old one does not follow."""
         if self.settings.configured:
-            key = vars(self)["api_key"] if "api_key" in self._given else None
+            key = self._connection.withheld_key or (self.api_key if "api_key" in self._given else None)
             self._connection = connect(self.settings, os.environ, base_url=str(url), api_key=key)
-            vars(self)["api_key"] = self._connection.api_key or os.environ.get("OPENAI_API_KEY") or NO_KEY
+            self.api_key = self._connection.api_key or os.environ.get("OPENAI_API_KEY") or NO_KEY
             self._drop_ambient_credentials({**vars(self), "default_headers": self._custom_headers, "base_url": url})
+            self._withhold_credentials()
             url = self._connection.base_url or url
+        else:
+            self._connection = connect(self.settings, os.environ, base_url=str(url), api_key=self._connection.api_key)
         super(_ClientBase, type(self)).base_url.fset(self, url)  # type: ignore[misc]
 
     def platform_headers(self) -> dict[str, str]:
@@ -118,10 +150,12 @@ class _ClientBase:
         asked = options
         defaults = self._custom_headers, self._custom_query  # type: ignore[attr-defined]
         connection, options, trip = translate_call(self._connection, options, defaults)
+        options, withheld = with_own_credentials(connection, options, defaults)
         request = super()._build_request(options, retries_taken=retries_taken)  # type: ignore[misc]
         if request.headers.get("authorization") == f"Bearer {NO_KEY}":
             del request.headers["authorization"]
-        request.extensions[RULES] = rules_of(connection, request.url, follows=self._follows_redirects(options))
+        follows = self._follows_redirects(options)
+        request.extensions[RULES] = rules_of(connection, request.url, follows, (*self._withheld, *withheld))
         request.extensions[EXTENSION] = trip
         trip.attempts = retries_taken + 1
         trip.last = retries_taken >= options.get_max_retries(self.max_retries)  # type: ignore[attr-defined]
@@ -136,6 +170,11 @@ class _ClientBase:
         client: Any = self._client  # type: ignore[attr-defined]
         own = isinstance(client, (openai.DefaultHttpxClient, openai.DefaultAsyncHttpxClient))
         return "http_client" in self._given and not own and bool(client.follow_redirects)
+
+    def _make_status_error(self, err_msg: str, *, body: object, response: httpx2.Response) -> openai.APIStatusError:
+        message = f"{err_msg}{missing_credentials(response)}"
+        error = super()._make_status_error(message, body=body, response=response)  # type: ignore[misc]
+        return cast("openai.APIStatusError", error)
 
     def _process_response_data(self, *, data: object, cast_to: type[ResponseT], response: httpx2.Response) -> ResponseT:
         reply: Any = None
@@ -160,13 +199,28 @@ class _ClientBase:
         return type(self)(profile=profile, settings=settings, **{**kept, **options})  # type: ignore[call-arg]
 
     def _copy_of(self, copy: Callable[..., Any], options: dict[str, Any], extra: Mapping[str, Any]) -> Any:
-        """The SDK's copy. A key that the configuration chose for this host does not follow to another."""
+        """The SDK's copy. It keeps the destination, or else no key that the configuration chose for it."""
         given = self._given | _given(options)
-        if self.settings.configured and options.get("base_url") and "api_key" not in given:
-            options["api_key"] = NO_KEY
-        copied = copy(_extra_kwargs={"settings": self.settings, **extra}, **options)
+        kept: dict[str, Any] = {"_copy_of": self}
+        if any(options.get(name) for name in DESTINATION_ARGUMENTS):
+            kept = {}
+            if self.settings.configured and not _given(options) & {"api_key"}:
+                own = None if "api_key" in given else NO_KEY
+                options["api_key"] = self._connection.withheld_key or own
+        copied = copy(_extra_kwargs={"settings": self.settings, **kept, **extra}, **options)
         copied._given = given
         return copied
+
+
+def _inherited(original: _ClientBase | None, options: Mapping[str, Any]) -> Connection | None:
+    """The destination of a client that is copied, with the copy's key where that is not the configuration's alone."""
+    if original is None:
+        return None
+    found, key = original._connection, options.get("api_key")
+    if found.withholds:
+        given = key not in (None, NO_KEY, found.api_key)
+        return replace(found, withheld_key=key) if given else found
+    return replace(found, api_key=key, base_url=options.get("base_url"))
 
 
 def _given(options: Mapping[str, Any]) -> frozenset[str]:

@@ -49,7 +49,7 @@ def _restored(kind: type[BaseException], arguments: tuple[Any, ...], state: dict
 def _request(request: Any) -> Any:
     """The request without credentials. Of the same HTTP library: there are two."""
     url = request.url.copy_with(userinfo=b"")
-    for name in credential_names(url.params.keys()):
+    for name in credential_names(url.params):
         url = url.copy_remove_param(name)
     # httpx keeps the bytes of a body that is no stream in a private field alone: `content` raises for the others.
     content = getattr(request, "_content", b"")
@@ -63,6 +63,6 @@ _OF_THE_BODY = ("content-encoding", "transfer-encoding", "content-length")  # it
 def _response(response: Any, request: Any) -> Any:
     content = getattr(response, "_content", b"")  # of one that was not read there is none
     found = response.headers.multi_items()
-    left_out = {*credential_names(response.headers.keys()), *_OF_THE_BODY}
+    left_out = {*credential_names(response.headers), *_OF_THE_BODY}
     headers = [(name, value) for name, value in found if name.lower() not in left_out]
     return type(response)(response.status_code, headers=headers, content=content, request=request)

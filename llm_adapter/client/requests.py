@@ -59,11 +59,38 @@ def translate_call(connection: Connection, options: FinalRequestOptions, default
     return connection, options, _round_trip(connection, exchange, path)
 
 
+def with_own_credentials(
+    connection: Connection, options: FinalRequestOptions, defaults: Defaults
+) -> tuple[FinalRequestOptions, list[str]]:
+    """The options with the headers that the configuration has for the host, and without the call's credentials.
+
+    The latter only where the configuration names the host; also the names of what is left out.
+    """
+    if not (connection.withholds or connection.headers):
+        return options, []
+    headers = dict(options.headers) if isinstance(options.headers, Mapping) else {}
+    params = dict(options.params)
+    withheld: list[str] = []
+    if connection.withholds:
+        own = f"Bearer {connection.api_key}"
+        for values in (headers, params):
+            names = credential_names(values, connection.withheld_key)
+            secret = [name for name in names if not (values[name] == own or isinstance(values[name], Omit))]
+            withheld += secret
+            for name in secret:
+                del values[name]
+    given = {name.lower() for name in (*headers, *defaults[0])}
+    configured = {name: value for name, value in connection.headers.items() if name.lower() not in given}
+    return options.model_copy(update={"headers": {**headers, **configured}, "params": params}), withheld
+
+
 def _endpoint(connection: Connection, method: str, path: str, body: Json) -> Endpoint | None:
     """What translates the call, or refuses it; None hands it on as it is."""
     refusal = refusal_of_addresses(body, connection.resolved)
     if refusal is not None:
         return partial(_refused, refusal)
+    if connection.is_programs_own:
+        return None
     endpoint = connection.provider.endpoint(method, path)
     if endpoint is None and connection.resolved.local_only and connection.provider.name == "ollama":
         from llm_adapter.providers.ollama.local import passed_on_if_local

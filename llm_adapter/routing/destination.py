@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 # With one of these constructor arguments the SDK chooses the destination by itself, and we leave it alone.
 _OWN_DESTINATION = ("provider", "workload_identity", "data_residency")
+DESTINATION_ARGUMENTS = (*_OWN_DESTINATION, "base_url")
 _PREFIXES = tuple(f"{name}{mark}" for name in PROVIDERS for mark in "/:")
 
 
@@ -50,7 +51,7 @@ def destination(connection: Connection, body: Json, *, aliased: bool = True) -> 
     is a name of the server's own, to which the alias "*" does not apply. aliased: whether `models` is looked up.
     """
     model = body.get("model")
-    if not isinstance(model, str):
+    if not isinstance(model, str) or connection.is_programs_own:
         return connection, body
     name = _real_name(connection, model) if aliased else model
     if name.startswith(_PREFIXES):

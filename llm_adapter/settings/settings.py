@@ -27,6 +27,8 @@ from llm_adapter.settings.hosts import InvalidHostError, ollama_root, openai_bas
 from llm_adapter.settings.trust import LeftOut
 
 PROVIDER_NAMES = ("openai", "ollama", "embedded")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
+_HEADER_VALUE = re.compile(r"\s*[\x21-\x7e]([\t\x20-\x7e]*\s*)")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DURATION = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+")  # Go's time.ParseDuration
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
@@ -47,6 +49,11 @@ class Backend(Protocol):
     def endpoint(self, method: str, path: str) -> Any: ...
 
 
+def is_variable(value: SecretStr) -> bool:
+    """Whether a header's value is the name of an environment variable: "env:NAME"."""
+    return value.get_secret_value().strip().lower().startswith("env:")
+
+
 class Settings(BaseModel):
     """Where calls go and how. Frozen; a field that is not set leaves the backend's own default."""
 
@@ -60,6 +67,13 @@ class Settings(BaseModel):
     )
     api_key: SecretStr | None = Field(None, description="the key for this host, and for no other")
     api_key_env: str | None = Field(None, description="the environment variable that holds it")
+    headers: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="headers of every request to this host; a value `env:NAME` is that environment variable's",
+    )
+    call_site_key: bool = Field(
+        False, description="this host gets the credentials that call sites give, though the profile names it"
+    )
     models: dict[str, str] = Field(
         default_factory=dict, description="call-site model names to the provider's; `*` for all others"
     )
@@ -166,7 +180,7 @@ class Settings(BaseModel):
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _profile: str | None = PrivateAttr(None)
     _left_out: LeftOut | None = PrivateAttr(None)
-    _pickled_without_key: bool = PrivateAttr(False)
+    _not_pickled: tuple[str, ...] = PrivateAttr(())  # the names of secret fields
 
     def __init__(self, **fields: Any) -> None:
         known = type(self).model_fields
@@ -205,18 +219,22 @@ class Settings(BaseModel):
         return profiles(cls, environ)
 
     def __getstate__(self) -> dict[Any, Any]:
-        """For pickle: all but the key, which would stand in the clear in what is written. Copies keep it."""
+        """For pickle: all but what is secret, which would stand in the clear in what is written. Copies keep it."""
         state = super().__getstate__()
-        if self.api_key is None:
-            return state
-        private = {**(state["__pydantic_private__"] or {}), "_pickled_without_key": True}
-        fields = {**state["__dict__"], "api_key": None}
-        return {**state, "__dict__": fields, "__pydantic_private__": private}
+        secrets = [value for value in self.headers.values() if not is_variable(value)]
+        lost = [name for name, held in (("api_key", self.api_key), ("headers", secrets)) if held]
+        private = {**(state["__pydantic_private__"] or {}), "_not_pickled": tuple(lost)}
+        fields = {
+            **state["__dict__"],
+            **({"api_key": None} if self.api_key else {}),
+            **({"headers": {}} if secrets else {}),
+        }
+        return {**state, "__dict__": fields, "__pydantic_private__": private} if lost else state
 
     @property
-    def lost_key(self) -> bool:
-        """Whether a key was left behind when these settings were pickled."""
-        return self._pickled_without_key and self.api_key is None
+    def left_behind(self) -> str | None:
+        """The first field that was left behind when these settings were pickled, and is not there again."""
+        return next((f"`{name}`" for name in self._not_pickled if not getattr(self, name)), None)
 
     def origin(self, field: str) -> str:
         """Where the value of a field came from: "default", "argument", or a file's or variable's name."""
@@ -304,6 +322,16 @@ class Settings(BaseModel):
                     f"{about}Input should be 'error', 'warn' or 'ignore'{near(str(word), get_args(Policy))}"
                 )
         return given
+
+    @field_validator("headers")
+    @classmethod
+    def _sendable_headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, value in headers.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not the name of a header")
+            if not _HEADER_VALUE.fullmatch(value.get_secret_value()):
+                raise ValueError(f"the value of {name!r} is empty, or holds characters that no header can")
+        return headers
 
     @field_validator("api_key_env")
     @classmethod

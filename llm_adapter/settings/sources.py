@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 PREFIX = "LLM_ADAPTER_"
 FILE = "llm_adapter.toml"
 _TABLE = re.compile(r"^\s*\[\s*tool\s*\.\s*llm[_-]adapter\s*[.\]]", re.MULTILINE)
+_KEYS = {"api_key", "api_key_env"}
+_OF_A_HOST = {*trust.SECRETS, "call_site_key", "dialect"}  # beside its address
 
 
 class _Sourced(NamedTuple):
@@ -152,7 +154,7 @@ def _all(*layers: _Layer) -> _Layer:
 def _override(weaker: _Layer, stronger: _Layer) -> _Layer:
     """One layer over the others. What belongs to a destination or a key that it replaces does not stay below it."""
     address = {"host", "base_url"} & stronger.keys()
-    gone = set(trust.SECRETS if trust.SECRETS & stronger.keys() else ())
+    gone = set(_KEYS if _KEYS & stronger.keys() else ())
     if address:
         gone |= {"host", "base_url"}
     elif _provider(stronger, weaker) != _provider(weaker):
@@ -160,7 +162,7 @@ def _override(weaker: _Layer, stronger: _Layer) -> _Layer:
     kept = {name: field for name, field in weaker.items() if name not in gone}
     both = {**kept, **stronger}
     if _destination(both) != _destination(weaker):
-        both = {name: both[name] for name in both if name in stronger or name not in {*trust.SECRETS, "dialect"}}
+        both = {name: both[name] for name in both if name in stronger or name not in _OF_A_HOST}
     return both
 
 

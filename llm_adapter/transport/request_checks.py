@@ -7,6 +7,7 @@ Source: httpx _client.py _send_handling_redirects and _build_redirect_request, 0
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +16,7 @@ from urllib.parse import urljoin
 
 import openai
 
-from llm_adapter.routing.connection import Connection
+from llm_adapter.routing.connection import Connection, credential_names
 from llm_adapter.routing.proxies import proxy_of
 from llm_adapter.settings.hosts import hostname, is_openai, is_private, same_origin, without_credentials
 from llm_adapter.transport.body import http_library
@@ -41,14 +42,20 @@ class RequestRules:
     connection: Connection
     origin: str  # the address that the call's headers are for
     redirects: Literal["sdk", "followed", "refused"]  # as the SDK follows them; at the caller's wish; or not at all
+    withheld: tuple[str, ...] = ()  # the names of the call site's credentials that are not sent
 
 
-def rules_of(connection: Connection, url: Any, *, follows: bool) -> RequestRules:
-    """The rules of a call. url: of its first request. follows: whether the caller said that redirects are followed."""
+def rules_of(connection: Connection, url: Any, follows: bool, withheld: tuple[str, ...] = ()) -> RequestRules:
+    """The rules of a call.
+
+    url: of its first request. follows: whether the caller said that redirects are followed. withheld: the names of the
+    call site's credentials that are not sent.
+    """
     configured = connection.configured.configured
-    if not configured or is_openai(connection.address):
-        return RequestRules(connection, connection.address if configured else str(url), "sdk")
-    return RequestRules(connection, connection.address, "followed" if follows else "refused")
+    origin = connection.address if configured else str(url)
+    if not configured or is_openai(origin) or connection.is_programs_own:
+        return RequestRules(connection, origin, "sdk", withheld)
+    return RequestRules(connection, origin, "followed" if follows else "refused", withheld)
 
 
 def install_checks(client: Any, *, asynchronous: bool) -> None:
@@ -73,10 +80,10 @@ def _check_request(client: Any, request: Any) -> None:
         _check_private(request, url, "host")
         if (proxy := proxy_of(client, request.url)) is not None:
             _check_private(request, proxy.url, "proxy")
-    if rules.connection.starter is None and not _is_same_server(rules.origin, url):
-        for name in list(request.headers.keys()):
-            if not is_harmless(name):
-                del request.headers[name]
+    if rules.connection.starter is not None:
+        return
+    for name in _kept_back(rules, url, request.headers):
+        del request.headers[name]
 
 
 async def _acheck_request(client: Any, request: Any) -> None:
@@ -97,6 +104,42 @@ def _check_response(response: Any) -> None:
 
 async def _acheck_response(response: Any) -> None:
     _check_response(response)
+
+
+def _kept_back(rules: RequestRules, url: str, headers: Any) -> list[str]:
+    """The names of the headers that the host of a URL must not see."""
+    if not _is_same_server(rules.origin, url):
+        return [name for name in headers if not is_harmless(name)]
+    if not rules.connection.withholds:
+        return []
+    # What the caller's HTTP client adds. Cookies are those that the server itself has set.
+    own = {name.lower(): value for name, value in rules.connection.headers.items()}
+    own.setdefault("authorization", f"Bearer {rules.connection.api_key}")
+    secret = credential_names(headers, rules.connection.withheld_key)
+    return [name for name in secret if name != "cookie" and own.get(name) != headers[name]]
+
+
+def missing_credentials(response: Any) -> str:
+    """What to add to the message of a 401 or 403 that came for want of the call site's credentials; or nothing."""
+    request = getattr(response, "_request", None)  # `request` raises where a response was made without one
+    rules: RequestRules | None = None if request is None else request.extensions.get(EXTENSION)
+    if request is None or rules is None or not rules.connection.withholds or response.status_code not in (401, 403):
+        return ""
+    if "authorization" in request.headers:
+        return ""  # the configuration's own key went along, and is not taken
+    names = [f"`{name}`" for name in rules.withheld]
+    if rules.connection.withheld_key is not None:
+        names.insert(0, "`api_key`")
+    if not names and os.environ.get("OPENAI_API_KEY"):
+        names = ["OPENAI_API_KEY"]
+    if not names:
+        return ""
+    return (
+        f". Not sent: {', '.join(names)}, which the program has for another host than {hostname(rules.origin)!r}, the "
+        'one that the configuration names. The line in the profile `api_key_env = "NAME"` sends the key in the '
+        'environment variable NAME, `headers = { "X-Api-Key" = "env:NAME" }` sends it in another header, and '
+        "`call_site_key = true` sends what the program gives"
+    )
 
 
 def _is_same_server(origin: str, url: str) -> bool:

@@ -50,6 +50,12 @@ HOOKS = {
         "stream": "KEYWORD_ONLY",
         "kwargs": "VAR_KEYWORD",
     },
+    "_make_status_error": {
+        "self": "POSITIONAL_OR_KEYWORD",
+        "err_msg": "POSITIONAL_OR_KEYWORD",
+        "body": "KEYWORD_ONLY",
+        "response": "KEYWORD_ONLY",
+    },
     "_process_response_data": {
         "self": "POSITIONAL_OR_KEYWORD",
         "data": "KEYWORD_ONLY",
@@ -62,7 +68,7 @@ HOOKS = {
 @SYNC_AND_ASYNC
 @pytest.mark.parametrize("hook", HOOKS)
 def test_hooks(ours: Any, theirs: Any, hook: str) -> None:
-    """The three methods that we override are there, and take what ours take."""
+    """The methods that we override are there, and take what ours take."""
     assert parameters(getattr(theirs, hook)) == parameters(getattr(ours, hook)) == HOOKS[hook]
     assert inspect.iscoroutinefunction(getattr(theirs, hook)) == inspect.iscoroutinefunction(getattr(ours, hook))
 

@@ -80,7 +80,7 @@ def test_settings() -> None:
         OpenAI(settings=again)
     given = again.model_copy(update={"api_key": SETTINGS.api_key})
     assert OpenAI(settings=given).api_key == KEY
-    assert OpenAI(settings=again, api_key="k").api_key == "k"
+    assert OpenAI(settings=again.model_copy(update={"call_site_key": True}), api_key="k").api_key == "k"
 
 
 @pytest.mark.parametrize("way", [copy.copy, copy.deepcopy])

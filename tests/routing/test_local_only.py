@@ -199,7 +199,7 @@ def test_public_hosts(url: str) -> None:
     with pytest.raises(SettingsError, match="`local_only` is set"):
         OpenAI(settings=Settings(provider="openai", base_url=url, local_only=True), api_key="k")
     with pytest.raises(SettingsError, match="`local_only` is set"):
-        OpenAI(settings=Settings(provider="ollama", local_only=True), base_url=url)
+        OpenAI(settings=Settings(provider="ollama", local_only=True), base_url=url.replace("openai", "other"))
 
 
 @pytest.mark.parametrize("url", PRIVATE)

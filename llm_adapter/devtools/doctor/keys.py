@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from llm_adapter.devtools.doctor.facts import CheckResult, Facts, Key, fail, not_checked, ok, warn
 from llm_adapter.devtools.reporting import secrets
 from llm_adapter.provider import Started
-from llm_adapter.routing.connection import NO_KEY, Connection
+from llm_adapter.routing.connection import NO_KEY, Connection, credential_names
 from llm_adapter.settings.hosts import hostname, is_local, is_loopback, is_ollama_cloud, is_openai
 
 # OpenAI's own: every one has its name in base64 in the middle. Other vendors' begin with sk- too.
@@ -21,6 +21,9 @@ def key_for(connection: Connection, environ: Mapping[str, str]) -> Key:
     settings = connection.configured
     if isinstance(connection.provider, Started):
         return Key("none is needed: the server is in this process")
+    if credentials := credential_names(connection.headers):
+        source = f"`headers` ({', '.join(credentials)}) from {settings.origin('headers')}"
+        return Key(source, connection.headers[credentials[0]], explicit=True)
     if connection.api_key is None:  # the SDK's own rule
         value = environ.get("OPENAI_API_KEY")
         return Key("OPENAI_API_KEY", value) if value else Key("none: OPENAI_API_KEY is not set")
@@ -101,5 +104,5 @@ def _destination_of_key(facts: Facts) -> str:
 
 def masked(text: str, facts: Facts, environ: Mapping[str, str] = {}) -> str:
     """The text without any key: those of the configuration and the environment, and what looks like one."""
-    given = facts.settings.api_key
-    return secrets.masked(text, [facts.key.value, given.get_secret_value() if given else None], environ)
+    given = [facts.settings.api_key, *facts.settings.headers.values()]
+    return secrets.masked(text, [facts.key.value, *(one.get_secret_value() for one in given if one)], environ)

@@ -22,7 +22,7 @@ from llm_adapter.devtools.doctor.network import route
 from llm_adapter.devtools.reporting.failures import first_cause
 from llm_adapter.provider import Started
 from llm_adapter.providers import PROVIDERS
-from llm_adapter.routing.connection import Connection, connect, with_ollama_host
+from llm_adapter.routing.connection import Connection, connect, credential_names, with_ollama_host
 from llm_adapter.routing.proxies import http_client
 from llm_adapter.routing.unreachable import surroundings_of
 from llm_adapter.settings.errors import SettingsError
@@ -83,7 +83,7 @@ def _connected(settings: Settings, environ: Mapping[str, str]) -> tuple[Connecti
         return connect(settings, environ), None, None
     except SettingsError as error:
         problem = str(error)
-    keyless = settings.model_copy(update={"api_key_env": None})
+    keyless = settings.model_copy(update={"api_key_env": None, "headers": {}})
     try:
         return connect(keyless, environ), problem, None
     except SettingsError:
@@ -230,7 +230,10 @@ class ServerClient:
 
     def __init__(self, connection: Connection, key: str | None) -> None:
         self._client: Any = http_client(connection, asynchronous=False) or openai.DefaultHttpxClient()
-        self._headers = {"Accept": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
+        own = connection.headers
+        if not credential_names(own):
+            own = {**own, "Authorization": f"Bearer {key}"} if key else own
+        self._headers = {"Accept": "application/json", **(own if key or not credential_names(own) else {})}
 
     def get(self, url: str) -> Answer:
         return self._answer("GET", url, None)
