@@ -180,16 +180,26 @@ def _is_null(schema: Any) -> bool:
 
 def _united(base: Json, forms: list[Json]) -> Json:
     alike = {key: value for key, value in forms[0].items() if all(form.get(key) == value for form in forms)}
-    properties = dict(base.get("properties") or {})
+    properties = dict(_properties(base))
     for form in forms:
-        for name, schema in (form.get("properties") or {}).items():
+        for name, schema in _properties(form).items():
             properties[name] = _either(properties[name], schema) if name in properties else schema
-    always = [set(form.get("required") or ()) for form in forms]
-    required = [*(base.get("required") or ()), *(name for name in properties if all(name in one for one in always))]
+    always = [_required(form) for form in forms]
+    required = [*_required(base), *(name for name in properties if all(name in one for one in always))]
     words = "; or ".join(_form_in_words(form, frozenset(alike)) for form in forms)
     united = merged({"type": "object", **base}, {key: value for key, value in alike.items() if key != "description"})
     whole = {**united, "properties": properties, "required": list(dict.fromkeys(required))}
     return described(whole, [f"(one of these forms: {words})"])
+
+
+def _properties(schema: Json) -> Json:
+    given = schema.get("properties")
+    return given if isinstance(given, dict) else {}
+
+
+def _required(schema: Json) -> list[str]:
+    given = schema.get("required")
+    return [name for name in given if isinstance(name, str)] if isinstance(given, list) else []
 
 
 def _either(one: Any, other: Any) -> Any:
@@ -200,12 +210,13 @@ def _either(one: Any, other: Any) -> Any:
     if first is not None and second is not None:
         rest = {key: value for key, value in one.items() if key not in ("const", "enum")}
         return {**rest, "enum": [*first, *(value for value in second if value not in first)]}
-    known = one["anyOf"] if list(one) == ["anyOf"] else [one]
+    known = one["anyOf"] if list(one) == ["anyOf"] and isinstance(one["anyOf"], list) else [one]
     return {"anyOf": [*known, *([] if other in known else [other])]}
 
 
 def _values(schema: Json) -> list[Any] | None:
-    return [schema["const"]] if "const" in schema else schema.get("enum")
+    values = [schema["const"]] if "const" in schema else schema.get("enum")
+    return values if isinstance(values, list) else None
 
 
 def _form_in_words(form: Json, alike: frozenset[str]) -> str:
@@ -213,7 +224,7 @@ def _form_in_words(form: Json, alike: frozenset[str]) -> str:
 
     alike: the keywords that all forms have with the same value.
     """
-    properties, required = form.get("properties") or {}, form.get("required") or []
+    properties, required = _properties(form), _required(form)
     parts = []
     for name in dict.fromkeys([*required, *properties]):
         schema = properties.get(name)

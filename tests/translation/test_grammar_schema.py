@@ -6,14 +6,17 @@ import asyncio
 import json
 from typing import Any
 
+import hypothesis
 import openai
 import pytest
+from hypothesis import strategies as st
 
 from llm_adapter import OpenAI, Settings
 from llm_adapter.testing import json_text, serving, tool_call
 from llm_adapter.testing.personas import grammar
 from llm_adapter.translation.grammar_schema import GRAMMARS, normalised
 from llm_adapter.translation.json_schema import faults
+from llm_adapter.translation.tool_schema import shown_parameters
 
 HI: Any = [{"role": "user", "content": "Hi"}]
 ANY = {"type": ["object", "array", "string", "number", "boolean", "null"]}
@@ -317,3 +320,21 @@ def test_a_schema_that_cannot_be_used(schema: Any) -> None:
     """Nothing is fetched, and nothing but a fault comes of it."""
     [fault] = faults(schema, "x") or faults(schema, {})
     assert fault.startswith("the schema cannot be used")
+
+
+WORDS = "type properties items anyOf allOf $ref $defs enum const required pattern minLength maxItems not description a"
+VALUES = st.none() | st.booleans() | st.integers() | st.sampled_from(["#", "#/$defs/a", "object", "^a$", "(", "a"])
+ANYTHING = st.recursive(
+    VALUES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS.split()), inner, max_size=5),
+    max_leaves=20,
+)
+
+
+@hypothesis.settings(max_examples=60, deadline=None)
+@hypothesis.given(st.dictionaries(st.sampled_from(WORDS.split()), ANYTHING, max_size=5), ANYTHING)
+def test_any_json_in_the_place_of_a_schema(schema: Any, value: Any) -> None:
+    """What is no schema is for the server to refuse: here nothing but a fault comes of it."""
+    assert all(isinstance(fault, str) for fault in faults(schema, value))
+    assert all(json.dumps(normalised(schema, one, arguments=True).schema) for one in GRAMMARS.values())
+    assert "$ref" not in shown_parameters(schema)
