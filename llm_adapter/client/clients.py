@@ -279,7 +279,8 @@ class OpenAI(_ClientBase, openai.OpenAI):
             return super()._send_request(request, stream=stream, **kwargs)
         with trip:
             steps = trip.steps(self._client, request, stream=stream)
-            return cast("httpx2.Response", run(steps, super()._send_request, trip.terms, **kwargs))
+            send = trip.sending(super()._send_request, asynchronous=False)
+            return cast("httpx2.Response", run(steps, send, trip.terms, **kwargs))
 
 
 class AsyncOpenAI(_ClientBase, openai.AsyncOpenAI):
@@ -328,4 +329,5 @@ class AsyncOpenAI(_ClientBase, openai.AsyncOpenAI):
             return await super()._send_request(request, stream=stream, **kwargs)
         with trip:
             steps = trip.steps(self._client, request, stream=stream)
-            return cast("httpx2.Response", await arun(steps, super()._send_request, trip.terms, **kwargs))
+            send = trip.sending(super()._send_request, asynchronous=True)
+            return cast("httpx2.Response", await arun(steps, send, trip.terms, **kwargs))

@@ -53,10 +53,12 @@ def _reason(error: BaseException, url: str, settings: Settings, proxy: Proxy | N
             return f"the name {host!r} is not known here ({_words(error)}): correct {address_source(settings)}."
     if kind in _NO_HTTP and url.startswith("http://") and proxy is None:
         words = f" ({_words(error)})" if _words(error) else ""
+        ended = f"{_root(url)} ended the connection before its answer was complete{words}"
+        if "incomplete" in words or "complete message body" in words:
+            return f"{ended}: it stopped while it worked on the call, and its log may say why."
         return (
-            f"{_root(url)} ended the connection without an HTTP answer{words}. Either the server stopped while it "
-            "worked on the call, which its log says, or it speaks https on this port: then "
-            f"{address_source(settings)} has to begin with https://."
+            f"{ended}. Either the server stopped while it worked on the call, which its log says, or it speaks https "
+            f"on this port: then {address_source(settings)} has to begin with https://."
         )
     return None
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
 from functools import lru_cache
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import anyio
+import openai
 
 from llm_adapter.provider import Events, SequentialEvents
+
+LONGEST_LINE = 64 << 20  # bytes: more than any reply's, with an image in it
 
 
 def http_library(message: Any) -> Any:
@@ -143,6 +146,47 @@ def set_elapsed(response: Any, natives: Sequence[Any]) -> None:
         pass
 
 
+class WholeLines:
+    """Holds back what follows the end of the last line: decoders get whole lines, which they need not put together.
+
+    A line that comes in many pieces is joined once. (A decoder that adds each piece to the rest takes time by the
+    square of the line's length.) seconds: that may pass without the end of a line; None: any number.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._since = 0.0  # when the line began, if it has
+
+    def feed(self, data: bytes) -> bytes:
+        """The lines that are complete now. Raises ValueError for a line too long, TimeoutError for one too slow."""
+        end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+        if end:
+            whole = b"".join((*self._pieces, data[:end])) if self._pieces else data[:end]
+            self._pieces, self._size, data = [], 0, data[end:]
+        else:
+            whole = b""
+        if data:
+            self._hold(data)
+        return whole
+
+    def _hold(self, data: bytes) -> None:
+        now = monotonic()
+        if not self._pieces:
+            self._since = now
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > LONGEST_LINE:
+            raise ValueError
+        if self._seconds is not None and now - self._since > self._seconds:
+            raise TimeoutError
+
+    def rest(self) -> bytes:
+        """What is left at the end."""
+        return b"".join(self._pieces)
+
+
 class TranslatedBody:
     """The body of an OpenAI response, made of the native responses' as it is read; see `stream_class`."""
 
@@ -165,9 +209,12 @@ class TranslatedBody:
             return
         for native in self._streams:
             yield self._end_of_stream_before(native)
+            lines = self._lines(native)
             for data in native.iter_bytes():
-                if out := self._content.feed(data):
+                if (whole := self._whole(lines, data, native)) and (out := self._content.feed(whole)):
                     yield out
+            if (rest := lines.rest()) and (out := self._content.feed(rest)):
+                yield out
         yield self._content.finish()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -181,14 +228,32 @@ class TranslatedBody:
             return
         for native in self._streams:
             yield self._end_of_stream_before(native)
+            lines = self._lines(native)
             async for data in native.aiter_bytes():
-                if out := self._content.feed(data):
+                if (whole := self._whole(lines, data, native)) and (out := self._content.feed(whole)):
                     yield out
+            if (rest := lines.rest()) and (out := self._content.feed(rest)):
+                yield out
         yield self._content.finish()
 
     @property
     def _streams(self) -> Sequence[Any]:
         return self._natives if isinstance(self._content, SequentialEvents) else self._natives[-1:]
+
+    def _lines(self, native: Any) -> WholeLines:
+        return WholeLines((native.request.extensions.get("timeout") or {}).get("read"))
+
+    def _whole(self, lines: WholeLines, data: bytes, native: Any) -> bytes:
+        """The lines that are complete now. Raises the SDK's APIError, or the HTTP library's ReadTimeout."""
+        try:
+            return lines.feed(data)
+        except ValueError:
+            message = f"a line of the stream is longer than {LONGEST_LINE} bytes, which no reply is: reading was ended"
+            error = {"message": message, "type": "api_error", "param": None, "code": "line_too_long"}
+            raise openai.APIError(message, native.request, body=error) from None
+        except TimeoutError:
+            message = "the stream sent bytes, and no end of a line, for as long as its read timeout"
+            raise http_library(native).ReadTimeout(message, request=native.request) from None
 
     def _end_of_stream_before(self, native: Any) -> bytes:
         """What ends the stream before this one, where there is one."""

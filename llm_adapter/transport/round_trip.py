@@ -24,7 +24,7 @@ from llm_adapter.settings.errors import caller_kept
 from llm_adapter.translation.process_cache import forget_server
 from llm_adapter.transport.body import TranslatedBody, http_library, set_elapsed, stream_class
 from llm_adapter.transport.native_requests import NativeRequests, translated_headers
-from llm_adapter.transport.sending import asend_all, in_event_loop, send_all
+from llm_adapter.transport.sending import asend_all, in_event_loop, in_time, send_all
 from llm_adapter.transport.time_limit import OutOfTime, awithin, within
 
 NO_RETRY = "x-should-retry", "false"  # the SDK obeys it (openai-python _base_client.py _should_retry, v3.52.0)
@@ -134,6 +134,14 @@ class RoundTrip:
     @property
     def terms(self) -> Terms | None:
         return self._connection.terms
+
+    def sending(self, send: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
+        """The SDK's own way to send a request, with an end to all of a response's reads together.
+
+        A call with neither translation nor terms is the SDK's own, and waits as the SDK does.
+        """
+        own = self._exchange is None and self.terms is None
+        return send if own else in_time(send, asynchronous=asynchronous)
 
     def __enter__(self) -> None:
         pass

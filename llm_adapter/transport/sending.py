@@ -12,6 +12,7 @@ import anyio
 from llm_adapter.routing.terms import Terms, is_explicit
 from llm_adapter.transport.body import http_library, observe
 from llm_adapter.transport.concurrency import Slot, limiter_of
+from llm_adapter.transport.read_limit import limit_reads
 from llm_adapter.transport.timeouts import OpenStream, ReadTimeouts
 
 
@@ -82,6 +83,21 @@ def _pending_sends(
         one.slot = shared or one.new_slot()
         one.shares_slot = shared is not None
     return sends, shared
+
+
+def in_time(send: Callable[..., Any], *, asynchronous: bool) -> Callable[..., Any]:
+    """`send`, whose responses begin in time, however they drip.
+
+    A whole response has to be complete in time where the caller or the profile says what that is. By default there are
+    600 seconds, and some servers say with spaces that they still work on a reply.
+    """
+
+    def send_in_time(request: Any, *, stream: bool, **kwargs: Any) -> Any:
+        whole = not stream and is_explicit(request.extensions.get("timeout"))
+        limit_reads(request, whole=whole, asynchronous=asynchronous)
+        return send(request, stream=stream, **kwargs)
+
+    return send_in_time
 
 
 def send_all(

@@ -34,6 +34,7 @@ class ReadTimeouts:
         alike = first == others or response.extensions.get("http_version") == b"HTTP/2"
         self._network = None if alike else network
         if self._network is not None:
+            self._read_before = vars(network).get("read")  # `read_limit` may have put one there
             self._network.read = partial(_read, network.read, self._timeouts)
 
     def first_piece_arrived(self) -> None:
@@ -44,6 +45,8 @@ class ReadTimeouts:
         network, self._network = self._network, None
         if network is not None:
             del network.read
+            if self._read_before is not None:
+                network.read = self._read_before
 
 
 def _read(read: Callable[..., Any], timeouts: dict[str, float | None], max_bytes: int, **_: Any) -> Any:

@@ -127,7 +127,7 @@ def test_https_on_an_http_port(failure: Any) -> None:
 def test_http_on_an_https_port(failure: Any, own_certificate: ssl.SSLContext) -> None:
     with answering(b"", own_certificate) as port:
         said = str(failure(f"http://127.0.0.1:{port}"))
-    assert f"http://127.0.0.1:{port} ended the connection without an HTTP answer" in said
+    assert f"http://127.0.0.1:{port} ended the connection before its answer was complete" in said
     assert "has to begin with https://" in said
 
 
@@ -205,6 +205,18 @@ def test_a_redirect_that_loses_the_call(failure: Any) -> None:
     assert f"http://127.0.0.1:{front}/" in str(error)
     assert f"redirects to {target}/x" in str(error)
     assert "page not found" not in str(error)
+
+
+def test_a_reply_that_is_cut(play: Play) -> None:
+    """It has begun, so nothing is wrong with the address."""
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{") as port:
+
+        def script(client: Any) -> Any:
+            with pytest.raises(openai.APIConnectionError, match="it stopped while it worked on the call") as caught:
+                yield CALLS["chat"](client)
+            return str(caught.value)
+
+        assert "https" not in play(script, **SERVERS["ollama"](f"http://127.0.0.1:{port}"))
 
 
 def test_every_attempt_is_made_first(play: Play, closed: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,64 @@
+"""A limit for all reads of a response together: httpx's read timeout is for each, so a server that drips has no end.
+
+A server that sends one byte, or one more interim response (100 to 199), before each timeout is over would hold a call
+for ever. httpcore hands the timeout of a request to every read of its connection (_sync/http11.py, 1.0.9), so the
+timeout itself carries the limit, and the connection's stream is made to look at it. It is reached by httpcore's `trace`
+extension, when the connection is made. Transports without one, as mocks, keep httpx's timeout alone.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import weakref
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import Any
+
+_CONNECTED = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")
+_BEGUN = "receive_response_headers.complete"
+_LARGE = 1 << 20  # bytes of a request that may take a while to send
+
+
+class ReadLimit(float):
+    """A read timeout in seconds, and the time, by the clock `monotonic`, when all reads have to be over."""
+
+    end: float = math.inf
+
+
+def limit_reads(request: Any, *, whole: bool, asynchronous: bool) -> None:
+    """Have the response begin within the request's timeouts. whole: its end has to come by then, too."""
+    timeouts = request.extensions.get("timeout") or {}
+    read = timeouts.get("read")
+    if read is None or "trace" in request.extensions:
+        return
+    limit = ReadLimit(read)
+    large = int(request.headers.get("content-length") or 0) > _LARGE
+    limit.end = monotonic() + read + (timeouts.get("connect") or 0) + ((timeouts.get("write") or 0) if large else 0)
+    request.extensions["timeout"] = {**timeouts, "read": limit}
+    request.extensions["trace"] = partial(_atrace if asynchronous else _trace, None if whole else limit)
+
+
+def _trace(until_begun: ReadLimit | None, event: str, details: Any) -> None:
+    if event.endswith(_CONNECTED):
+        stream = details["return_value"]
+        stream.read = partial(_read, weakref.ref(stream))
+    elif until_begun is not None and event.endswith(_BEGUN):
+        until_begun.end = math.inf
+
+
+async def _atrace(until_begun: ReadLimit | None, event: str, details: Any) -> None:
+    _trace(until_begun, event, details)
+
+
+def _read(stream: Callable[[], Any], max_bytes: int, timeout: float | None = None) -> Any:
+    """One read of a connection, sync or async. Raises httpcore's ReadTimeout at the limit."""
+    network = stream()
+    kind = type(network)
+    if isinstance(timeout, ReadLimit):
+        left = timeout.end - monotonic()
+        if left <= 0:
+            raise sys.modules[kind.__module__.partition(".")[0]].ReadTimeout("the response took too long as a whole")
+        timeout = min(float(timeout), left)
+    return kind.read(network, max_bytes, timeout=timeout)

@@ -1,0 +1,126 @@
+"""A response that never comes to its end, though each read is quick: the call's timeout holds for all of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import openai
+import pytest
+from conftest import HI
+from drivers import HTTPX, SLOW, Body, Play, every, mode
+from loopback import WITHOUT_TLS, Handler, Loopback, serving
+
+from llm_adapter import Settings
+from llm_adapter.transport import body
+from llm_adapter.transport.body import WholeLines
+
+NEVER = 400  # pieces; at PAUSE seconds each, much longer than the test waits
+PAUSE = 0.02
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    with serving() as started:
+        yield started
+
+
+@pytest.fixture(params=WITHOUT_TLS, ids=mode)
+def play(request: pytest.FixtureRequest) -> Play:
+    return request.param  # type: ignore[no-any-return]
+
+
+def dripping(head: bytes, piece: bytes) -> Callable[[Handler], None]:
+    def act(handler: Handler) -> None:
+        handler.close_connection = True
+        handler.wfile.write(head)
+        for _ in range(NEVER):
+            handler.wfile.write(piece)
+            time.sleep(PAUSE)
+
+    return act
+
+
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"
+DRIPS = {
+    "interim responses": dripping(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "headers": dripping(b"HTTP/1.1 200 OK\r\nX-Long: ", b"a"),
+    "body": dripping(WHOLE, b" "),
+}
+PLACES: dict[str, Callable[[str], Settings]] = {
+    "ollama": lambda root: Settings(provider="ollama", host=root),
+    "vllm": lambda root: Settings(provider="openai", base_url=f"{root}/v1", dialect="vllm"),
+}
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("act", DRIPS.values(), ids=DRIPS)
+def test_a_server_that_drips(
+    play: Play, server: Loopback, act: Callable[[Handler], None], stream: bool, place: Callable[[str], Settings]
+) -> None:
+    server.act = act
+
+    def script(client: Any) -> Any:
+        with pytest.raises(SLOW):  # noqa: PT012 - a stream ends so while it is read
+            reply = yield client.chat.completions.create(model="m", messages=HI, stream=stream, timeout=0.1)
+            yield every(reply)
+
+    play(script, settings=place(server.root), api_key="k")
+    assert server.asked[-1][1]["model"] == "m"
+
+
+def test_a_connection_that_is_used_again(play: Play, server: Loopback) -> None:
+    """Also after a stream with timeouts of its own, which changed the connection's reads."""
+    acts = iter([Handler.chat, Handler.chat, DRIPS["interim responses"]])
+    server.act = lambda handler: next(acts)(handler)
+    settings = Settings(provider="ollama", host=server.root, first_token_timeout=5, idle_timeout=4)
+
+    def script(client: Any) -> Any:
+        create = client.chat.completions.create
+        yield create(model="m", messages=HI)
+        yield every((yield create(model="m", messages=HI, stream=True)))
+        with pytest.raises(openai.APITimeoutError):
+            yield create(model="m", messages=HI, timeout=0.1)
+
+    play(script, settings=settings)
+
+
+def test_a_stream_goes_on_for_longer_than_its_timeout(server: Loopback) -> None:
+    """What holds for its beginning does not hold for all of it."""
+    server.act = lambda handler: handler.stream(*"abcdefghij", between=0.08)
+
+    def script(client: Any) -> Any:
+        stream = yield client.chat.completions.create(model="m", messages=HI, stream=True, timeout=0.3)
+        return "".join(chunk.choices[0].delta.content or "" for chunk in (yield every(stream)))
+
+    assert WITHOUT_TLS[1](script, settings=PLACES["ollama"](server.root)) == "abcdefghij"
+
+
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_one_endless_line(play: Play, place: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an error by its size, before memory is full; the body is closed."""
+    monkeypatch.setattr(body, "LONGEST_LINE", 1000)
+    sent = Body(*[b"x" * 100] * 50)
+
+    def handler(request: Any) -> Any:
+        return HTTPX.Response(200, stream=sent)
+
+    def script(client: Any) -> Any:
+        stream = yield client.chat.completions.create(model="m", messages=HI, stream=True)
+        with pytest.raises(openai.APIError, match="longer than 1000 bytes") as caught:
+            yield every(stream)
+        return caught.value.code
+
+    code = play(script, settings=place("http://mocked.test"), api_key="k", http_client=play.http(handler))
+    assert code == "line_too_long"
+    assert sent.closed
+
+
+def test_lines_are_joined_once() -> None:
+    """A decoder sees a long line when it is complete, and no byte of it twice."""
+    lines = WholeLines(None)
+    pieces = [b"a", b"b\nc\nd", b"", b"e", b"\r", b"\nf"]
+    assert [lines.feed(piece) for piece in pieces] == [b"", b"ab\nc\n", b"", b"", b"de\r", b"\n"]
+    assert lines.rest() == b"f"
