@@ -55,6 +55,8 @@ def translate_call(connection: Connection, options: FinalRequestOptions, default
     call = Call(options.method.upper(), path, body, connection.resolved, *origin_of_ids, report, options.params)
     exchange = Exchange(call, endpoint)
     first = exchange.pending[0] if exchange.pending else NativeRequest(options.method, None, body)
+    if options.files:  # a form, which only the SDK can build: where something is asked before it, it is sent later
+        first = NativeRequest(options.method, None, body) if first.path is not None else first
     options = _native_options(connection, options, first)
     return connection, options, _round_trip(connection, exchange, path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic_core import to_json
@@ -24,15 +25,24 @@ class NativeRequests:
         self._timeouts = first.extensions.get("timeout")  # the SDK's; sending changes those of a request
         self.address: Address | None = None  # of the server that was started for the call
 
+    def begun(self, native: Sequence[NativeRequest]) -> list[Any]:
+        """Of an exchange's first requests, the one that the SDK built; none where the SDK built a form for later."""
+        return [self.first()] if native and not (self._is_form and native[0].path is not None) else []
+
+    @property
+    def _is_form(self) -> bool:
+        return bool(self._first.headers.get("content-type", "").startswith("multipart/"))
+
     def first(self) -> Any:
         """The request that the SDK built."""
         return self._redirected(self._first)
 
     def build(self, native: NativeRequest) -> Any:
-        """The HTTP request of a native one."""
+        """The HTTP request of a native one. A call's own form is sent as the SDK built it."""
+        form = self._is_form and native.path is None
         headers = translated_headers(self._first.headers, without=(*_OF_THE_BODY, "host"))
-        if native.body is not None:
-            headers.append(("content-type", "application/json"))
+        if form or native.body is not None:
+            headers.append(("content-type", self._first.headers["content-type"] if form else "application/json"))
         extensions = {key: value for key, value in self._first.extensions.items() if key != EXTENSION}
         # A pull takes as long as it takes.
         extensions["timeout"] = {**(self._timeouts or {}), "read": None} if native.progress else self._timeouts
@@ -42,7 +52,7 @@ class NativeRequests:
                 self._connection.url(native.path if native.path is not None else self._path.lstrip("/")),
                 params=self._first.url.params or None,
                 headers=headers,
-                content=None if native.body is None else to_json(native.body),
+                content=self._first.read() if form else None if native.body is None else to_json(native.body),
                 extensions=extensions,
             )
         )

@@ -198,7 +198,7 @@ class RoundTrip:
             responses = yield Send([requests.first()], [stream])
             return (yield from self._detour(responses, first)) or self._mark_no_retry(responses[0])
         # The SDK built the first native request, if the exchange began with one.
-        built = [requests.first()] if exchange.pending else []
+        built = requests.begun(exchange.pending)
         responses = ()
         while (blocking := self._next_blocking_step(exchange)) or exchange.pending:
             if blocking:

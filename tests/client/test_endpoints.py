@@ -330,4 +330,20 @@ def test_a_form_on_a_v1_server(run: Any, ollama: Any) -> None:
     settings = Settings(provider="openai", base_url=f"{HOST}/v1", models={"whisper-1": "large-v3"})
     heard = run(lambda client: client.audio.transcriptions.create(file=FILE, model="whisper-1"), settings=settings)
     assert heard.text == "hello"
-    assert b"\r\n\r\nlarge-v3\r\n" in ollama.request.read()
+    asked, sent = (one.request for one in ollama._router.calls)
+    assert (asked.url.path, asked.read()) == ("/v1/models", b"")  # the file goes nowhere else
+    assert b"\r\n\r\nlarge-v3\r\n" in sent.read()
+    assert FILE[1] in sent.read()
+    assert sent.headers["content-type"].startswith("multipart/form-data; boundary=")
+
+
+def test_a_form_after_a_load(run: Any, ollama: Any) -> None:
+    """Where a model is loaded before, the form follows whole."""
+    ollama.answer("/api/generate", body={"model": "gemma4", "done": True})
+    ollama.answer("/v1/audio/transcriptions", body=TEXT)
+    settings = Settings(provider="ollama", host=HOST, preload=("gemma4",))
+    heard = run(lambda client: client.audio.transcriptions.create(file=FILE, model="gemma4"), settings=settings)
+    loads = [one.request for one in ollama._router.calls if one.request.url.path == "/api/generate"]
+    assert heard.text == "hello"
+    assert FILE[1] in ollama.request.read()
+    assert [FILE[1] in one.read() for one in loads] == [False]
