@@ -66,8 +66,8 @@ def _text(value: Any, native: Json, call: Call) -> None:
     match value.get("format"):
         case None | {"type": "text"}:
             pass
-        case {"type": "json_object"}:
-            native["response_format"] = {"type": "json_object"}
+        case {"type": "json_object"} as given:  # chat reads a schema beside it, too
+            native["response_format"] = {key: given[key] for key in ("type", "schema") if given.get(key) is not None}
         case {"type": "json_schema", "schema": dict()} as given:
             schema = {key: value for key, value in given.items() if key != "type" and value is not None}
             native["response_format"] = {"type": "json_schema", "json_schema": schema}

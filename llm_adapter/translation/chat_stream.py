@@ -19,7 +19,8 @@ from llm_adapter.translation.reply_checks import (
     note_structured_output,
     with_ids,
 )
-from llm_adapter.translation.tool_calls import OPENERS
+from llm_adapter.translation.structured_output import Unfenced
+from llm_adapter.translation.written_calls import WrittenCallScanner
 
 
 class OutgoingDelta(NamedTuple):
@@ -35,7 +36,9 @@ class ChoiceDeltas:
 
     def __init__(self, requirements: ReplyRequirements, index: int = 0) -> None:
         self._requirements, self._index = requirements, index
-        self._held: str | None = "" if requirements.recovers else None
+        # The text so far, while it may turn out to be a tool call.
+        self._held = WrittenCallScanner(requirements.plan.parameters) if requirements.recovers else None
+        self._unfenced = Unfenced() if requirements.form is not None else None
         self._text: list[str] = []  # kept where the whole of it is checked
         self._calls: dict[int, Json] = {}  # by place
 
@@ -44,8 +47,9 @@ class ChoiceDeltas:
         text, calls = delta.get("content") or "", delta.get("tool_calls") or []
         text_out, calls_out = text, calls
         if self._held is not None:
-            text_out, calls_out = self._decided(text, calls, reason is not None)
-        if self._requirements.form is not None and text_out:
+            text_out, calls_out = self._decided(self._held, text, calls, reason is not None)
+        if self._unfenced is not None:
+            text_out = self._unfenced.feed(text_out, done=reason is not None)
             self._text.append(text_out)
         self._collect_calls(calls_out)
         if not self._requirements.plan.parallel:
@@ -71,19 +75,15 @@ class ChoiceDeltas:
                 call["name"] += function.get("name") or ""
                 call["arguments"] += function.get("arguments") or ""
 
-    def _decided(self, text: str, calls: list[Json], done: bool) -> tuple[str, list[Json]]:
-        """What of the text and the calls may leave. It is decided at the first word, or at the end of the reply."""
-        self._held = held = (self._held or "") + text
-        start = held.lstrip()
-        undecided = not start or any(start.startswith(opener[: len(start)]) for opener in OPENERS)
-        if calls or not undecided:
-            self._held = None
-            return held, calls
-        if not done:
+    def _decided(self, held: WrittenCallScanner, text: str, calls: list[Json], done: bool) -> tuple[str, list[Json]]:
+        """What of the text and the calls may leave: nothing, while the text may turn out to be a call."""
+        undecided = held.may_be_calls(text) and not calls
+        if undecided and not done:
             return "", []
         self._held = None
-        written = with_ids(self._requirements, calls_in_text(self._requirements, held), self._index)
-        return ("", [{"index": place, **one} for place, one in enumerate(written)]) if written else (held, [])
+        written = calls_in_text(self._requirements, held.text) if undecided else []
+        found = with_ids(self._requirements, written, self._index)
+        return ("", [{"index": place, **one} for place, one in enumerate(found)]) if found else (held.text, calls)
 
     def _last_delta(self, delta: Json, reason: str) -> OutgoingDelta:
         plan, form = self._requirements.plan, self._requirements.form

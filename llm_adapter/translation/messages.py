@@ -9,9 +9,12 @@ hardly a chat template reads it. Where it tells several speakers of one role apa
 
 from __future__ import annotations
 
+import json
 from collections import ChainMap
 from itertools import takewhile
 from typing import Any
+
+from pydantic_core import from_json
 
 from llm_adapter.provider import Call, Json, Rejected
 
@@ -103,6 +106,56 @@ def _content_with_speaker(name: str, content: Any) -> Any:
     part = content[place]
     key = "refusal" if part["type"] == "refusal" else "text"
     return [*content[:place], {**part, key: f"{name}: {part[key]}"}, *content[place + 1 :]]
+
+
+def with_object_arguments(messages: list[Any], call: Call) -> list[Any]:
+    """The messages, with arguments of tool calls that are the JSON of an object.
+
+    OpenAI takes any text there: "" from a server whose model called a tool without parameters, and JSON that a model
+    broke off, which agents answer with an error message. Other servers read it for their templates, and fail: Ollama
+    and vLLM with 400, llama.cpp with 500. So "" is `{}`, and what is no object reaches the model as it was written, in
+    `{"arguments": "..."}`.
+    """
+    return [_with_object_arguments(one, call) for one in messages]
+
+
+def _with_object_arguments(message: Any, call: Call) -> Any:
+    match message:
+        case {"role": "assistant", "tool_calls": [*calls]}:
+            changed = [_with_function(one, call) for one in calls]
+            return message if changed == calls else {**message, "tool_calls": changed}
+        case {"role": "assistant", "function_call": dict() as function}:
+            return {**message, "function_call": _with_function({"function": function}, call)["function"]}
+        case _:
+            return message
+
+
+def _with_function(tool_call: Any, call: Call) -> Any:
+    match tool_call:
+        case {"function": {"arguments": str() as text}} if isinstance(_json(text), dict):
+            return tool_call
+        case {"function": dict() as function}:
+            arguments = json.dumps(_arguments(function.get("arguments"), call), ensure_ascii=False)
+            return {**tool_call, "function": {**function, "arguments": arguments}}
+        case _:
+            return tool_call
+
+
+def _arguments(given: Any, call: Call) -> Json:
+    if isinstance(given, dict):
+        return given
+    if given is None or (isinstance(given, str) and given.strip() in ("", "null")):
+        return {}
+    call.report.note("changed", "messages")
+    return {"arguments": given}
+
+
+def _json(text: str) -> Any:
+    """The JSON of a text; None for anything else."""
+    try:
+        return from_json(text)
+    except ValueError:
+        return None
 
 
 def _is_system(message: Any) -> bool:

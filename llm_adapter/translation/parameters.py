@@ -153,6 +153,25 @@ def checked_count(value: Any, native: Json, call: Call) -> None:
         raise Rejected("`n` and `best_of` must be whole numbers up to 128", param="n", code="invalid_value")
 
 
+def stop_sequences(value: Any) -> list[str]:
+    """The sequences of `stop` that hold something. Raises `Rejected` for what are no sequences.
+
+    An empty list would replace the model's own on Ollama, and an empty sequence would end a reply at once.
+    """
+    given = [value] if isinstance(value, str) else value
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        raise Rejected("`stop` must be a string or a list of strings", param="stop", code="invalid_type")
+    return [one for one in given if one]
+
+
+def _pass_stop(value: Any, body: Json, call: Call) -> None:
+    given = stop_sequences(value)
+    if not given:
+        del body["stop"]
+    elif given != value and value not in given:
+        body["stop"] = given
+
+
 def check_token_limits(call: Call) -> None:
     """Raises `Rejected` where the two names of one limit are given with two values."""
     both = (call.body.get("max_tokens"), call.body.get("max_completion_tokens"))
@@ -206,14 +225,17 @@ N = emulated("as many requests, side by side; a seed is counted up", several_req
 NO_LOGIT_BIAS = refused("Ollama's sampler has no per-token bias", harmless=lambda bias: not bias)
 
 SPEAKERS = "a `name` is put before the text where several speakers share a role"
+AFTER_TOOLS = "with tools, it is asked for when the model calls none"
 
 # What servers but OpenAI's have in common. Each has a table of its own with what it does otherwise.
 CHAT: Rows = {
     "messages": honoured(f"passed on; leading system and developer messages become one; {SPEAKERS}"),
     **rows_of("model stream stream_options", PASSED),
-    **rows_of("temperature top_p seed frequency_penalty presence_penalty stop logit_bias", PASSED),
+    **rows_of("temperature top_p seed frequency_penalty presence_penalty", PASSED),
+    "stop": honoured("passed on", _pass_stop),
+    "logit_bias": PASSED,
     **rows_of("max_tokens max_completion_tokens logprobs top_logprobs reasoning_effort", PASSED),
-    "response_format": honoured("passed on; the reply is checked, and sent back once if it is wrong"),
+    "response_format": honoured(f"passed on; the reply is checked, and sent back once if it is wrong; {AFTER_TOOLS}"),
     "tools": honoured("passed on; calls of `strict` ones are checked, and calls that come as text are taken for calls"),
     "tool_choice": honoured("passed on; none withholds the tools, a demanded call is checked"),
     "parallel_tool_calls": emulated("false keeps the first call", harmless=among(True)),
@@ -232,7 +254,9 @@ CHAT: Rows = {
 COMPLETIONS: Rows = {
     "prompt": prompt_list("a list as requests side by side"),
     **rows_of("model stream stream_options", PASSED),
-    **rows_of("temperature top_p seed frequency_penalty presence_penalty stop logit_bias", PASSED),
+    **rows_of("temperature top_p seed frequency_penalty presence_penalty", PASSED),
+    "stop": honoured("passed on", _pass_stop),
+    "logit_bias": PASSED,
     **rows_of("max_tokens suffix logprobs", PASSED),
     "best_of": emulated(
         "as many requests, ranked by their mean log probability; not streamed", several_requests, harmless=among(0, 1)

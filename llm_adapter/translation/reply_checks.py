@@ -2,22 +2,24 @@
 
 A reply is sent back once, with what is wrong with it, where a demanded tool call did not come, where arguments break
 the schema of a strict tool, and where a text breaks `response_format`; then it is an error that carries the raw text.
-A tool call that the model wrote as text becomes a tool call. Several choices that were asked for one by one become one
-reply, counted as OpenAI counts.
+A tool call that the model wrote as text becomes a tool call. Where a call has tools and a form, the tools come first:
+a grammar covers a whole reply, and under it no tool would be called. Several choices that were asked for one by one
+become one reply, counted as OpenAI counts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.settings.errors import warn_caller
 from llm_adapter.translation.parallel import Steps
-from llm_adapter.translation.structured_output import ReplyForm, correction, reply_form, without_fence
-from llm_adapter.translation.tool_calls import NO_TOOLS, ToolPlan, calls_written_as_text, constrained_call, tool_plan
+from llm_adapter.translation.structured_output import ReplyForm, correction, reply_form, request_for_form, without_fence
+from llm_adapter.translation.tool_calls import NO_TOOLS, ToolPlan, tool_plan
 from llm_adapter.translation.wire import CHOICES, Interrupted, tool_call_id
+from llm_adapter.translation.written_calls import calls_written_as_text, constrained_call
 
 NO_CALL = "it has to be one call of an allowed tool"
 # Added to a call that is sent once more because its reply did not end: a small model held to a grammar may write one
@@ -57,13 +59,62 @@ class ReplyRequirements:
         return self.form is not None or self.plan.forced or self.plan.strict
 
     @property
+    def tools_first(self) -> bool:
+        """Whether the form is asked for when the model calls no tool; a demanded call has no form."""
+        return self.form is not None and bool(self.plan.functions) and not self.plan.forced
+
+    @property
     def recovers(self) -> bool:
         """Whether a text is looked through for tool calls."""
         return bool(self.plan.functions) and self.call.settings.recover_tool_calls
 
 
-def checked_completion(requirements: ReplyRequirements, ask: Ask) -> Steps[Json]:
-    """The completion of one choice, asked for until it fits or `corrections` is used up. Raises `Rejected`."""
+def checked_completion(
+    requirements: ReplyRequirements, ask: Ask, ask_for_form: Callable[[ReplyForm], Ask]
+) -> Steps[Json]:
+    """The completion of one choice, asked for until it fits or `corrections` is used up. Raises `Rejected`.
+
+    ask_for_form: what asks with the form and without tools, where `tools_first` holds; there `ask` does it the other
+    way.
+    """
+    if not requirements.tools_first or requirements.form is None:
+        return (yield from _fitting_completion(requirements, ask))
+    requirements.call.report.note("emulated", requirements.form.param)
+    whole = yield from _fitting_completion(replace(requirements, form=None), ask)
+    choice = whole["choices"][0] if whole["choices"] else {}
+    if not _may_have_form(choice):
+        return whole
+    form_alone = replace(requirements, plan=NO_TOOLS)
+    formed, faults = choice_and_faults(form_alone, {**choice, "finish_reason": "stop"})
+    if not faults:
+        note_structured_output(requirements, enforced=False, validated=True, repaired=False)
+        return {**whole, "choices": [{**formed, "finish_reason": choice.get("finish_reason")}]}
+    turns, ask_again = request_for_form(choice["message"]), ask_for_form(requirements.form)
+    last = yield from _fitting_completion(form_alone, lambda more, penalised: ask_again([*turns, *more], penalised))
+    return {**last, **_sums(whole, last)}
+
+
+def _may_have_form(choice: Json) -> bool:
+    """Whether a choice is a text, and not a call or a thought that used up the budget."""
+    message = choice.get("message") or {}
+    called = message.get("tool_calls") or message.get("function_call")
+    return bool(choice) and not called and bool(message.get("content") or choice.get("finish_reason") == "stop")
+
+
+def _sums(*wholes: Json) -> Json:
+    """The usage of several requests for one reply, and Ollama's figures."""
+    sums: Json = {}
+    if all(whole.get("usage") for whole in wholes):
+        sums["usage"] = summed_usage([whole["usage"] for whole in wholes], per_prompt=1)
+    figures = [whole["ollama"] for whole in wholes if "ollama" in whole]
+    if figures:
+        names = dict.fromkeys(name for one in figures for name in one)
+        sums["ollama"] = {name: sum(one.get(name, 0) for one in figures) for name in names}
+    return sums
+
+
+def _fitting_completion(requirements: ReplyRequirements, ask: Ask) -> Steps[Json]:
+    """The completion of one choice, of a call that has tools or a form, or neither."""
     turns: list[Json] = []
     penalised = False
     corrections = requirements.call.settings.corrections
@@ -82,7 +133,7 @@ def checked_completion(requirements: ReplyRequirements, ask: Ask) -> Steps[Json]
         if faults and attempt < corrections:
             turns = [*turns, *correction(message, faults)]
             continue
-        if requirements.form is not None:
+        if requirements.form is not None and not requirements.plan.forced:
             first = attempt == 0
             note_structured_output(
                 requirements, enforced=first and not faults, validated=not faults, repaired=not first
@@ -126,10 +177,10 @@ def choice_and_faults(requirements: ReplyRequirements, choice: Json) -> tuple[Js
         judged = calls if whole and plan.functions else []
         faults = [fault for one in judged for fault in plan.faults(one, strict_only=True)]
         return _choice_with_calls(requirements, choice, calls, text if message.get("tool_calls") else ""), faults
-    if requirements.form is None or not whole:
+    if requirements.form is None:
         return choice, []
     text = without_fence(text)
-    return {**choice, "message": {**message, "content": text}}, requirements.form.faults(text)
+    return {**choice, "message": {**message, "content": text}}, requirements.form.faults(text) if whole else []
 
 
 def warn_only_thinking(call: Call) -> None:

@@ -18,7 +18,9 @@ from llm_adapter.translation.grammar_schema import Grammar, normalised
 from llm_adapter.translation.json_schema import faults
 
 ANY_OBJECT: Json = {"type": "object"}
-_FENCE = re.compile(r"^\s*```(?:json)?\s*(.*?)\s*```\s*$", re.DOTALL)
+_OPENING = re.compile(r"\s*```(?:json)?\s*", re.IGNORECASE)
+_CLOSING = re.compile(r"\s*```\s*\Z")
+_CLOSING_BEGUN = re.compile(r"\s*(?:`{1,2}|```\s*)?\Z")
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,19 @@ def reply_form(call: Call, *, others: bool = False, fields: Sequence[str] = ()) 
     match call.body.get("response_format"):
         case None | {"type": "text"}:
             return form_in_field(call.body, fields)
-        case {"type": "json_object"}:
+        case {"type": "json_object", "schema": dict() as schema} if schema:  # llama.cpp's and Together's form
+            return ReplyForm(schema)
+        case {"type": "json_object"} as given if given.get("schema") in (None, {}) or given["schema"] is True:
             return ReplyForm(ANY_OBJECT)
         case {"type": "json_schema", "json_schema": {"schema": dict() as schema} as given}:
             return ReplyForm(schema, {name: value for name, value in given.items() if name != "schema"})
+        case {"type": "json_schema", "schema": dict() as schema} if "json_schema" not in call.body["response_format"]:
+            return ReplyForm(schema)  # as llama.cpp takes it, and the Responses API
         case {"type": str() as kind} if others and kind not in ("json_object", "json_schema"):
             return None
         case _:
             raise Rejected(
-                "`response_format` must be text, json_object, or json_schema with a schema",
+                "`response_format` must be text, json_object, or json_schema with a schema; a schema is an object",
                 param="response_format",
                 code="invalid_value",
             )
@@ -99,9 +105,46 @@ def form_in_field(body: Json, fields: Sequence[str]) -> ReplyForm | None:
 
 
 def without_fence(text: str) -> str:
-    """The text inside a Markdown fence, where a model that was not constrained put one; or the text."""
-    fence = _FENCE.match(text)
-    return fence[1] if fence else text
+    """The text inside a Markdown fence, where a model that was not constrained put one; or the text.
+
+    A fence that is never closed is left out, too: the reply was cut, or the fence was a stop sequence.
+    """
+    return Unfenced().feed(text, done=True)
+
+
+class Unfenced:
+    """A text without the Markdown fence around it, while it comes in pieces: what may be the fence is held back."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._fenced: bool | None = None  # None: not known yet
+        self._begun = False  # something has come that is not the fence
+
+    def feed(self, piece: str, *, done: bool) -> str:
+        """What may leave of the text so far. done: whether this is its last piece."""
+        self._held += piece
+        if self._fenced is None:
+            if not done and "```json".startswith(self._held.lstrip().lower()):
+                return ""
+            opening = _OPENING.match(self._held)
+            self._fenced, self._held = opening is not None, self._held[opening.end() if opening else 0 :]
+        if not self._fenced:
+            out, self._held = self._held, ""
+            return out
+        if not self._begun:
+            self._held = self._held.lstrip()
+            self._begun = bool(self._held)
+        end = (_CLOSING if done else _CLOSING_BEGUN).search(self._held)
+        place = end.start() if end else len(self._held)
+        out, self._held = self._held[:place], self._held[place:]
+        return out
+
+
+def request_for_form(message: Json) -> list[Json]:
+    """The turns that ask for what was said in the form that the reply must have; none where nothing was said."""
+    said = message.get("content")
+    words = "Give that reply as JSON in the form that was asked for, and nothing else."
+    return [{"role": "assistant", "content": said}, {"role": "user", "content": words}] if said else []
 
 
 def correction(message: Json, found: list[str]) -> list[Json]:

@@ -1,4 +1,4 @@
-"""Tools: which ones a call offers and demands, how a server is given them, and the tool calls that come back.
+"""Tools: which ones a call offers and demands, how a server is given them, and what is wrong with a call of one.
 
 Ollama has no `tool_choice`. `none` withholds the tools. `required` and a named function constrain the reply to
 one call of an allowed tool; a server that cannot constrain is asked once more, and then it is an error.
@@ -7,9 +7,6 @@ Source: ollama/api/types.go ChatRequest, Tool, v0.24.0; the recordings tools_*.
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -20,11 +17,6 @@ from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.translation.grammar_schema import Grammar, normalised
 from llm_adapter.translation.json_schema import faults
 from llm_adapter.translation.tool_schema import shown_parameters
-
-_FENCE = re.compile(r"^```(?:json|tool_call)?\s*(.*?)\s*```$", re.DOTALL)
-_TAG = re.compile(r"</?tool_calls?>|\[/?TOOL_CALLS\]")
-# What a tool call that comes back as text begins with.
-OPENERS = ("{", "[{", "[ {", "[\n", "<tool_call", "```", "[TOOL_CALLS]")
 
 
 @dataclass(frozen=True)
@@ -96,9 +88,15 @@ class ToolPlan:
         return schema.schema
 
     def faults(self, tool_call: Json, *, strict_only: bool = False) -> list[str]:
-        """What is wrong with a tool call: an unknown tool, or arguments that break its schema."""
+        """What is wrong with a tool call: an unknown tool, or arguments that break its schema.
+
+        strict_only: whether the model was free to call, so that only what `strict` promises is held against it. A name
+        that was not offered reaches the caller then, as at OpenAI: an agent tells the model.
+        """
         name, arguments = tool_call["function"].get("name"), tool_call["function"].get("arguments")
         if name not in self.parameters:
+            if strict_only and not self.strict:
+                return []
             return [f"no tool {name!r} is allowed, but {', '.join(self.parameters)}"]
         if strict_only and not self._strict(name):
             return []
@@ -201,52 +199,3 @@ def _choice_of_function_call(function_call: Any) -> Any:
             return {"type": "function", "function": {"name": name}}
         case _:
             return function_call
-
-
-def constrained_call(content: str) -> Json | None:
-    """The tool call that a constrained reply holds, or None. It has no id."""
-    try:
-        return _tool_call(from_json(content.strip()))
-    except ValueError:
-        return None
-
-
-def calls_written_as_text(content: str, names: Any) -> list[Json]:
-    """The tool calls that a reply's text is, if it is nothing else and names offered tools only; or none.
-
-    They have no ids.
-    """
-    text = content.strip()
-    fenced = _FENCE.match(text)
-    text = _TAG.sub("\n", fenced[1] if fenced else text).strip()
-    if not text.startswith(("{", "[")):
-        return []
-    try:
-        calls = [_tool_call(one) for one in _json_values(text)]
-    except ValueError:
-        return []
-    found = [one for one in calls if one is not None and one["function"]["name"] in names]
-    return found if len(found) == len(calls) else []
-
-
-def _json_values(text: str) -> Iterator[Any]:
-    """The JSON values that a text is made of, one after another, lists opened. Raises ValueError for anything else."""
-    decoder, place = json.JSONDecoder(), 0
-    while place < len(text):
-        value, place = decoder.raw_decode(text, place)
-        yield from value if isinstance(value, list) else [value]
-        place += len(text) - place - len(text[place:].lstrip(" \n\r\t,;"))
-
-
-def _tool_call(value: Any) -> Json | None:
-    match value:
-        case {"name": str() as name, "arguments": dict() as arguments} | {
-            "name": str() as name,
-            "parameters": dict() as arguments,
-        }:
-            text = json.dumps(arguments, ensure_ascii=False, separators=(",", ":"))
-            return {"type": "function", "function": {"name": name, "arguments": text}} if len(value) == 2 else None
-        case {"type": "function", "function": dict() as function} if len(value) == 2:
-            return _tool_call(function)
-        case _:
-            return None

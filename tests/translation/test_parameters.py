@@ -9,10 +9,11 @@ import pytest
 from conftest import DONE, HI, HOST
 from openai.types import completion_create_params, embedding_create_params
 from openai.types.chat import completion_create_params as chat_create_params
-from recorded import exchanges
+from recorded import call, exchanges
 
 from llm_adapter import AdapterWarning, Settings
 from llm_adapter.providers.ollama.parameters import CHAT, COMPLETIONS, EMBEDDINGS
+from llm_adapter.providers.v1.dialects import DIALECTS
 from llm_adapter.providers.v1.parameters import ROWS
 from llm_adapter.translation.parameters import Rows
 
@@ -64,6 +65,8 @@ HONOURED: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"max_tokens": 5}, {"options": {"num_predict": 5}}),
     ({"stop": "x"}, {"options": {"stop": ["x"]}}),
     ({"stop": ["x", "y"]}, {"options": {"stop": ["x", "y"]}}),
+    ({"stop": ["", "x"]}, {"options": {"stop": ["x"]}}),
+    *(({"stop": stop}, {}) for stop in (None, "", [], [""])),
     ({"frequency_penalty": 1, "presence_penalty": 2}, {"options": {"frequency_penalty": 1, "presence_penalty": 2}}),
     ({"logprobs": True, "top_logprobs": 3}, {"logprobs": True, "top_logprobs": 3}),
     ({"response_format": {"type": "text"}}, {}),
@@ -203,3 +206,14 @@ def test_effort_on_a_model_that_cannot_think(server: str, run: Any, ollama: Any)
             )
     assert "think" not in ollama.sent
     assert reply.adapter.left_out == ["reasoning_effort"]
+
+
+@pytest.mark.parametrize(
+    ("stop", "kept"), [("", None), ([], None), ([""], None), (["", "x"], ["x"]), ("x", "x")], ids=str
+)
+@pytest.mark.parametrize("path", ["/chat/completions", "/completions"])
+@pytest.mark.parametrize("dialect", ROWS)
+def test_stop_without_a_sequence(dialect: str, path: str, stop: Any, kept: Any) -> None:
+    """An empty list replaces the model's own on Ollama's /v1 (openai.go FromChatRequest), "" ends a reply at once."""
+    body = DIALECTS[dialect].body(call(path, {"model": "m", "stop": stop}))
+    assert body.get("stop") == kept

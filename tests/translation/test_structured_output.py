@@ -7,9 +7,14 @@ from typing import Any
 import openai
 import pytest
 from conftest import DONE, HI, HOST
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from llm_adapter import Settings
+from llm_adapter.testing import serving
+from llm_adapter.testing import text as text_of
+from llm_adapter.translation.structured_output import Unfenced, without_fence
 
 
 class Person(BaseModel):
@@ -123,6 +128,80 @@ def test_a_stream_is_checked_at_its_end(text: str, fits: bool, run: Any, ollama:
     chunks = run.stream(lambda client: client.chat.completions.create(**asked))
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == text
     assert chunks[-1].adapter.structured_output["validated"] is True
+
+
+# What a model says, and what of it is the reply.
+FENCED: dict[str, tuple[str, str]] = {
+    "json": (f"```json\n{GOOD}\n```", GOOD),
+    "no language": (f"\n ```\n{GOOD}```  \n", GOOD),
+    "in capitals": (f"```JSON {GOOD} ```", GOOD),
+    "never closed": (f"```json\n{GOOD}", GOOD),
+    "none": (f" {GOOD}\n", f" {GOOD}\n"),
+}
+
+
+@pytest.mark.parametrize(("text", "reply"), FENCED.values(), ids=FENCED)
+@pytest.mark.parametrize("persona", ["ollama@0.24", "llamacpp", "vllm", "lmstudio"])
+def test_a_fence_is_taken_off_a_stream_as_well(persona: str, text: str, reply: str) -> None:
+    """Whatever its pieces are, a stream says what the whole reply says."""
+    asked: Any = {"model": "m", "messages": HI, "response_format": FORM}
+    with serving(persona) as fake, fake.client() as client:
+        fake.script(text_of([text]), *(text_of(pieces) for pieces in (list(text), [text[:5], text[5:-1], text[-1:]])))
+        assert client.chat.completions.create(**asked).choices[0].message.content == reply
+        for least in (2, 1):  # by letters it is no text that comes at once
+            chunks = list(client.chat.completions.create(**asked, stream=True))
+            deltas = [choice.delta.content or "" for chunk in chunks for choice in chunk.choices]
+            assert "".join(deltas) == reply
+            assert len([one for one in deltas if one]) >= least
+
+
+@given(
+    st.lists(
+        st.sampled_from(["`", "``", "```", "json", "js", "JSON", "on", "\n", " ", "{", "}", '"', "x"]), max_size=12
+    )
+)
+def test_a_fence_in_any_pieces(pieces: list[str]) -> None:
+    unfenced = Unfenced()
+    out = [unfenced.feed(piece, done=False) for piece in pieces] + [unfenced.feed("", done=True)]
+    assert "".join(out) == without_fence("".join(pieces))
+
+
+def test_text_of_a_call_without_a_form_keeps_its_fence(run: Any, ollama: Any) -> None:
+    text = "```json\n{}\n```"
+    ollama.answer("/api/chat", body=said(text))
+    assert ask(run, response_format={"type": "text"}).choices[0].message.content == text
+
+
+SCHEMAS: dict[str, tuple[Any, bool]] = {
+    "json_object": ({"type": "json_object", "schema": SCHEMA}, True),
+    "json_schema": ({"type": "json_schema", "schema": SCHEMA}, True),
+    "an empty one": ({"type": "json_object", "schema": {}}, False),
+    "none": ({"type": "json_object", "schema": None}, False),
+}
+
+
+@pytest.mark.parametrize(("form", "used"), SCHEMAS.values(), ids=SCHEMAS)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("persona", ["ollama@0.24", "ollama@0.32", "llamacpp", "vllm", "lmstudio"])
+def test_a_schema_beside_the_type(persona: str, stream: bool, form: Any, used: bool) -> None:
+    """llama.cpp's and Together's way to say it: it is sent to be enforced, and judges the reply."""
+    asked: Any = {"model": "m", "messages": HI, "response_format": form, "stream": stream}
+    with serving(persona) as fake, fake.client() as client:
+        fake.script(BAD, GOOD)
+        got = client.chat.completions.create(**asked)
+        if stream and used:
+            with pytest.raises(openai.APIError, match="'age' is a required property"):
+                list(got)
+        elif not stream:
+            assert got.choices[0].message.content == (GOOD if used else BAD)
+        sent = fake.last.body.get("format") or fake.last.body["response_format"]
+        assert ("age" in str(sent)) is used
+
+
+@pytest.mark.parametrize("schema", ["x", [SCHEMA], 1])
+def test_a_schema_that_is_none(schema: Any, run: Any, ollama: Any) -> None:
+    with pytest.raises(openai.BadRequestError, match="`response_format` must be"):
+        ask(run, response_format={"type": "json_object", "schema": schema})
 
 
 def test_corrections_can_be_switched_off(run: Any, ollama: Any) -> None:

@@ -16,7 +16,7 @@ from recorded import call, exchanges
 
 from llm_adapter import Settings
 from llm_adapter.providers.ollama.chat import request
-from llm_adapter.translation.tool_calls import calls_written_as_text
+from llm_adapter.translation.written_calls import calls_written_as_text
 
 ASKED: list[Any] = [{"role": "user", "content": "What is the weather in Paris?"}]
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

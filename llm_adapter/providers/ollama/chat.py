@@ -43,13 +43,14 @@ from llm_adapter.translation.reply_checks import (
     with_penalty,
 )
 from llm_adapter.translation.reply_shapes import NATIVE_CHAT, reply_of
+from llm_adapter.translation.structured_output import ReplyForm
 from llm_adapter.translation.wire import Interrupted
 
 _requirements = partial(ReplyRequirements.of, where="provider 'ollama'", constrained=True, fields=("format",))
 
 
 def flow(call: Call) -> Flow:
-    """One request a choice, side by side; where a reply has to be checked and does not fit, one more."""
+    """One request a choice, side by side; one more where a reply does not fit, and for the form after the tools."""
     call = yield from with_media(call)
     return (yield from within_context(call, _thinking_if_it_can, LARGER_NUM_CTX, refusal_with_counts))
 
@@ -66,13 +67,12 @@ def _thinking_if_it_can(call: Call) -> Flow:
 def _exchange(call: Call) -> Flow:
     requirements = _requirements(call)
     natives = seeded_requests(request(call, requirements), requirements.count)
-    if call.stream and not requirements.plan.forced:
+    if call.stream and not requirements.plan.forced and not requirements.tools_first:
         replies = yield [NativeRequest("POST", "/api/chat", one, stream=True) for one in natives]
         for reply in replies:
             checked(reply)
         return decoder(requirements)
-    asks = [_asker(requirements, one, place) for place, one in enumerate(natives)]
-    wholes = yield from together([checked_completion(requirements, ask) for ask in asks])
+    wholes = yield from together([_completion(requirements, one, place) for place, one in enumerate(natives)])
     whole = combined_choices(wholes)
     if len(wholes) > 1:
         whole["ollama"] = timings(*(one["ollama"] for one in wholes))
@@ -90,16 +90,30 @@ def request(call: Call, requirements: ReplyRequirements | None = None) -> Json:
         # A thinking model would think first, and not be constrained while it does. The whole call is checked, so
         # there is nothing to stream.
         native |= {"format": requirements.plan.format(call, GRAMMARS["ollama"]), "think": False, "stream": False}
+    elif requirements.tools_first:  # the whole reply tells what follows, so there is nothing to stream
+        native["stream"] = False
+        native.pop("format", None)
     elif requirements.form is not None:
         native["format"] = requirements.form.format(call, GRAMMARS["ollama"])
     return native
+
+
+def _completion(requirements: ReplyRequirements, native: Json, place: int) -> Steps[Json]:
+    """The completion of one choice."""
+
+    def ask_for_form(form: ReplyForm) -> Ask:
+        bare = {name: value for name, value in native.items() if name != "tools"}
+        with_form = {**bare, "format": form.format(requirements.call, GRAMMARS["ollama"])}
+        return _asker(requirements, with_form, place)
+
+    return checked_completion(requirements, _asker(requirements, native, place), ask_for_form)
 
 
 def _asker(requirements: ReplyRequirements, native: Json, place: int) -> Ask:
     """What sends the native request for one choice."""
 
     def ask(turns: list[Json], penalised: bool) -> Steps[Json]:
-        more: Json = {"messages": [*native["messages"], *natives_of(turns)]} if turns else {}
+        more: Json = {"messages": [*native["messages"], *natives_of(turns, requirements.call)]} if turns else {}
         if penalised:
             more["options"] = with_penalty(requirements.call, native.get("options", {}))
         reply: NativeReply = yield NativeRequest("POST", "/api/chat", {**native, **more})

@@ -6,15 +6,14 @@ result's id; api/types.go Message. Text parts are joined by a line break, as lla
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from typing import Any
-
-from pydantic_core import from_json
 
 from llm_adapter.provider import Call, Fetch, Json, LongWork, NativeRequest, Rejected
 from llm_adapter.providers.ollama.capabilities import require_capability
 from llm_adapter.translation.images import decoded_base64, image_url, is_long, parts, with_inline_images
-from llm_adapter.translation.messages import messages_of, with_one_system_message, with_speakers
+from llm_adapter.translation.messages import messages_of, with_object_arguments, with_one_system_message, with_speakers
 
 # Ollama takes sounds where it takes images (openai/openai.go, since 0.20.0; llm/media.go AudioFormat).
 _SOUNDS = ("wav", "mp3")
@@ -58,15 +57,15 @@ def messages(call: Call) -> list[Json]:
     Raises `Rejected` for a message or a part that cannot be sent.
     """
     names: dict[str, str] = {}  # tool names by call id
-    given = with_speakers(messages_of(call.body), call)
+    given = with_object_arguments(with_speakers(messages_of(call.body), call), call)
     native = [_message(message, place, names) for place, message in enumerate(given)]
     return with_one_system_message(native)
 
 
-def natives_of(turns: list[Json]) -> list[Json]:
+def natives_of(turns: list[Json], call: Call) -> list[Json]:
     """Native messages of turns that are added to a conversation."""
     names: dict[str, str] = {}
-    return [_message(message, place, names) for place, message in enumerate(turns)]
+    return [_message(message, place, names) for place, message in enumerate(with_object_arguments(turns, call))]
 
 
 def _message(message: Any, place: int, names: dict[str, str]) -> Json:
@@ -114,25 +113,10 @@ def _tool_call(tool_call: Any, where: str, names: dict[str, str]) -> Json:
         case {"function": {"name": str() as name} as function}:
             call_id = tool_call.get("id") or ""
             names[call_id] = name
-            native = {"function": {"name": name, "arguments": _arguments(function.get("arguments"), where)}}
+            native = {"function": {"name": name, "arguments": json.loads(function["arguments"])}}
             return {"id": call_id, **native} if call_id else native
         case _:
             raise Rejected(f"{where}: only function tool calls are available on provider 'ollama'", param="messages")
-
-
-def _arguments(arguments: Any, where: str) -> Json:
-    """OpenAI's JSON text as the object that Ollama wants. "" is no arguments: Ollama's /v1 refuses it."""
-    if isinstance(arguments, dict):
-        return arguments
-    try:
-        parsed = from_json(arguments or "{}")
-    except ValueError:
-        parsed = None
-    if not isinstance(parsed, dict):
-        raise Rejected(
-            f"{where}: a tool call's arguments must be a JSON object", param="messages", code="invalid_value"
-        )
-    return parsed
 
 
 def _content(content: Any, where: str, *, images: bool = True) -> Json:

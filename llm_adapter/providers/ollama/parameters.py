@@ -13,6 +13,7 @@ from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.translation import parameters
 from llm_adapter.translation.parallel import seeded
 from llm_adapter.translation.parameters import (
+    AFTER_TOOLS,
     NO_LOGIT_BIAS,
     OLLAMA_CHAT,
     SPEAKERS,
@@ -24,6 +25,7 @@ from llm_adapter.translation.parameters import (
     field,
     honoured,
     option,
+    stop_sequences,
     translate,
     warn_of_unknown,
 )
@@ -44,10 +46,8 @@ EFFORTS: dict[str, bool | str] = {
 
 def _stop(value: Any, native: Json, call: Call) -> None:
     # A list, always: a string is answered with 500 (recordings: bad_option_type).
-    stop = [value] if isinstance(value, str) else value
-    if not isinstance(stop, list) or not all(isinstance(item, str) for item in stop):
-        raise Rejected("`stop` must be a string or a list of strings", param="stop", code="invalid_type")
-    native.setdefault("options", {})["stop"] = stop
+    if stop := stop_sequences(value):
+        native.setdefault("options", {})["stop"] = stop
 
 
 def _max_tokens(value: Any, native: Json, call: Call) -> None:
@@ -138,7 +138,7 @@ CHAT: Rows = {
         source="openai/openai.go thinkFromReasoningEffort",
     ),
     "response_format": honoured(
-        "`format`: json, or the schema; the reply is checked, and sent back once if it is wrong"
+        f"`format`: json, or the schema; the reply is checked, and sent back once if it is wrong; {AFTER_TOOLS}"
     ),
     **NATIVE,
     "think": field("think"),

@@ -18,6 +18,7 @@ from llm_adapter.translation.chat_stream import replay_of
 from llm_adapter.translation.errors import checked, no_reply
 from llm_adapter.translation.grammar_schema import GRAMMARS
 from llm_adapter.translation.images import with_inline_images
+from llm_adapter.translation.messages import with_object_arguments
 from llm_adapter.translation.parallel import Steps, seeded, together
 from llm_adapter.translation.parameters import note_emulated_tools
 from llm_adapter.translation.reasoning import without_thinking
@@ -31,13 +32,13 @@ from llm_adapter.translation.reply_checks import (
     with_penalty,
 )
 from llm_adapter.translation.reply_shapes import COMPLETION, reply_of
-from llm_adapter.translation.structured_output import ANY_OBJECT
+from llm_adapter.translation.structured_output import ANY_OBJECT, ReplyForm
 
 _ABOUT_TOOLS = ("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call")
 
 
 def flow(call: Call, dialect: Dialect) -> Flow:
-    """One request, or one a choice, side by side; where a reply has to be checked and does not fit, one more."""
+    """One request, or one a choice, side by side; one more where a reply does not fit, and for the form after tools."""
     call = yield from with_images(call, dialect)
     while True:
         try:
@@ -58,7 +59,8 @@ def _exchange(call: Call, dialect: Dialect) -> Flow:
     body = request(requirements, dialect)
     all_at_once = body.get("n") is not None
     bodies = seeded(body, 1 if all_at_once else requirements.count)
-    if call.stream and not (requirements.plan.forced and requirements.constrained):
+    forced = requirements.plan.forced and requirements.constrained
+    if call.stream and not forced and not requirements.tools_first:
         replies = yield [NativeRequest("POST", None, one, stream=True) for one in bodies]
         for reply in replies:
             checked(reply)
@@ -67,8 +69,9 @@ def _exchange(call: Call, dialect: Dialect) -> Flow:
         whole = _completion(requirements, (yield NativeRequest("POST", None, body)))
         checked_choices = [choice_and_faults(requirements, choice)[0] for choice in whole["choices"]]
         return {**whole, "choices": [in_older_form(requirements.plan, choice) for choice in checked_choices]}
-    asks = [_asker(requirements, one, place) for place, one in enumerate(bodies)]
-    wholes = yield from together([checked_completion(requirements, ask) for ask in asks])
+    wholes = yield from together(
+        [_checked_completion(requirements, one, place, dialect) for place, one in enumerate(bodies)]
+    )
     whole = combined_choices(wholes)
     return replay_of(requirements, whole) if call.stream else whole
 
@@ -85,8 +88,8 @@ def request(requirements: ReplyRequirements, dialect: Dialect) -> Json:
     """The body of one choice's request, or of all where the server counts itself. Raises `Rejected`."""
     body = dialect.body(requirements.call)
     note_emulated_tools(dialect.rows["/chat/completions"], body, requirements.call)
-    body = with_adapted_messages(body, requirements.call, dialect)
-    body = _with_response_format(requirements, _with_tools(requirements, body, dialect), dialect)
+    body = _with_response_format(requirements, with_adapted_messages(body, requirements.call, dialect), dialect)
+    body = _with_tools(requirements, body, dialect)
     if "n" in body and (requirements.count == 1 or not dialect.supports_n or requirements.judged):
         if requirements.count > 1:
             requirements.call.report.note("emulated", "n")
@@ -134,16 +137,34 @@ def _tools(requirements: ReplyRequirements, tools: list[Json], dialect: Dialect)
 
 
 def _with_response_format(requirements: ReplyRequirements, body: Json, dialect: Dialect) -> Json:
-    """The body with a `response_format` that the server takes."""
-    if requirements.form is None or (requirements.constrained and requirements.plan.forced):
+    """The body with a `response_format` that the server takes; without one where tools come first, or alone."""
+    if requirements.form is None:
         return body
-    if requirements.form.param != "response_format":
-        return requirements.form.in_its_field(requirements.call, body, dialect.grammar)
-    given = requirements.form.response_format(requirements.call, dialect.grammar)
-    anything = requirements.form.schema == ANY_OBJECT and body["response_format"]["type"] == "json_object"
-    if anything:
-        return body if dialect.supports_json_object else {**body, "response_format": given}
-    return body if given == body["response_format"] else {**body, "response_format": given}
+    if not requirements.plan.functions:
+        return _in_form(requirements.form, requirements.call, body, dialect)
+    left_out = (requirements.form.param, *(("stream_options",) if requirements.tools_first else ()))
+    whole = {"stream": False} if requirements.tools_first and requirements.call.stream else {}
+    return {**{name: value for name, value in body.items() if name not in left_out}, **whole}
+
+
+def _in_form(form: ReplyForm, call: Call, body: Json, dialect: Dialect) -> Json:
+    """The body with the form as this server takes it."""
+    given = call.body[form.param]
+    if form.param != "response_format":
+        return form.in_its_field(call, {**body, form.param: given}, dialect.grammar)
+    any_object = given["type"] == "json_object" and form.schema == ANY_OBJECT
+    taken = given if any_object and dialect.supports_json_object else form.response_format(call, dialect.grammar)
+    return {**body, "response_format": taken}
+
+
+def _checked_completion(requirements: ReplyRequirements, body: Json, place: int, dialect: Dialect) -> Steps[Json]:
+    """The completion of one choice."""
+
+    def ask_for_form(form: ReplyForm) -> Ask:
+        bare = {name: value for name, value in body.items() if name not in _ABOUT_TOOLS}
+        return _asker(requirements, _in_form(form, requirements.call, bare, dialect), place)
+
+    return checked_completion(requirements, _asker(requirements, body, place), ask_for_form)
 
 
 def _asker(requirements: ReplyRequirements, body: Json, place: int) -> Ask:
@@ -151,7 +172,8 @@ def _asker(requirements: ReplyRequirements, body: Json, place: int) -> Ask:
 
     def ask(turns: list[Json], penalised: bool) -> Steps[Json]:
         again = with_penalty(requirements.call, body) if penalised else body
-        more = {"messages": [*(body.get("messages") or ()), *turns]} if turns else {}
+        added = with_object_arguments(turns, requirements.call)
+        more = {"messages": [*(body.get("messages") or ()), *added]} if turns else {}
         return _completion(requirements, (yield NativeRequest("POST", None, {**again, **more})), place)
 
     return ask

@@ -1,7 +1,7 @@
 """Messages as a /v1 server takes them: the form before `tools` in today's, and for Ollama nothing that it takes apart.
 
 Source: ollama/openai/openai.go FromChatRequest, v0.24.0: every part of a content becomes a message of its own, a tool
-result in parts loses its id, a message that holds nothing is refused, and so are arguments that are "".
+result in parts loses its id, a message that holds nothing is refused.
 """
 
 from __future__ import annotations
@@ -10,14 +10,20 @@ from typing import Any
 
 from llm_adapter.provider import Call, Json
 from llm_adapter.providers.v1.dialects import Dialect
-from llm_adapter.translation.messages import joined_text, messages_of, with_one_system_message, with_speakers
+from llm_adapter.translation.messages import (
+    joined_text,
+    messages_of,
+    with_object_arguments,
+    with_one_system_message,
+    with_speakers,
+)
 
 
 def with_adapted_messages(body: Json, call: Call, dialect: Dialect) -> Json:
     """The body with its messages as this server takes them; the same object when nothing changes. Raises `Rejected`."""
     given = messages_of(body)
-    named = with_speakers([_with_tool_calls(one, place) for place, one in enumerate(given)], call)
-    messages = with_one_system_message(named)
+    today = [_with_tool_calls(one, place) for place, one in enumerate(given)]
+    messages = with_one_system_message(with_object_arguments(with_speakers(today, call), call))
     if not dialect.accepts_content_parts:
         messages = [_with_joined_text(one) for one in messages]
     return body if messages == given else {**body, "messages": messages}
@@ -48,16 +54,4 @@ def _with_joined_text(message: Any) -> Any:
         changes["content"] = ""
     elif isinstance(content, list) and (joined := joined_text(content)) is not None:
         changes["content"] = joined
-    calls = message.get("tool_calls")
-    if isinstance(calls, list) and any(_with_arguments(one) is not one for one in calls):
-        changes["tool_calls"] = [_with_arguments(one) for one in calls]
     return {**message, **changes} if changes else message
-
-
-def _with_arguments(tool_call: Any) -> Any:
-    """The tool call, with an empty object in the place of the arguments "", which Ollama refuses."""
-    match tool_call:
-        case {"function": {"arguments": ""} as function}:
-            return {**tool_call, "function": {**function, "arguments": "{}"}}
-        case _:
-            return tool_call

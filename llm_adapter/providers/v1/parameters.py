@@ -13,6 +13,7 @@ from typing import Any
 
 from llm_adapter.provider import Call, Json
 from llm_adapter.translation.parameters import (
+    AFTER_TOOLS,
     CHAT,
     COMPLETIONS,
     EMBEDDINGS,
@@ -134,7 +135,8 @@ _LMSTUDIO_ROWS: dict[str, Rows] = {
             effort_as("reasoning_effort", {**_SAME, "minimal": "low", "xhigh": "high", "max": "high"}),
         ),
         "response_format": honoured(
-            "passed on; json_object, which LM Studio refuses, as the schema of any object; the reply is checked"
+            "passed on; json_object, which LM Studio refuses, as the schema of any object; the reply is checked;"
+            f" {AFTER_TOOLS}"
         ),
         "tool_choice": emulated(
             "none withholds the tools; a named function is offered alone, and required;"

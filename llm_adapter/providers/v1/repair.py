@@ -5,6 +5,7 @@
   `reasoning_content` (llama.cpp, LM Studio).
 - Each tool call has an id, and each of a stream its own `index`: Ollama sends `index: 0` for every call, older servers
   send none, and some servers send no id.
+- Arguments are always JSON: a call without any has "" on some servers, null or an object on others.
 - With `parallel_tool_calls=False` the first call is left alone, as vLLM does it itself: Ollama and llama.cpp do not
   know the parameter.
 
@@ -24,6 +25,7 @@ from llm_adapter.translation.reply_shapes import CHUNK, Shape
 from llm_adapter.translation.wire import CHOICES, Interrupted, event, tool_call_id
 
 _SUSPECT = re.compile(rb'"(?:tool_calls|reasoning|reasoning_content)"|"(?:delta|choices)"\s*:\s*null')
+_NO_ARGUMENTS = "{}"
 _BOM = b"\xef\xbb\xbf"
 _FIELDS = (b"data", b"event", b"error", b"id", b"retry")
 _KEPT = 4_000  # bytes of something that is no event, for the error that tells it
@@ -42,9 +44,9 @@ def repaired(reply: Json, call_id: str, single: bool = False, first: int = 0) ->
         for place, tool_call in enumerate(message.get("tool_calls") or ()):
             tool_call["id"] = tool_call.get("id") or tool_call_id(call_id, index * CHOICES + place)
             tool_call["type"] = tool_call.get("type") or "function"
-            arguments = tool_call["function"].get("arguments")
-            if isinstance(arguments, dict):  # as Ollama's native API has them
-                tool_call["function"]["arguments"] = json.dumps(arguments, ensure_ascii=False)
+            _write_arguments(tool_call["function"])
+        if isinstance(message.get("function_call"), dict):
+            _write_arguments(message["function_call"])
     return reply
 
 
@@ -173,10 +175,21 @@ class RepairDecoder:
         self._count_ends(chunk)
         if not self._suspect(value) and "choices" in chunk:
             return b"".join(raw) + end
-        changed = self._chunk(chunk)
-        if changed is None:
-            return b""
-        return b"data: " + json_bytes(changed) + 2 * (b"\r\n" if raw[0].endswith(b"\r\n") else b"\n")
+        blank = 2 * (b"\r\n" if raw[0].endswith(b"\r\n") else b"\n")
+        changed = [self._chunk(one) for one in (*self._ends_of_calls(chunk), chunk)]
+        return b"".join([b"data: " + json_bytes(one) + blank for one in changed if one is not None])
+
+    def _ends_of_calls(self, chunk: Json) -> list[Json]:
+        """The chunk before one that ends a choice, with the ends of its calls that have had no arguments."""
+        choices = [one for one in chunk.get("choices") or () if one.get("finish_reason")]
+        finished = [one.get("index") or 0 for one in choices if not (one.get("delta") or {}).get("tool_calls")]
+        ends = [
+            {"index": index, "delta": {"tool_calls": ends}, "finish_reason": None}
+            for index, calls in self._calls.items()
+            if index in finished and (ends := calls.ends())
+        ]
+        head = {name: value for name, value in chunk.items() if name not in ("choices", "usage", "timings")}
+        return [{**head, "choices": ends}] if ends else []
 
     def _count_ends(self, chunk: Json) -> None:
         for choice in chunk.get("choices") or ():
@@ -190,7 +203,7 @@ class RepairDecoder:
 
     def _suspect(self, value: bytes) -> bool:
         """Whether a chunk may need something."""
-        return _SUSPECT.search(value) is not None
+        return _SUSPECT.search(value) is not None or any(calls.without_arguments for calls in self._calls.values())
 
     def _chunk(self, chunk: Json) -> Json | None:
         """A chunk as it leaves; None for one that does not."""
@@ -198,20 +211,23 @@ class RepairDecoder:
         if self._shape is CHUNK:
             for choice in chunk["choices"]:
                 choice["delta"] = choice.get("delta") or {}
-                self._repair_delta(choice["delta"], choice.get("index") or 0)
+                self._repair_delta(choice["delta"], choice.get("index") or 0, bool(choice.get("finish_reason")))
         return chunk
 
-    def _repair_delta(self, delta: Json, index: int) -> None:
+    def _repair_delta(self, delta: Json, index: int, last: bool) -> None:
         _spell_both(delta)
         calls = self._calls.setdefault(index, ToolCalls(self._id, (self._first + index) * CHOICES))
-        for tool_call in delta.get("tool_calls") or ():
-            calls.assign_place(tool_call)
-        if self._single and delta.get("tool_calls"):
-            delta["tool_calls"] = [one for one in delta["tool_calls"] if one["index"] == 0]
+        if given := delta.get("tool_calls"):
+            changed = [one for tool_call in given for one in calls.repaired(tool_call)]
+            changed += calls.ends() if last else ()
+            delta["tool_calls"] = [one for one in changed if not self._single or one["index"] == 0]
 
 
 class ToolCalls:
-    """The places and ids of one choice's streamed tool calls: a call with a new id, or a new name, has a new place."""
+    """One choice's streamed tool calls: their places, ids and arguments.
+
+    A call with a new id, or a new name, has a new place. It ends where the next one begins, or the reply.
+    """
 
     def __init__(self, call_id: str, first: int = 0) -> None:
         self._id = call_id
@@ -219,8 +235,26 @@ class ToolCalls:
         self._places: dict[str, int] = {}
         self._last: int | None = None
         self._current: dict[Any, int | None] = {}  # the server's index to the place of the call it last meant
+        self.without_arguments: list[int] = []  # places of calls that have begun and have none yet
 
-    def assign_place(self, tool_call: Json) -> None:
+    def repaired(self, tool_call: Json) -> list[Json]:
+        """One delta repaired; before it the ends of other calls that have had no arguments."""
+        self._assign_place(tool_call)
+        place, function = tool_call["index"], tool_call.get("function")
+        ended = self.ends(but=place)
+        if place in self.without_arguments and function:
+            function["arguments"] = _arguments_text(function.get("arguments"))
+            if function["arguments"]:
+                self.without_arguments.remove(place)
+        return [*ended, tool_call]
+
+    def ends(self, but: int | None = None) -> list[Json]:
+        """The deltas that give the calls their arguments which have ended without any."""
+        ended = [place for place in self.without_arguments if place != but]
+        self.without_arguments = [place for place in self.without_arguments if place == but]
+        return [{"index": place, "function": {"arguments": _NO_ARGUMENTS}} for place in ended]
+
+    def _assign_place(self, tool_call: Json) -> None:
         """Give one delta its place, and its id when it opens a call."""
         given, name = tool_call.get("id"), (tool_call.get("function") or {}).get("name")
         index = tool_call.get("index")
@@ -230,8 +264,20 @@ class ToolCalls:
             tool_call["id"] = given or tool_call_id(self._id, self._first + known)
             tool_call["type"] = tool_call.get("type") or "function"
             self._places[tool_call["id"]] = known
+            self.without_arguments.append(known)
         self._current[index] = self._last = known
         tool_call["index"] = known
+
+
+def _arguments_text(arguments: Any) -> str:
+    """The arguments of a call in a reply as the JSON text that OpenAI's clients parse; "" for none."""
+    if isinstance(arguments, dict):
+        return json.dumps(arguments, ensure_ascii=False)
+    return arguments if isinstance(arguments, str) and arguments.strip() else ""
+
+
+def _write_arguments(function: Json) -> None:
+    function["arguments"] = _arguments_text(function.get("arguments")) or _NO_ARGUMENTS
 
 
 def _is_whole(line: bytes) -> bool:

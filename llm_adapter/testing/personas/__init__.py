@@ -75,7 +75,8 @@ def _held(turn: Turn, form: Any) -> Turn:
     """A turn under a form that covers the whole reply: no tool is called, and where one was to be, the form is filled.
 
     Source: ollama v0.24.0 and v0.32.15, server/routes.go ChatHandler, where the grammar begins with the reply; asked of
-    llama.cpp b11549. A thinking model is asked once more when it has thought, with the grammar.
+    llama.cpp b11549; vllm chat_completion/protocol.py extract_structured_outputs, 002032ee. A thinking model is asked
+    once more when it has thought, with the grammar.
     """
     if form is None or not turn.calls:
         return turn

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from http import HTTPStatus
+from typing import Any
 
 from llm_adapter.testing.personas.chat import chat, completions, prompt_count
 from llm_adapter.testing.personas.embeddings import embeddings
@@ -14,7 +15,7 @@ from llm_adapter.testing.personas.models import get_model, list_models, version
 from llm_adapter.testing.personas.openai import OPENAI
 from llm_adapter.testing.personas.persona import Check, Model, Persona, Route, Shape, TextShape, missing_model, too_long
 from llm_adapter.testing.personas.responses import responses
-from llm_adapter.testing.personas.wire import DONE, Answer, Json, ServerRequest, event, whole
+from llm_adapter.testing.personas.wire import DONE, Answer, Json, ServerRequest, event, part_of, whole
 from llm_adapter.testing.turns import Failure, Turn
 
 _KINDS = {400: "BadRequestError", 404: "NotFoundError", 422: "UnprocessableEntityError", 501: "NotImplementedError"}
@@ -55,6 +56,12 @@ def _history(persona: Persona, request: ServerRequest) -> Failure | None:
     except ValueError as problem:
         return Failure(str(problem), 400)
     return None
+
+
+def _form(request: ServerRequest) -> Any:
+    """The form that covers a whole reply, with tools beside it as well."""
+    form = request.part("response_format")
+    return "json" if form.get("type") == "json_object" else part_of(form, "json_schema").get("schema")
 
 
 _CALLED = (
@@ -125,6 +132,7 @@ VLLM = Persona(
     vectors={"id": "embd-fake", "created": 1_700_000_000, "usage": {"completion_tokens": 0, **_USAGE}},
     model_entry=_model_entry,
     missing=_no_model,
+    form=_form,
     response=OPENAI.response,
     version="0.11.0",
 )

@@ -141,7 +141,10 @@ def test_each_choice_has_its_own_calls() -> None:
 
 @given(st.data())
 def test_any_number_of_calls_in_any_pieces(data: st.DataObject) -> None:
-    """Calls one after the other, cut anywhere, with or without ids and indices, are put together again."""
+    """Calls one after the other, cut anywhere, with or without ids and indices, are put together again.
+
+    One without arguments has those that the SDK can parse.
+    """
     wanted = data.draw(st.lists(st.tuples(st.sampled_from("abc"), st.text("{}xyz\"'", max_size=6)), max_size=4))
     with_id, numbered = data.draw(st.booleans()), data.draw(st.sampled_from(["right", "zero", "none"]))
     places, settled = ToolCalls(CALL), []
@@ -150,13 +153,31 @@ def test_any_number_of_calls_in_any_pieces(data: st.DataObject) -> None:
         cut = data.draw(st.integers(0, len(arguments)))
         opening = tool(name, arguments[:cut], **index, **({"id": f"id{number}"} if with_id else {}))
         for delta in (opening, tool(None, arguments[cut:], **index)):
-            places.assign_place(delta)
-            settled.append(delta)
+            settled += places.repaired(delta)
+    settled += places.ends()
     got = [["", ""] for _ in wanted]
     for delta in settled:
         got[delta["index"]][0] += delta["function"].get("name", "")
         got[delta["index"]][1] += delta["function"]["arguments"]
-    assert [tuple(one) for one in got] == wanted
+    assert [tuple(one) for one in got] == [(name, arguments or "{}") for name, arguments in wanted]
+
+
+ENDS: dict[str, tuple[list[Any], Any, str]] = {
+    "on a chunk of its own": ([tool("a", "", index=0)], {}, "{}"),
+    "null": ([tool("a", None, index=0)], {}, "{}"),
+    "nothing but white space": ([tool("a", " ", index=0), tool(None, "\n", index=0)], {}, "{}"),
+    "with the last arguments": ([tool("a", "", index=0)], {"tool_calls": [tool(None, '{"x":1}', index=0)]}, '{"x":1}'),
+    "with the whole call": ([], {"tool_calls": [tool("a", "", index=0)]}, "{}"),
+    "before a delta that is null": ([tool("a", "", index=0)], None, "{}"),
+}
+
+
+@pytest.mark.parametrize(("deltas", "last", "arguments"), ENDS.values(), ids=ENDS)
+def test_how_a_call_ends(deltas: list[Any], last: Any, arguments: str) -> None:
+    """A call that has had no arguments at the end of its choice gets them."""
+    said = [chunk({"tool_calls": [one]}) for one in deltas]
+    [called] = accumulated(mended(events(*said, chunk(last, "tool_calls")) + DONE)).choices[0].message.tool_calls
+    assert called.function.arguments == arguments
 
 
 def test_a_whole_replys_calls_have_ids() -> None:

@@ -415,10 +415,10 @@ def test_ids_of_several_choices_differ(play: Play, server: Server) -> None:
 
 
 def test_content_is_not_taken_apart(play: Play, server: Server) -> None:
-    """Ollama's /v1 makes a message of every part, and refuses "" for no arguments."""
+    """Ollama's /v1 makes a message of every part."""
     server.answer(CHAT, body=chat())
     texts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
-    made = {"id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
+    made = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     history = [
         {"role": "user", "content": texts},
         {"role": "assistant", "content": None, "tool_calls": [made]},
@@ -428,7 +428,7 @@ def test_content_is_not_taken_apart(play: Play, server: Server) -> None:
     ask(play, "ollama", messages=history)
     user, assistant, tool, empty = server.sent["messages"]
     assert (user["content"], tool["content"], tool["tool_call_id"]) == ("a\nb", "a\nb", "c")
-    assert (assistant["tool_calls"][0]["function"]["arguments"], empty["content"]) == ("{}", "")
+    assert (assistant["tool_calls"], empty["content"]) == ([made], "")
     ask(play, "vllm", messages=history)
     assert server.sent["messages"] == history
 
