@@ -18,7 +18,10 @@ PROVIDERS = {
     "plain v1": {"base_url": "http://gpu.lan/v1", "dialect": "openai"},
 }
 NATIVE = {"model": "m", "message": {"role": "assistant", "content": "Hello"}, "done": True, "embeddings": [[1.0]]}
-CHAT = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": []}
+CHOICE = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hello"}}
+CHAT = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [CHOICE]}
+TAGS: dict[str, Any] = {"models": []}
+MODELS: dict[str, Any] = {"object": "list", "data": []}
 VECTORS = {"object": "list", "model": "m", "data": [{"object": "embedding", "index": 0, "embedding": [1.0]}]}
 CREDENTIALS = ("sk-", "org-1", "proj-1", "secret", "bWU6c2VjcmV0")
 
@@ -85,8 +88,8 @@ class Host:
         assert request.url.host == "gpu.lan"
         if self.status != 200:
             return HTTPX.Response(self.status, json={"error": {"message": "no"}})
-        v1 = VECTORS if request.url.path.endswith("/embeddings") else CHAT
-        return HTTPX.Response(200, json=NATIVE if "/api/" in request.url.path else v1)
+        replies = {"embeddings": VECTORS, "completions": CHAT, "models": MODELS, "tags": TAGS}
+        return HTTPX.Response(200, json=replies.get(request.url.path.rpartition("/")[2], NATIVE))
 
     @property
     def seen(self) -> str:
