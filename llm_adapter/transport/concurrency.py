@@ -77,7 +77,7 @@ class Slot:
         if self._limiter.try_acquire(self):
             return True
         event = anyio.Event()
-        self._limiter.enqueue(self, partial(_call_in_this_loop(), event.set))
+        self._limiter.enqueue(self, partial(call_in_this_loop(), event.set))
         end = None if seconds is None else monotonic() + seconds
         try:
             while not event.is_set():
@@ -261,7 +261,7 @@ def _next_check(end: float | None) -> float:
     return UNREAD if end is None else max(0.0, min(UNREAD, end - monotonic()))
 
 
-def _call_in_this_loop() -> Callable[..., Any]:
+def call_in_this_loop() -> Callable[..., Any]:
     """What calls a function in this event loop, from any thread."""
     try:
         return asyncio.get_running_loop().call_soon_threadsafe

@@ -391,6 +391,19 @@ def test_a_conversion_that_takes_long(
     assert len(threads) == 1
 
 
+def test_an_address_that_answers_slowly(run: Any, ollama: Any, web: Web) -> None:
+    """The call's timeout holds for the fetch as well, which by itself may take ten seconds."""
+    sees(ollama, "vision")
+    over = threading.Event()
+    web.answers["/a.png"] = lambda handler: (over.wait(9), answer()(handler))
+    try:
+        with pytest.raises(openai.APITimeoutError, match="Fetching the images"):
+            run(ask(image(web.url(host="127.0.0.1")), timeout=0.2), settings=near(web), max_retries=2)
+    finally:
+        over.set()
+    assert len(web.seen) == 1
+
+
 def test_without_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra is named."""
     monkeypatch.setitem(sys.modules, "PIL", None)

@@ -5,17 +5,14 @@
 
 from __future__ import annotations
 
-import queue
 import re
 import socket
-import threading
-from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from llm_adapter.devtools.doctor.facts import Attempt, CheckResult, Facts, Route, fail, not_checked, ok, warn
 from llm_adapter.settings.hosts import hostname, is_local, is_loopback
+from llm_adapter.transport.time_limit import OutOfTime, within
 
 SECONDS = 2.0  # for a connection, and for a name
 _PORTS = {"http": 80, "https": 443}
@@ -198,9 +195,12 @@ def without_credentials(url: str) -> str:
 
 def connection_attempts(host: str, port: int, timeout: float = SECONDS) -> list[Attempt]:
     """Connections to a host's addresses in the system's order, up to the first that is there."""
-    found = _with_time_limit(timeout, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    if isinstance(found, BaseException):
-        return [Attempt(host, f"the name cannot be resolved ({getattr(found, 'strerror', None) or found})")]
+    try:  # the system's resolver knows no time limit
+        found = within(timeout, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    except OutOfTime:
+        return [Attempt(host, f"the name cannot be resolved (no answer in {timeout:g} s)")]
+    except (OSError, UnicodeError) as error:
+        return [Attempt(host, f"the name cannot be resolved ({getattr(error, 'strerror', None) or error})")]
     tried: list[Attempt] = []
     for address in list(dict.fromkeys(str(entry[4][0]) for entry in found))[:4]:
         tried.append(_connection_attempt(address, port, timeout))
@@ -217,20 +217,3 @@ def _connection_attempt(address: str, port: int, timeout: float) -> Attempt:
     except OSError as error:
         return Attempt(address, error.strerror or str(error))
     return Attempt(address)
-
-
-def _with_time_limit(seconds: float, action: Callable[[], Any]) -> Any:
-    """What the action returns, or its exception. The system's resolver knows no time limit: its thread may be left."""
-    answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
-
-    def run() -> None:
-        try:
-            answer.put(action())
-        except (OSError, UnicodeError) as error:
-            answer.put(error)
-
-    threading.Thread(target=run, daemon=True, name="llm_adapter resolver").start()
-    try:
-        return answer.get(timeout=seconds)
-    except queue.Empty:
-        return TimeoutError(f"no answer in {seconds:g} s")
