@@ -39,16 +39,20 @@ class ChoiceDeltas:
         # The text so far, while it may turn out to be a tool call.
         self._held = WrittenCallScanner(requirements.plan.parameters) if requirements.recovers else None
         self._unfenced = Unfenced() if requirements.form is not None else None
+        self._begun = requirements.begun  # with a form, a reply begins with it when it is streamed as well
         self._text: list[str] = []  # kept where the whole of it is checked
         self._calls: dict[int, Json] = {}  # by place
 
     def outgoing(self, delta: Json, reason: str | None) -> OutgoingDelta:
         """One delta of the server, and the finish reason beside it, as the caller gets them."""
-        text, calls = delta.get("content") or "", delta.get("tool_calls") or []
+        text = delta["content"] if isinstance(delta.get("content"), str) else ""
+        calls = delta.get("tool_calls") or []
         text_out, calls_out = text, calls
         if self._held is not None:
             text_out, calls_out = self._decided(self._held, text, calls, reason is not None)
         if self._unfenced is not None:
+            if text_out or reason is not None:
+                text_out, self._begun = self._begun + text_out, ""
             text_out = self._unfenced.feed(text_out, done=reason is not None)
             self._text.append(text_out)
         self._collect_calls(calls_out)

@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.settings.errors import warn_caller
+from llm_adapter.translation.messages import joined_text
 from llm_adapter.translation.parallel import Steps
 from llm_adapter.translation.structured_output import ReplyForm, correction, reply_form, request_for_form, without_fence
 from llm_adapter.translation.tool_calls import NO_TOOLS, ToolPlan, tool_plan
@@ -40,6 +41,7 @@ class ReplyRequirements:
     plan: ToolPlan = NO_TOOLS
     form: ReplyForm | None = None
     count: int = 1
+    begun: str = ""  # what a whole reply begins with, and a streamed one does not: the call's own last message
     constrained: bool = False  # a demanded tool call comes as a text, which a grammar holds to the call's schema
 
     @classmethod
@@ -51,7 +53,7 @@ class ReplyRequirements:
         others: whether the server has forms of `response_format` that only it can judge. fields: its own for a schema.
         """
         form = reply_form(call, others=others, fields=fields)
-        return cls(call, tool_plan(call, where), form, call.body.get("n") or 1, constrained)
+        return cls(call, tool_plan(call, where), form, call.body.get("n") or 1, constrained=constrained)
 
     @property
     def judged(self) -> bool:
@@ -157,8 +159,9 @@ def choice_and_faults(requirements: ReplyRequirements, choice: Json) -> tuple[Js
 
     Of a reply that was cut off nothing is demanded.
     """
+    choice = _without_beginning(requirements, choice)
     plan, message = requirements.plan, choice.get("message") or {}
-    text = message.get("content") or ""
+    text = joined_text(message.get("content")) or ""
     whole = choice.get("finish_reason") != "length"
     if not whole and not text and message.get("reasoning"):
         warn_only_thinking(requirements.call)
@@ -181,6 +184,14 @@ def choice_and_faults(requirements: ReplyRequirements, choice: Json) -> tuple[Js
         return choice, []
     text = without_fence(text)
     return {**choice, "message": {**message, "content": text}}, requirements.form.faults(text) if whole else []
+
+
+def _without_beginning(requirements: ReplyRequirements, choice: Json) -> Json:
+    """The choice without the call's own last message. With a form it stays: the reply has to fit as it is."""
+    message = choice.get("message") or {}
+    if not requirements.begun or requirements.form is not None or not isinstance(message.get("content"), str):
+        return choice
+    return {**choice, "message": {**message, "content": message["content"].removeprefix(requirements.begun)}}
 
 
 def warn_only_thinking(call: Call) -> None:

@@ -6,12 +6,13 @@ Rule: what the server does itself, it does. What it would leave out without a wo
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 from llm_adapter.provider import Call, Fetch, Flow, Json, LongWork, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.messages import with_media
 from llm_adapter.providers.v1.dialects import Dialect
-from llm_adapter.providers.v1.messages import with_adapted_messages
+from llm_adapter.providers.v1.messages import begun_reply, with_adapted_messages
 from llm_adapter.providers.v1.repair import complete, repaired
 from llm_adapter.providers.v1.stream import decoder
 from llm_adapter.translation.chat_stream import replay_of
@@ -57,6 +58,8 @@ def with_images(call: Call, dialect: Dialect) -> Generator[NativeRequest | Fetch
 def _exchange(call: Call, dialect: Dialect) -> Flow:
     requirements = requirements_of(call, dialect)
     body = request(requirements, dialect)
+    if dialect.repeats_last_message:
+        requirements = replace(requirements, begun=begun_reply(body["messages"]))
     all_at_once = body.get("n") is not None
     bodies = seeded(body, 1 if all_at_once else requirements.count)
     forced = requirements.plan.forced and requirements.constrained

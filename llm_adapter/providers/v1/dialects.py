@@ -55,6 +55,9 @@ class Dialect:
     # It takes a content as a list of parts, and shows a model the whole of a tool's schema.
     accepts_content_parts: bool = True
     accepts_token_ids: bool = False  # as ids of its own model
+    # A whole reply begins with the assistant's message that ends the call, and goes on with it; a stream only goes on
+    # (asked of xllamacpp's server, 2026-11).
+    repeats_last_message: bool = False
     fetches_images: bool = True  # those that are given by their address
     has_model_endpoint: bool = True  # GET /models/{id}, beside the list
     accepts_any_path: bool = False  # one that it does not have is answered with 200 and an error's text
@@ -145,6 +148,7 @@ DIALECTS = {
             understands=_LLAMACPP_KNOWS,
             schema_fields=("json_schema",),
             accepts_token_ids=True,
+            repeats_last_message=True,
             has_model_endpoint=False,
             larger_context="start the server with `--ctx-size {tokens}`, times its number of slots",
         ),

@@ -26,7 +26,18 @@ def with_adapted_messages(body: Json, call: Call, dialect: Dialect) -> Json:
     messages = with_one_system_message(with_object_arguments(with_speakers(today, call), call))
     if not dialect.accepts_content_parts:
         messages = [_with_joined_text(one) for one in messages]
+    elif dialect.repeats_last_message and begun_reply(messages):
+        messages = [*messages[:-1], _with_joined_text(messages[-1])]
     return body if messages == given else {**body, "messages": messages}
+
+
+def begun_reply(messages: list[Any]) -> str:
+    """The text of an assistant's message that ends a call, and that the model goes on with; "" for none."""
+    match messages[-1]:
+        case {"role": "assistant", **message} if not message.get("tool_calls"):
+            return joined_text(message.get("content")) or ""
+        case _:
+            return ""
 
 
 def _with_tool_calls(message: Any, place: int) -> Any:

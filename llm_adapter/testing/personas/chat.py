@@ -67,7 +67,7 @@ def _completion(persona: Persona, request: ServerRequest, body: Json, spoken: li
 
 def _choice(persona: Persona, request: ServerRequest, body: Json, spoken: Utterance, index: int) -> Json:
     shape = persona.shape
-    message: Json = {"role": "assistant", "content": spoken.text, **shape.message}
+    message: Json = {"role": "assistant", "content": _begun(persona, request) + spoken.text, **shape.message}
     if shape.reasoning and spoken.thinking:
         message[shape.reasoning] = spoken.thought
     if spoken.calls:
@@ -75,6 +75,13 @@ def _choice(persona: Persona, request: ServerRequest, body: Json, spoken: Uttera
         message["tool_calls"] = [_call(shape, request, call, place) for place, call in enumerate(spoken.calls)]
     choice = {"index": index, "message": message, **shape.choice, "finish_reason": spoken.finish}
     return {**choice, **probabilities(shape, body, (*spoken.thinking, *spoken.content))}
+
+
+def _begun(persona: Persona, request: ServerRequest) -> str:
+    """What a whole reply goes on with: the assistant's message that ends the call."""
+    last = (request.items("messages") or [None])[-1]
+    content = last.get("content") if isinstance(last, dict) and last.get("role") == "assistant" else None
+    return content if persona.shape.repeats_last and isinstance(content, str) else ""
 
 
 def _call(shape: Shape, request: ServerRequest, call: ToolCall, place: int) -> Json:

@@ -346,6 +346,7 @@ LLAMACPP = Persona(
         chunk=_FINGERPRINT,
         opening={"role": "assistant", "content": None},
         no_content="",
+        repeats_last=True,
         token={"id": 1},
         counts=True,
         call_ids="FakeCall{number:012d}{place:012d}",

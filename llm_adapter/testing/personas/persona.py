@@ -76,6 +76,7 @@ class Shape:
     token: Json = field(default_factory=dict)  # what a token has besides, where its log probability is told
     no_top: bool = True  # log probabilities have a list of the top ones, even if it is empty
     no_content: Any = None  # the content beside tool calls
+    repeats_last: bool = False  # a whole reply begins with the assistant's message that ends the call
     usage_null: bool = False  # chunks before the one with the usage say "usage": null
     counts: bool = False  # it knows `n`
     ids: str = "chatcmpl-fake{number:06d}"

@@ -1,0 +1,65 @@
+"""A call whose last message is the assistant's: the model goes on with it, and a reply is what it adds.
+
+So Ollama answers, whole and streamed; llama.cpp's whole replies begin with the message, and its streams do not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from drivers import SYNC_AND_ASYNC, Play, every, mode
+
+from llm_adapter import Settings
+from llm_adapter.testing import serving
+
+BEGUN: dict[str, Any] = {"role": "assistant", "content": "Hello, my"}
+PARTS = {"role": "assistant", "content": [{"type": "text", "text": "Hello,"}, {"type": "text", "text": "my"}]}
+ASKED: Any = [{"role": "user", "content": "Say hello."}]
+NAMED = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+FORM: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": NAMED}}
+SERVERS = ["ollama@0.24", "ollama@0.32", "llamacpp", "vllm", "lmstudio"]
+
+
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
+def play(request: pytest.FixtureRequest) -> Play:
+    return request.param  # type: ignore[no-any-return]
+
+
+def both(play: Play, settings: Settings, **arguments: Any) -> tuple[str, str]:
+    """The text of the whole reply, and of the streamed one."""
+    asked: Any = {"model": "m", "temperature": 0, "max_tokens": 40, **arguments}
+
+    def script(client: Any) -> Any:
+        whole = yield client.chat.completions.create(**asked)
+        chunks = yield every((yield client.chat.completions.create(**asked, stream=True)))
+        pieces = [choice.delta.content or "" for chunk in chunks for choice in chunk.choices]
+        return whole.choices[0].message.content, "".join(pieces)
+
+    return play(script, settings=settings)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("begun", [BEGUN, PARTS], ids=["text", "parts"])
+@pytest.mark.parametrize("persona", SERVERS)
+def test_a_reply_is_what_the_model_adds(persona: str, begun: Any, play: Play) -> None:
+    with serving(persona) as fake:
+        fake.script(" name is Ana", repeat=True)
+        assert both(play, fake.settings(), messages=[*ASKED, begun]) == (" name is Ana", " name is Ana")
+
+
+@pytest.mark.parametrize("begun", [BEGUN, PARTS], ids=["text", "parts"])
+def test_on_the_embedded_llamacpp(begun: Any, play: Play) -> None:
+    pytest.importorskip("xllamacpp")
+    whole, streamed = both(play, Settings(provider="embedded"), messages=[*ASKED, begun])
+    assert whole == streamed != ""
+    assert not whole.startswith("Hello")
+
+
+def test_a_reply_in_a_form_fits_as_it_is(play: Play) -> None:
+    """llama.cpp's grammar covers what was begun, too."""
+    pytest.importorskip("xllamacpp")
+    begun = {"role": "assistant", "content": '{"name":'}
+    settings = Settings(provider="embedded", corrections=0)
+    whole, streamed = both(play, settings, messages=[*ASKED, begun], response_format=FORM)
+    assert whole == streamed
+    assert whole.startswith('{"name":')
