@@ -54,7 +54,8 @@ def _reason(error: BaseException, url: str, settings: Settings, proxy: Proxy | N
     if kind in _NO_HTTP and url.startswith("http://") and proxy is None:
         words = f" ({_words(error)})" if _words(error) else ""
         ended = f"{_root(url)} ended the connection before its answer was complete{words}"
-        if "incomplete" in words or "complete message body" in words:
+        begun = "incomplete" in words or "complete message body" in words
+        if begun or settings.provider == "embedded":
             return f"{ended}: it stopped while it worked on the call, and its log may say why."
         return (
             f"{ended}. Either the server stopped while it worked on the call, which its log says, or it speaks https "

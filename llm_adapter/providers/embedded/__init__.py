@@ -78,7 +78,11 @@ class Embedded:
         key = (model, embeddings, settings.num_ctx, settings.n_gpu_layers)
         with self._lock:
             if key in self._servers:
-                return self._servers[key][1]
+                server, address = self._servers[key]
+                if server.is_running():
+                    return address
+                del self._servers[key]
+                server.stop()
             load = self._loading.get(key)
             if load is None:
                 load = self._loading[key] = concurrent.futures.Future()

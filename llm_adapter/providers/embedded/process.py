@@ -37,6 +37,9 @@ class ServerProcess:
         self._owner = os.getpid()
         atexit.register(self.stop)  # also while it loads, when nobody else knows it
 
+    def is_running(self) -> bool:
+        return self._process.poll() is None
+
     def stop(self) -> None:
         atexit.unregister(self.stop)
         if self._owner != os.getpid():  # a fork's copy: the process is its parent's

@@ -28,6 +28,9 @@ class ModelLoadError(SettingsError):
 class RunningServer(Protocol):
     """A server that was started."""
 
+    def is_running(self) -> bool:
+        """Whether it still is: a process of its own may have been killed, or have aborted."""
+
     def stop(self) -> None:
         """End it, and what it is still answering."""
 
@@ -37,6 +40,9 @@ class ServerInThisProcess:
 
     def __init__(self, native: Any) -> None:
         self._native = native
+
+    def is_running(self) -> bool:
+        return True
 
     def stop(self) -> None:
         native, self._native = self._native, None

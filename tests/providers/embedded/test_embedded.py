@@ -391,7 +391,10 @@ def test_a_model_that_loads_for_long(call: Any, play: Play, own: Embedded, monke
 
 
 def test_a_model_of_ones_own_has_a_process_of_its_own(own: Embedded, tmp_path: Any) -> None:
-    """While a model loads, llama.cpp holds the GIL: in this process it would stop every event loop."""
+    """While a model loads, llama.cpp holds the GIL: in this process it would stop every event loop.
+
+    A process that was ended from outside is started anew.
+    """
     shutil.copy(CHAT_MODEL, tmp_path / "own.gguf")
 
     def script(client: Any) -> Any:
@@ -401,6 +404,10 @@ def test_a_model_of_ones_own_has_a_process_of_its_own(own: Embedded, tmp_path: A
     assert completion.choices[0].message.content
     [(server, _)] = own._servers.values()
     assert isinstance(server, ServerProcess)
+    server._process.kill()  # as the system does it when memory is full
+    server._process.wait()
+    again = live(Play("sync"), script, settings=Settings(provider=own, model_path=str(tmp_path / "own.gguf")))
+    assert again.choices[0].message.content == completion.choices[0].message.content
 
 
 def test_without_the_extra(play: Play, own: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
