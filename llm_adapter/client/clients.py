@@ -28,6 +28,7 @@ from llm_adapter.client.signatures import with_sdk_signature
 from llm_adapter.routing.connection import NO_KEY, Connection, connect, credential_names, without_ambient_credentials
 from llm_adapter.routing.destination import DESTINATION_ARGUMENTS, resolve
 from llm_adapter.routing.proxies import http_client
+from llm_adapter.settings.hosts import OPENAI_URL
 from llm_adapter.transport.native_requests import EXTENSION
 from llm_adapter.transport.request_checks import EXTENSION as RULES
 from llm_adapter.transport.request_checks import install_checks, missing_credentials, rules_of
@@ -62,6 +63,7 @@ class _ClientBase:
 
     def _sdk_arguments(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> dict[str, Any]:
         """Find the destination; the arguments for the SDK's constructor."""
+        options["base_url"] = options.get("base_url") or None  # "" says nothing
         original: _ClientBase | None = options.pop("_copy_of", None)  # with whose destination a copy is made
         self._connection = connection = _inherited(original, options) or resolve(profile, settings, options)
         self._given = _given(options)
@@ -71,6 +73,8 @@ class _ClientBase:
             self._shadow = shadow_of(connection, OpenAI)
         if connection.base_url is not None:
             options["base_url"] = connection.base_url
+        elif options["base_url"] is None and os.environ.get("OPENAI_BASE_URL") == "":  # which the SDK takes for one
+            options["base_url"] = OPENAI_URL
         if connection.api_key is not None or options.get("api_key") == NO_KEY:
             options["api_key"] = connection.api_key
         if options.get("http_client") is None:

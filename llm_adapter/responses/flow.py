@@ -14,6 +14,7 @@ from llm_adapter.responses.output import response
 from llm_adapter.responses.parameters import RESPONSES_NAMES, chat_call
 from llm_adapter.responses.store import store_of
 from llm_adapter.translation import overflow
+from llm_adapter.translation.empty_values import telling
 from llm_adapter.translation.token_count import estimated_count
 
 _INDEXED = re.compile(r"\bmessages\[\d+\]")
@@ -22,6 +23,7 @@ _QUOTED = re.compile(rf"`({'|'.join(RESPONSES_NAMES)})`")
 
 def create(call: Call, chat: Endpoint) -> Flow:
     """A response, stored unless the caller wants it otherwise."""
+    call = telling(call)
     turn = Turn.of(call, store_of(call.settings))
     asked = chat_call(call, turn.history, len(turn.before))
     try:
@@ -40,6 +42,7 @@ def create(call: Call, chat: Endpoint) -> Flow:
 
 def count(call: Call, counting: Endpoint) -> Flow:
     """POST /responses/input_tokens: how many tokens the model would be shown. Nothing is answered, nothing stored."""
+    call = telling(call)
     turn = Turn.of(call, store_of(call.settings))
     try:
         counted: Any = yield from counting(chat_call(call, turn.history, len(turn.before)))

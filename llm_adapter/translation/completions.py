@@ -7,14 +7,18 @@ which is what OpenAI's `best_of` ranks by.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.provider import Call, Endpoint, Flow, Json, Rejected, Replay
+from llm_adapter.translation.chat_stream import wants_usage
 from llm_adapter.translation.parameters import unsupported
 from llm_adapter.translation.reply_checks import summed_usage
 from llm_adapter.translation.structured_output import ReplyForm, form_in_field
 from llm_adapter.translation.token_ids import decoded_texts
+from llm_adapter.translation.wire import event
+
+_OF_A_TEXT = ("max_tokens", "stream", "stream_options", "n", "best_of", "logprobs", "echo")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class CompletionRequirements:
     echo: bool
     logprobs: bool
     form: ReplyForm | None = None
+    alternatives: bool = True  # `logprobs` wants more than the tokens themselves
 
     @classmethod
     def of(cls, call: Call, where: str, *, ids: bool = False, fields: Sequence[str] = ()) -> CompletionRequirements:
@@ -39,7 +44,8 @@ class CompletionRequirements:
         candidates = max(count, body.get("best_of") or count)
         prompts = _prompts(call, ids)
         form = form_in_field(body, fields)
-        requirements = cls(prompts, count, candidates, bool(body.get("echo")), body.get("logprobs") is not None, form)
+        logs = body.get("logprobs")
+        requirements = cls(prompts, count, candidates, bool(body.get("echo")), logs is not None, form, logs != 0)
         if call.stream and candidates > count:
             raise Rejected("`best_of` cannot be streamed", param="best_of", code="invalid_value")
         if requirements.echo and requirements.logprobs:
@@ -60,7 +66,55 @@ class CompletionRequirements:
         logs = choice.get("logprobs") if self.logprobs else None
         if logs and prompt:
             logs = {**logs, "text_offset": [len(prompt) + start for start in logs.get("text_offset") or ()]}
+        if logs and not self.alternatives:
+            logs = {**logs, "top_logprobs": None}
         return {**choice, "index": place, "text": prompt + (choice.get("text") or ""), "logprobs": logs}
+
+
+def prompt_to_send(call: Call, prompt: Any) -> Any:
+    """The prompt of one text. A text from nothing begins with a line break: Ollama only loads the model for "".
+
+    llama.cpp answers "" with nothing; to OpenAI, it is the beginning of a document.
+    """
+    if prompt != "":
+        return prompt
+    call.report.note("changed", "prompt: a line break in the place of nothing")
+    return "\n"
+
+
+def asks_for_no_tokens(call: Call) -> bool:
+    """Whether a completion may have no text, which no server knows: 0 is no limit, or one token."""
+    length = call.body.get("max_tokens")
+    return isinstance(length, int) and length == 0
+
+
+def without_generating(call: Call, endpoint: Endpoint, where: str, *, ids: bool = False) -> Flow:
+    """The reply to a completion of no tokens: its prompts where it echoes them, and their counts.
+
+    The prompts are sent for one token each, which is left out: so a server checks them, and counts. where, ids: see
+    `CompletionRequirements.of`.
+    """
+    requirements = CompletionRequirements.of(call, where, ids=ids)
+    asked = {name: value for name, value in call.body.items() if name not in _OF_A_TEXT}
+    whole: Any = yield from endpoint(replace(call, body={**asked, "max_tokens": 1}))
+    call.report.note("emulated", "max_tokens")
+    places = range(len(requirements.prompts) * requirements.count)
+    end = {"logprobs": None, "finish_reason": "length"}
+    choices = [{"index": place, "text": requirements.echoed_prompt(place), **end} for place in places]
+    tokens = (whole.get("usage") or {}).get("prompt_tokens") or 0
+    counts = {"prompt_tokens": tokens, "completion_tokens": 0, "total_tokens": tokens}
+    whole = {**whole, "choices": choices, "usage": counts}
+    return _replay(call, whole) if call.stream else whole
+
+
+def _replay(call: Call, whole: Json) -> Replay:
+    """A complete text completion as the stream that would have brought it."""
+    head = {name: value for name, value in whole.items() if name not in ("choices", "usage")}
+    chunks: list[Json] = [{**head, "choices": [choice]} for choice in whole["choices"]]
+    if wants_usage(call):
+        chunks.append({**head, "choices": [], "usage": whole["usage"]})
+    chunks[-1]["adapter"] = call.report.json(whole.get("model"))
+    return Replay(b"".join(map(event, chunks)) + b"data: [DONE]\n\n")
 
 
 def check_form(call: Call, form: ReplyForm | None, choice: Json) -> None:

@@ -31,6 +31,7 @@ MEANINGS = (
     Meaning("exceeds the context length", "context_length_exceeded", PROMPT),
     Meaning("exceeds the available context size", "context_length_exceeded", PROMPT),
     Meaning("is too large to process. increase the physical batch size", "context_length_exceeded", PROMPT),
+    Meaning("is larger than the max context size", "context_length_exceeded", PROMPT),
     Meaning("maximum context length", "context_length_exceeded", PROMPT),
     Meaning("longer than the context length", "context_length_exceeded", PROMPT),
     Meaning("longer than the model's context length", "context_length_exceeded", PROMPT),

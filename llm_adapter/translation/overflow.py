@@ -33,6 +33,7 @@ _COUNTS = tuple(
         r"(?P<given>\d+)",
         r"first (?P<given>\d+) tokens .*context length of only (?P<context>\d+)",
         r"input \((?P<given>\d+) tokens\) is too large .*batch size: (?P<context>\d+)",
+        r"input \((?P<given>\d+) tokens\) is larger than the max context size \((?P<context>\d+)",
         r"length (?P<given>\d+)\) is longer than the maximum model length of (?P<context>\d+)",
     )
 )

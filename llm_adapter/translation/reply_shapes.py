@@ -193,7 +193,7 @@ NATIVE_MODEL = Shape(
     _object(),
     any_of=("details", "model_info", "capabilities", "modelfile", "template", "parameters", "modified_at"),
 )
-NATIVE_ANSWER = Shape("an answer", _object())
+ANSWER = Shape("an answer", _object())
 
 
 def reply_of(reply: NativeReply, shape: Shape, path: str = "/chat/completions") -> Json:

@@ -724,3 +724,11 @@ def test_callers_http_client(monkeypatch: pytest.MonkeyPatch, variables: dict[st
         assert client._client is mine
         assert client.copy(timeout=1)._client is mine
         ask(client)
+
+
+@pytest.mark.parametrize("given", [{}, {"base_url": ""}], ids=["variable", "argument"])
+@pytest.mark.parametrize("kind", [OpenAI, AsyncOpenAI])
+def test_an_address_that_is_empty_is_none(kind: Any, given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK would ask nobody, with an error that names no cause."""
+    monkeypatch.setenv("OPENAI_BASE_URL", "")
+    assert kind(api_key=REAL, **given).base_url.host == OPENAI

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 MODELS = Path(__file__).parents[2] / "models"
 CHAT_MODEL = MODELS / "tiny-chat.gguf"
 EMBEDDING_MODEL = MODELS / "tiny-embed.gguf"
+LONGEST_INPUT = (
+    8192  # tokens of an input to embed, where the profile has no `num_ctx`: a larger piece takes much memory
+)
 SILENT, ERRORS = -1, 1  # how much llama.cpp writes to standard error (common/log.h LOG_LEVEL_ERROR, b11549)
 
 
@@ -118,6 +121,9 @@ def start_server(
         # So small a model gains nothing from threads, and they spin while they wait: 12 s for 0.3 on a busy machine.
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     if embeddings:
+        # An input is embedded in one piece, and a piece is 512 tokens where nothing is said. llama.cpp makes of both
+        # numbers what the context holds (src/llama-context.cpp, b11549).
+        params.n_batch = params.n_ubatch = settings.num_ctx if isinstance(settings.num_ctx, int) else LONGEST_INPUT
         params.embedding = True
         params.warmup = False
     try:

@@ -14,7 +14,15 @@ from llm_adapter.providers.ollama.reply import FINGERPRINT, timings, usage
 from llm_adapter.providers.ollama.sizing import refusal_with_counts, with_num_ctx
 from llm_adapter.providers.ollama.stream import LineDecoder
 from llm_adapter.translation.chat_stream import wants_usage
-from llm_adapter.translation.completions import CompletionRequirements, StreamedForm, combined_texts, logprobs
+from llm_adapter.translation.completions import (
+    CompletionRequirements,
+    StreamedForm,
+    asks_for_no_tokens,
+    combined_texts,
+    logprobs,
+    prompt_to_send,
+    without_generating,
+)
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.grammar_schema import GRAMMARS
 from llm_adapter.translation.overflow import LARGER_NUM_CTX, within_context
@@ -26,6 +34,8 @@ from llm_adapter.translation.wire import INTERRUPTED
 
 def flow(call: Call) -> Flow:
     """One request for each text, side by side."""
+    if asks_for_no_tokens(call):
+        return (yield from without_generating(call, flow, "provider 'ollama'"))
     return (yield from within_context(call, _exchange, LARGER_NUM_CTX, refusal_with_counts))
 
 
@@ -53,7 +63,7 @@ def _exchange(call: Call) -> Flow:
 
 def request(call: Call, requirements: CompletionRequirements, prompt: str) -> Json:
     """The native request for one text. Raises `Rejected`."""
-    native = generating_request(COMPLETIONS, call, {"prompt": prompt, "raw": True})
+    native = generating_request(COMPLETIONS, call, {"prompt": prompt_to_send(call, prompt), "raw": True})
     if native["raw"]:
         _check_raw(native)
     if requirements.form is not None:

@@ -7,6 +7,7 @@ from llm_adapter.providers.ollama import chat, completions, embeddings, media, m
 from llm_adapter.providers.ollama.loading import preloads
 from llm_adapter.providers.ollama.local import local_only
 from llm_adapter.providers.ollama.missing import adds_cures, pulls_missing
+from llm_adapter.translation.empty_values import without_empty_values
 
 
 def _with_model(flow: Endpoint) -> Endpoint:
@@ -15,9 +16,9 @@ def _with_model(flow: Endpoint) -> Endpoint:
 
 
 ENDPOINTS: dict[tuple[str, str], Endpoint] = {
-    ("POST", "/chat/completions"): _with_model(chat.flow),
-    ("POST", "/completions"): _with_model(completions.flow),
-    ("POST", "/embeddings"): _with_model(embeddings.flow),
+    ("POST", "/chat/completions"): without_empty_values(_with_model(chat.flow)),
+    ("POST", "/completions"): without_empty_values(_with_model(completions.flow)),
+    ("POST", "/embeddings"): without_empty_values(_with_model(embeddings.flow)),
     ("GET", "/models"): models.list_flow,
     ("POST", "/audio/transcriptions"): _with_model(media.transcriptions),
     ("POST", "/images/generations"): _with_model(media.generations),

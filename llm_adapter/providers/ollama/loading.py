@@ -17,7 +17,7 @@ from llm_adapter.settings.errors import warn_caller
 from llm_adapter.settings.settings import Settings
 from llm_adapter.translation.parallel import Steps
 from llm_adapter.translation.process_cache import ExpiringCache
-from llm_adapter.translation.reply_shapes import NATIVE_ANSWER, reply_of
+from llm_adapter.translation.reply_shapes import ANSWER, reply_of
 
 # Until the server cannot be reached: one that is started anew has nothing loaded.
 _preloaded: ExpiringCache[tuple[str, str], bool] = ExpiringCache(seconds=math.inf)
@@ -48,7 +48,7 @@ def load(call: Call) -> Flow:
 
 def _load(call: Call) -> Flow:
     reply = yield from load_reply(call.body)
-    return {"response": "", **reply_of(reply, NATIVE_ANSWER)}
+    return {"response": "", **reply_of(reply, ANSWER)}
 
 
 def preloads(endpoint: Endpoint) -> Endpoint:

@@ -10,7 +10,7 @@ from llm_adapter.providers.ollama.loading import load
 from llm_adapter.providers.ollama.local import local_only_by_name
 from llm_adapter.providers.ollama.missing import adds_cures
 from llm_adapter.translation.errors import checked
-from llm_adapter.translation.reply_shapes import NATIVE_ANSWER, reply_of
+from llm_adapter.translation.reply_shapes import ANSWER, reply_of
 from llm_adapter.translation.unavailable import unsupported_endpoint
 
 BLOBS = "/api/blobs/"
@@ -27,7 +27,7 @@ def native(call: Call) -> Flow:
 def show(call: Call) -> Flow:
     """POST /api/show, with the name that was asked for, which the reply lacks."""
     reply: NativeReply = yield NativeRequest("POST", "/api/show", call.body)
-    return {**reply_of(reply, NATIVE_ANSWER, call.path), "model": call.body["model"]}
+    return {**reply_of(reply, ANSWER, call.path), "model": call.body["model"]}
 
 
 def blob(call: Call) -> Flow:

@@ -13,7 +13,7 @@ from llm_adapter.provider import Call, Fetch, Flow, Json, LongWork, NativeReply,
 from llm_adapter.providers.ollama.messages import with_media
 from llm_adapter.providers.v1.dialects import Dialect
 from llm_adapter.providers.v1.messages import begun_reply, with_adapted_messages
-from llm_adapter.providers.v1.repair import complete, repaired
+from llm_adapter.providers.v1.repair import complete, repaired, without_alternatives
 from llm_adapter.providers.v1.stream import decoder
 from llm_adapter.translation.chat_stream import replay_of
 from llm_adapter.translation.errors import checked, no_reply
@@ -187,4 +187,6 @@ def _completion(requirements: ReplyRequirements, reply: NativeReply, place: int 
     whole = repaired(reply_of(reply, COMPLETION), requirements.call.id, first=place)
     if any(isinstance(choice["message"].get("content"), list) for choice in whole["choices"]):
         raise no_reply(whole, "the content of the server's reply is not a text")
+    for choice in whole["choices"] if requirements.call.body.get("top_logprobs") == 0 else ():
+        without_alternatives(choice)
     return complete(whole)

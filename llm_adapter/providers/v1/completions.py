@@ -15,9 +15,12 @@ from llm_adapter.providers.v1.stream import StreamDecoder, Tally
 from llm_adapter.translation.completions import (
     CompletionRequirements,
     StreamedForm,
+    asks_for_no_tokens,
     check_form,
     combined_texts,
     logprobs,
+    prompt_to_send,
+    without_generating,
 )
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parallel import SequentialStreams, Steps, seeded, together
@@ -30,6 +33,9 @@ _OURS = ("n", "best_of", "echo", "prompt")
 
 def flow(call: Call, dialect: Dialect) -> Flow:
     """One request for each text, or one for all where the server counts itself."""
+    if asks_for_no_tokens(call) and not (dialect.supports_n and call.body.get("echo")):
+        again = partial(flow, dialect=dialect)
+        return (yield from without_generating(call, again, dialect.where, ids=dialect.accepts_token_ids))
     body = dialect.body(call)
     fields = (*dialect.schema_fields, *(("response_format",) if dialect.own_forms else ()))
     form = form_in_field(body, fields)
@@ -41,7 +47,7 @@ def flow(call: Call, dialect: Dialect) -> Flow:
     bodies = [
         one
         for prompt in requirements.prompts
-        for one in seeded(_body_of_one(requirements, body, prompt), requirements.candidates)
+        for one in seeded(_body_of_one(call, requirements, body, prompt), requirements.candidates)
     ]
     if call.stream:
         replies = yield [NativeRequest("POST", None, one, stream=True) for one in bodies]
@@ -68,10 +74,11 @@ def _one_request(call: Call, form: ReplyForm | None, body: Json) -> Flow:
     return PassedStream(call, form, Tally(1, several * (body.get("n") or 1), 1))
 
 
-def _body_of_one(requirements: CompletionRequirements, body: Json, prompt: object) -> Json:
+def _body_of_one(call: Call, requirements: CompletionRequirements, body: Json, prompt: object) -> Json:
     own = {name: value for name, value in body.items() if name not in _OURS}
-    ranked = {"logprobs": own.get("logprobs") or 1} if requirements.candidates > requirements.count else {}
-    return {**own, "prompt": prompt, **ranked}
+    if requirements.candidates > requirements.count or "logprobs" in own:
+        own["logprobs"] = own.get("logprobs") or 1  # llama.cpp gives none for 0
+    return {**own, "prompt": prompt_to_send(call, prompt)}
 
 
 def _text_completion(call: Call, body: Json) -> Steps[Json]:
@@ -117,6 +124,7 @@ class CompletionDecoder(StreamDecoder):
             call, place, tally, everything=requirements.echo or requirements.logprobs or requirements.form is not None
         )
         self._echo = requirements.echoed_prompt(place)
+        self._alternatives = requirements.alternatives
         self._offset = 0
         self._form = StreamedForm(call, requirements.form)
 
@@ -124,7 +132,8 @@ class CompletionDecoder(StreamDecoder):
         error = self._form.error(choice)
         text = self._echo + (choice.get("text") or "")
         if choice.get("logprobs"):
-            choice["logprobs"] = _logprobs(choice, self._offset + len(self._echo))
+            logs = _logprobs(choice, self._offset + len(self._echo))
+            choice["logprobs"] = logs if self._alternatives or logs is None else {**logs, "top_logprobs": None}
         choice["text"], self._echo = text, ""
         self._offset += len(text)
         return error

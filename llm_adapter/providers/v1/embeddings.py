@@ -27,6 +27,8 @@ def flow(call: Call, dialect: Dialect) -> Flow:
     """One request; where an input is too long, more of them to find it."""
     body = dialect.body(call)
     given: Any = body.get("input")
+    if given is None or given == []:
+        raise Rejected("`input` must not be empty", param="input", code="invalid_value")
     known = dialect.rows and (call.settings.token_encoding or not dialect.accepts_token_ids)
     if known and is_token_ids(given):
         body = {**body, "input": decoded_texts(given, call, "input")}

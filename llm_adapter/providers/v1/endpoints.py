@@ -14,6 +14,7 @@ from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeReques
 from llm_adapter.providers.v1 import PATHS, chat, completions, embeddings, input_tokens, models
 from llm_adapter.providers.v1.dialects import DIALECTS, OTHER, Dialect, recognised
 from llm_adapter.providers.v1.repair import RepairDecoder, complete, repaired
+from llm_adapter.translation.empty_values import telling
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.messages import has_speakers
 from llm_adapter.translation.overflow import within_context
@@ -153,6 +154,7 @@ def in_dialect(call: Call, dialect: Dialect) -> Flow:
     """One call in a known dialect."""
     known = call.path in dialect.rows or (call.path == "/embeddings" and dialect.needs_repair)
     flow = _FLOWS[call.path] if known else _passed_on
+    call = telling(call) if dialect.needs_repair else call
     return (yield from within_context(call, lambda call: flow(call, dialect), dialect.larger_context))
 
 

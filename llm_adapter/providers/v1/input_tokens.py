@@ -8,13 +8,13 @@ TokenizeChatRequest. Ollama and LM Studio have nothing like it: there it is an e
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest
 from llm_adapter.providers.v1.chat import request, requirements_of, with_images
 from llm_adapter.providers.v1.dialects import Dialect
-from llm_adapter.translation.errors import checked
 from llm_adapter.translation.images import parts
+from llm_adapter.translation.reply_shapes import ANSWER, reply_of
 from llm_adapter.translation.token_count import estimated_count
 from llm_adapter.translation.unavailable import is_path_missing
 
@@ -37,9 +37,9 @@ def _llamacpp_tokens(call: Call, body: Json) -> Counting:
         return _number(reply, "input_tokens")
     if any(part.get("type") != "text" for _, part in parts(body["messages"])):
         return None  # a template has no pictures
-    prompt = checked((yield NativeRequest("POST", "/apply-template", body))).json().get("prompt")
+    prompt = reply_of((yield NativeRequest("POST", "/apply-template", body)), ANSWER).get("prompt")
     text = {"content": prompt, "add_special": True, "parse_special": True}
-    tokens = checked((yield NativeRequest("POST", "/tokenize", text))).json().get("tokens")
+    tokens = reply_of((yield NativeRequest("POST", "/tokenize", text)), ANSWER).get("tokens")
     return len(tokens) if isinstance(tokens, list) else None
 
 
@@ -50,8 +50,7 @@ def _vllm_tokens(call: Call, body: Json) -> Counting:
 
 
 def _number(reply: NativeReply, name: str) -> int | None:
-    counted: Any = checked(reply).json()
-    tokens = counted.get(name) if isinstance(counted, dict) else None
+    tokens = reply_of(reply, ANSWER).get(name)
     return tokens if isinstance(tokens, int) else None
 
 

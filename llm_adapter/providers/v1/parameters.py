@@ -54,6 +54,10 @@ def _template(value: Any, body: Json, call: Call) -> None:
     call.report.note("emulated", "reasoning_effort")
 
 
+def _top(value: Any, body: Json, call: Call) -> None:
+    body["top_logprobs"] = value or 1
+
+
 _SAME = {effort: effort for effort in ("none", "low", "medium", "high")}
 _LENGTH = honoured("`max_tokens`", _as_max_tokens)
 
@@ -95,6 +99,7 @@ _LLAMACPP_ROWS: dict[str, Rows] = {
             harmless=among("auto"),
         ),
         "logprobs": honoured("passed on; llama.cpp refuses it with tools and a stream together"),
+        "top_logprobs": honoured("passed on; 0 as 1, of which none is kept: llama.cpp gives no logprobs for 0", _top),
     },
     "/completions": {
         "prompt": emulated(

@@ -57,6 +57,12 @@ def complete(reply: Json) -> Json:
     return reply
 
 
+def without_alternatives(choice: Json) -> None:
+    """Leave of a choice's logprobs those of its own tokens: `top_logprobs` is 0."""
+    for token in (choice.get("logprobs") or {}).get("content") or ():
+        token["top_logprobs"] = []
+
+
 class Lines:
     """Lines of bytes that come in pieces, each with its end: LF, CR, or both. A byte order mark at the start goes."""
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from llm_adapter.provider import Call, Events, Json
-from llm_adapter.providers.v1.repair import RepairDecoder
+from llm_adapter.providers.v1.repair import RepairDecoder, without_alternatives
 from llm_adapter.translation.chat_stream import ChoiceDeltas, wants_usage
 from llm_adapter.translation.errors import no_reply
 from llm_adapter.translation.parallel import SequentialStreams
@@ -104,12 +104,14 @@ class ChatDecoder(StreamDecoder):
         plan = requirements.plan
         everything = (
             requirements.judged or requirements.recovers or plan.legacy or (bool(plan.functions) and not plan.parallel)
-        )
+        ) or requirements.call.body.get("top_logprobs") == 0
         super().__init__(requirements.call, place, tally, everything)
         self._requirements = requirements
         self._deltas: dict[int, ChoiceDeltas] = {}
 
     def _choice(self, choice: Json) -> Json | None:
+        if self._call.body.get("top_logprobs") == 0:
+            without_alternatives(choice)
         delta = choice.get("delta") or {}
         if isinstance(delta.get("content"), list):
             return no_reply(choice, "the content of a chunk is not a text").envelope()

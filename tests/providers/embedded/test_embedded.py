@@ -6,6 +6,7 @@ import asyncio
 import math
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -151,6 +153,54 @@ def test_stream_helper(play: Play) -> None:
 
 def cosine(one: list[float], other: list[float]) -> float:
     return sum(a * b for a, b in zip(one, other, strict=True)) / (math.hypot(*one) * math.hypot(*other))
+
+
+def pooled_model(folder: Path) -> str:
+    """The small chat model as one that embeds, with 2,048 tokens of context: one key of its file under another name."""
+    data = CHAT_MODEL.read_bytes()
+    for old, new in ((b"general.file_type", b"llama.pooling_type"), (b"tiny-chat", b"tiny-cha")):  # 1 is the mean
+        lengths = [struct.pack("<Q", len(one)) for one in (old, new)]
+        data = data.replace(lengths[0] + old, lengths[1] + new, 1)
+    path = folder / "pooled.gguf"
+    path.write_bytes(data)
+    return str(path)
+
+
+def test_an_input_as_long_as_the_context_is_embedded(tmp_path: Path) -> None:
+    """A piece of llama.cpp's is 512 tokens by itself. What is too long for the context has its place in the error."""
+    settings = Settings(provider="embedded", embedding_model_path=pooled_model(tmp_path))
+    long = "Hello there my friend " * 100  # 900 tokens
+    with OpenAI(settings=settings, max_retries=0) as client:
+        assert client.embeddings.create(model="m", input=long).usage.prompt_tokens == 900
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.embeddings.create(model="m", input=["ok", long * 4, "ok"])
+    body: Any = caught.value.body
+    assert (caught.value.code, caught.value.param, body["index"]) == ("context_length_exceeded", "input[1]", 1)
+
+
+def test_values_that_llamacpp_understands_otherwise(play: Play) -> None:
+    """Each says nothing to OpenAI, or asks for none; llama.cpp ends at once, or leaves out what was asked for."""
+
+    def script(client: Any) -> Any:
+        plain = yield client.chat.completions.create(**FRANCE)
+        for stop in ("", [""], []):
+            reply = yield client.chat.completions.create(**FRANCE, stop=stop)
+            assert reply.choices[0].message.content == plain.choices[0].message.content
+        logs = (yield client.chat.completions.create(**FRANCE, logprobs=True, top_logprobs=0)).choices[0].logprobs
+        assert all(one.logprob <= 0 and one.top_logprobs == [] for one in logs.content)
+        text: dict[str, Any] = {**GREEDY, "prompt": "Hello", "max_tokens": 2}
+        logs = (yield client.completions.create(**text, logprobs=0)).choices[0].logprobs
+        assert len(logs.token_logprobs) == 2
+        assert logs.top_logprobs is None
+        began = yield client.completions.create(**{**text, "prompt": ""})
+        assert began.usage.completion_tokens == 2
+        assert began.adapter.changed == ["prompt: a line break in the place of nothing"]
+        none = yield client.completions.create(**{**text, "max_tokens": 0}, echo=True)
+        return none.choices[0].text, none.choices[0].finish_reason, none.usage
+
+    text, reason, counts = live(play, script)
+    assert (text, reason, counts.completion_tokens) == ("Hello", "length", 0)
+    assert counts.total_tokens == counts.prompt_tokens > 0
 
 
 def test_embeddings(play: Play) -> None:
