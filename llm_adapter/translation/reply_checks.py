@@ -285,12 +285,21 @@ def summed_usage(usages: Sequence[Json], per_prompt: int | None = None) -> Json:
 
     per_prompt: how many replies in a row share one; all of them by default.
     """
-    prompt = sum(one.get("prompt_tokens") or 0 for one in usages[:: per_prompt or len(usages)])
+    prompts = usages[:: per_prompt or len(usages)]
+    prompt = sum(one.get("prompt_tokens") or 0 for one in prompts)
     completion = sum(one.get("completion_tokens") or 0 for one in usages)
-    details: dict[str, int] = {}
-    for one in usages:
-        for name, tokens in (one.get("completion_tokens_details") or {}).items():
-            details[name] = details.get(name, 0) + (tokens or 0)
+    details = {
+        "prompt_tokens_details": _summed_details(prompts, "prompt_tokens_details"),
+        "completion_tokens_details": _summed_details(usages, "completion_tokens_details"),
+    }
     marked = {"estimated": True} if any(one.get("estimated") for one in usages) else {}
     counts = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-    return {**usages[0], **counts, **({"completion_tokens_details": details} if details else {}), **marked}
+    return {**usages[0], **counts, **{name: one for name, one in details.items() if one}, **marked}
+
+
+def _summed_details(usages: Sequence[Json], name: str) -> dict[str, int]:
+    sums: dict[str, int] = {}
+    for one in usages:
+        for kind, tokens in (one.get(name) or {}).items():
+            sums[kind] = sums.get(kind, 0) + (tokens or 0)
+    return sums

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from llm_adapter import Settings
 from llm_adapter.testing import Fake, serving, text, thinking, tool_call, tool_calls
+from llm_adapter.translation.reply_checks import summed_usage
 
 ASKED: Any = [{"role": "user", "content": "What is the weather in Paris?"}]
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -288,6 +289,47 @@ def test_the_responses_api(kind: str, stream: bool, ollama: On) -> None:
     assert ollama.sent == [(True, False), (True, False), (False, True)]
 
 
+@pytest.mark.parametrize(("per_prompt", "cached"), [(1, 7), (2, 3)])
+def test_details_of_a_prompt_are_counted_as_the_prompt_is(per_prompt: int, cached: int) -> None:
+    """For each request of its own, and once for choices that share it."""
+    usages: Any = [
+        {
+            "prompt_tokens": 9,
+            "completion_tokens": 1,
+            "prompt_tokens_details": {"cached_tokens": 3, "audio_tokens": None},
+        },
+        {"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 4}},
+    ]
+    assert summed_usage(usages, per_prompt)["prompt_tokens_details"] == {"cached_tokens": cached, "audio_tokens": 0}
+
+
+EMBEDDED = Settings(provider="embedded")
+
+
+def test_the_form_of_a_real_model() -> None:
+    """With the tool's result in hand it answers, once in prose and then in the form; all tokens are counted."""
+    pytest.importorskip("xllamacpp")
+    called = {"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": CALLED[0][1]}}
+    history = [
+        *ASKED,
+        {"role": "assistant", "content": None, "tool_calls": [called]},
+        {"role": "tool", "tool_call_id": "c", "content": "2 degrees"},
+    ]
+
+    def script(client: Any) -> Any:
+        given: Any = {"model": "m", "messages": history, "tools": [WEATHER], "max_tokens": 60, "temperature": 0}
+        whole = yield client.chat.completions.create(**given, response_format=SCHEMA)
+        chunks = yield every((yield client.chat.completions.create(**given, response_format=SCHEMA, stream=True)))
+        return whole, streamed(chunks)
+
+    whole, stream = SYNC_AND_ASYNC[0](script, settings=EMBEDDED)
+    text = whole.choices[0].message.content
+    assert list(json.loads(text)) == ["report"]
+    assert stream.text == text
+    assert whole.adapter.structured_output == {"enforced": True, "validated": True, "repaired": False}
+    assert whole.usage.total_tokens == whole.usage.prompt_tokens + whole.usage.completion_tokens
+
+
 def test_on_the_embedded_llamacpp() -> None:
     """A real model, which never called its tool under the form."""
     pytest.importorskip("xllamacpp")
@@ -296,5 +338,5 @@ def test_on_the_embedded_llamacpp() -> None:
         given: Any = {"model": "m", "messages": ASKED, "tools": [WEATHER], "max_tokens": 100, "temperature": 0}
         return (yield client.chat.completions.create(**given, response_format=SCHEMA))
 
-    reply = SYNC_AND_ASYNC[0](script, settings=Settings(provider="embedded"))
+    reply = SYNC_AND_ASYNC[0](script, settings=EMBEDDED)
     assert [(one.function.name, one.function.arguments) for one in reply.choices[0].message.tool_calls] == CALLED
