@@ -5,7 +5,8 @@
   `reasoning_content` (llama.cpp, LM Studio).
 - Each tool call has an id, and each of a stream its own `index`: Ollama sends `index: 0` for every call, older servers
   send none, and some servers send no id.
-- Arguments are always JSON: a call without any has "" on some servers, null or an object on others.
+- Arguments are always JSON: a call without any has "" on some servers, null or an object on others. A call that the
+  limit of tokens cut off stays as it is: it has lost its arguments.
 - With `parallel_tool_calls=False` the first call is left alone, as vLLM does it itself: Ollama and llama.cpp do not
   know the parameter.
 
@@ -39,14 +40,15 @@ def repaired(reply: Json, call_id: str, single: bool = False, first: int = 0) ->
     for index, choice in enumerate(reply["choices"], first):
         message = choice["message"]
         _spell_both(message)
+        last = len(message.get("tool_calls") or ()) - 1
         if single and message.get("tool_calls"):
             del message["tool_calls"][1:]
         for place, tool_call in enumerate(message.get("tool_calls") or ()):
             tool_call["id"] = tool_call.get("id") or tool_call_id(call_id, index * CHOICES + place)
             tool_call["type"] = tool_call.get("type") or "function"
-            _write_arguments(tool_call["function"])
+            _write_arguments(tool_call["function"], cut=place == last and choice.get("finish_reason") == "length")
         if isinstance(message.get("function_call"), dict):
-            _write_arguments(message["function_call"])
+            _write_arguments(message["function_call"], cut=choice.get("finish_reason") == "length")
     return reply
 
 
@@ -187,7 +189,7 @@ class RepairDecoder:
 
     def _ends_of_calls(self, chunk: Json) -> list[Json]:
         """The chunk before one that ends a choice, with the ends of its calls that have had no arguments."""
-        choices = [one for one in chunk.get("choices") or () if one.get("finish_reason")]
+        choices = [one for one in chunk.get("choices") or () if _is_uncut_end(one)]
         finished = [one.get("index") or 0 for one in choices if not (one.get("delta") or {}).get("tool_calls")]
         ends = [
             {"index": index, "delta": {"tool_calls": ends}, "finish_reason": None}
@@ -217,7 +219,7 @@ class RepairDecoder:
         if self._shape is CHUNK:
             for choice in chunk["choices"]:
                 choice["delta"] = choice.get("delta") or {}
-                self._repair_delta(choice["delta"], choice.get("index") or 0, bool(choice.get("finish_reason")))
+                self._repair_delta(choice["delta"], choice.get("index") or 0, _is_uncut_end(choice))
         return chunk
 
     def _repair_delta(self, delta: Json, index: int, last: bool) -> None:
@@ -275,6 +277,10 @@ class ToolCalls:
         tool_call["index"] = known
 
 
+def _is_uncut_end(choice: Json) -> bool:
+    return choice.get("finish_reason") not in (None, "", "length")
+
+
 def _arguments_text(arguments: Any) -> str:
     """The arguments of a call in a reply as the JSON text that OpenAI's clients parse; "" for none."""
     if isinstance(arguments, dict):
@@ -282,8 +288,8 @@ def _arguments_text(arguments: Any) -> str:
     return arguments if isinstance(arguments, str) and arguments.strip() else ""
 
 
-def _write_arguments(function: Json) -> None:
-    function["arguments"] = _arguments_text(function.get("arguments")) or _NO_ARGUMENTS
+def _write_arguments(function: Json, *, cut: bool) -> None:
+    function["arguments"] = _arguments_text(function.get("arguments")) or ("" if cut else _NO_ARGUMENTS)
 
 
 def _is_whole(line: bytes) -> bool:

@@ -180,6 +180,19 @@ def test_how_a_call_ends(deltas: list[Any], last: Any, arguments: str) -> None:
     assert called.function.arguments == arguments
 
 
+def test_a_call_that_was_cut_off_has_no_arguments() -> None:
+    """`{}` would be taken for a call that is complete; the one before it is."""
+    both = [tool("a", "", index=0, id="1"), tool("b", "", index=1, id="2")]
+    chunks = [chunk({"tool_calls": [one]}) for one in both]
+    got = [one.choices[0].delta for one in read(mended(events(*chunks, chunk({}, "length")) + DONE))]
+    pieces = [(one.index, one.function.arguments) for delta in got for one in delta.tool_calls or ()]
+    assert [piece for piece in pieces if piece[1]] == [(0, "{}")]
+    message = {"role": "assistant", "tool_calls": [tool("a", None, id="1"), tool("b", None, id="2")]}
+    reply = repaired({"choices": [{"message": message, "finish_reason": "length"}]}, CALL)
+    calls = reply["choices"][0]["message"]["tool_calls"]
+    assert [one["function"]["arguments"] for one in calls] == ["{}", ""]
+
+
 def test_a_whole_replys_calls_have_ids() -> None:
     message = {"role": "assistant", "tool_calls": [tool(*A), tool(*B, id="")]}
     reply = repaired({"choices": [{"message": message}]}, CALL)
