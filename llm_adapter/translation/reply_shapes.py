@@ -188,6 +188,8 @@ NATIVE_MODELS = Shape(
     "a list of models",
     _object("models", models=_nullable(_list(_object(name=_TEXT, modified_at=_TEXT)))),
 )
+NATIVE_RUNNING = Shape("a list of models", _object("models", models=_nullable(_list(_ANY_OBJECT))))
+NATIVE_VERSION = Shape("a version", _object("version", version=_STRING))
 NATIVE_MODEL = Shape(
     "a model's description",
     _object(),

@@ -13,6 +13,7 @@ from typing import Any
 
 from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest, Rejected
 from llm_adapter.translation.errors import checked
+from llm_adapter.translation.reply_shapes import Shape, reply_of
 
 ELSEWHERE = (
     "make such calls with a client of another profile, client.copy(profile=...), or, where they name a model, "
@@ -116,6 +117,16 @@ def passed_on_where_there(call: Call, server: str = "") -> Flow:
     if is_path_missing(reply):
         raise unavailable_endpoint(call, server)
     raise _as_it_came(reply, call)
+
+
+def answered_where_there(call: Call, shape: Shape, server: str = "") -> Flow:
+    """The same of an endpoint whose answer is known: it has to be one."""
+    reply: NativeReply = yield NativeRequest(call.method, None, call.body or None)
+    if is_path_missing(reply):
+        raise unavailable_endpoint(call, server)
+    if reply.status >= 400:
+        raise _as_it_came(reply, call)
+    return reply_of(reply, shape, call.path)
 
 
 def is_path_missing(reply: NativeReply) -> bool:

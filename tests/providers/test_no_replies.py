@@ -15,7 +15,7 @@ import pytest
 from drivers import HTTPX
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openai.types import Completion, CreateEmbeddingResponse, Model
+from openai.types import Completion, CreateEmbeddingResponse, Model, ModelDeleted
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 
@@ -84,7 +84,7 @@ def used(reply: Any) -> None:
             assert [choice.text for choice in reply.choices if choice.finish_reason]
         case CreateEmbeddingResponse():
             assert all(isinstance(vector, float) for one in reply.data for vector in one.embedding)
-        case Model() | Response():
+        case Model() | ModelDeleted() | Response():
             assert reply.id
         case _:
             assert all(one.id is not None for one in reply)
@@ -149,6 +149,22 @@ def test_no_reply_is_an_error_with_the_servers_words(provider: str) -> None:
                 assert error is not None, f"{name} takes a stream of {body[:50]!r} for a reply"
                 if b"error" in body:
                     assert re.search(said, str(error)), f"{name} of {body[:50]!r} does not tell it: {error}"
+
+
+MANAGED: dict[str, Ask] = {
+    "ps": lambda client: client.models.ps(),
+    "version": lambda client: client.models.version(),
+    "show": lambda client: client.models.show("m"),
+    "delete": lambda client: client.models.delete("m"),
+}
+
+
+@pytest.mark.parametrize("name", MANAGED)
+def test_what_a_server_tells_of_its_models(name: str) -> None:
+    for provider in ("ollama", "/v1 of ollama", "/v1 of vllm"):
+        for body in (b"null", b"[1]", b"\xff", b"[" * 5_000, b'{"error": "busy"}'):
+            error = error_of(MANAGED[name], provider, body)
+            assert error is not None or (name == "delete" and "ollama" in provider)  # whose answer is empty
 
 
 def test_the_same_in_an_event_loop() -> None:

@@ -103,6 +103,17 @@ def test_stop(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", V1)
+@pytest.mark.parametrize("stop", ["", [""]], ids=["text", "list"])
+def test_an_empty_stop(stop: Any, name: str) -> None:
+    """It is found at once, in any reply; vLLM refuses it."""
+    found = ask(name, CHAT, stop=stop)
+    if name == "vllm":
+        assert found.status == 400
+    else:
+        assert said(found) == ("one two three four five six" if name == "openai" else "")
+
+
+@pytest.mark.parametrize("name", V1)
 def test_n(name: str) -> None:
     """Ollama drops it; LM Studio does not list it."""
     found = json.loads(ask(name, CHAT, n=2).body)

@@ -240,7 +240,7 @@ def test_beside_a_transport_of_the_tests_own(llm_mock: Mock, name: str) -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_servers_of_this_machine(llm_mock: Mock, name: str) -> None:
     with serving() as server:
-        assert family(name).get(f"{server.root}/health").json() == {"models": []}
+        assert family(name).get(f"{server.root}/health").json() == {"models": [], "data": []}
     assert llm_mock.requests == []
 
 

@@ -5,12 +5,14 @@ Source: ollama/server/routes.go GenerateRoutes, v0.24.0 and v0.33.0-rc2; recordi
 
 from __future__ import annotations
 
+from functools import partial
+
 from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.loading import load
 from llm_adapter.providers.ollama.local import local_only_by_name
 from llm_adapter.providers.ollama.missing import adds_cures
 from llm_adapter.translation.errors import checked
-from llm_adapter.translation.reply_shapes import ANSWER, reply_of
+from llm_adapter.translation.reply_shapes import ANSWER, NATIVE_RUNNING, NATIVE_VERSION, Shape, reply_of
 from llm_adapter.translation.unavailable import unsupported_endpoint
 
 BLOBS = "/api/blobs/"
@@ -22,6 +24,11 @@ def native(call: Call) -> Flow:
     reply: NativeReply = yield NativeRequest(call.method, call.path, body, passthrough=True, resume_on_error=True)
     checked(reply, call.path)
     raise AssertionError("a passthrough exchange is resumed with errors alone")
+
+
+def told(call: Call, shape: Shape) -> Flow:
+    """What the server tells, which has to be that."""
+    return reply_of((yield NativeRequest(call.method, call.path)), shape, call.path)
 
 
 def show(call: Call) -> Flow:
@@ -39,8 +46,8 @@ def blob(call: Call) -> Flow:
 
 
 NATIVE: dict[tuple[str, str], Endpoint] = {
-    ("GET", "/api/version"): native,
-    ("GET", "/api/ps"): native,
+    ("GET", "/api/version"): partial(told, shape=NATIVE_VERSION),
+    ("GET", "/api/ps"): partial(told, shape=NATIVE_RUNNING),
     ("POST", "/api/show"): adds_cures(show),
     ("POST", "/api/copy"): local_only_by_name(adds_cures(native)),
     ("POST", "/api/pull"): local_only_by_name(adds_cures(native)),

@@ -20,7 +20,12 @@ from llm_adapter.translation.messages import has_speakers
 from llm_adapter.translation.overflow import within_context
 from llm_adapter.translation.process_cache import ExpiringCache
 from llm_adapter.translation.reply_shapes import MODEL, MODELS, STREAMED, WHOLE, Shape, reply_of
-from llm_adapter.translation.unavailable import passed_on_where_there, reason_of, unavailable_endpoint
+from llm_adapter.translation.unavailable import (
+    answered_where_there,
+    passed_on_where_there,
+    reason_of,
+    unavailable_endpoint,
+)
 
 _FLOWS = {"/chat/completions": chat.flow, "/completions": completions.flow, "/embeddings": embeddings.flow}
 # The server's address to its dialect. Believed for some minutes, and until the server cannot be reached.
@@ -62,11 +67,13 @@ def _on_server(call: Call, dialect: Dialect) -> Flow:
 def _delete_model(call: Call) -> Flow:
     """DELETE /models/{id}, which Ollama's /v1 does not have (405, measured on 0.24.0)."""
     dialect = yield from _dialect(call)
-    if dialect.name != "ollama":
-        return (yield from _passed_on_where_there(call, dialect))
-    from llm_adapter.providers.ollama.endpoints import MODEL
+    if dialect.name == "ollama":
+        from llm_adapter.providers.ollama.endpoints import MODEL as NATIVE
 
-    return (yield from MODEL["DELETE"](call))
+        return (yield from NATIVE["DELETE"](call))
+    if dialect.needs_repair and not dialect.accepts_any_path:
+        return (yield from answered_where_there(call, MODEL, dialect.server))
+    return (yield from _passed_on_where_there(call, dialect))
 
 
 def _retrieve_model(call: Call) -> Flow:

@@ -45,11 +45,18 @@ def prompt_count(persona: Persona, request: ServerRequest) -> int:
     return tokens if size is None else min(tokens, size)
 
 
+def _stops(persona: Persona, body: Json) -> Any:
+    """What ends a reply. An empty stop does so before its first word, but at OpenAI."""
+    stops = body.get("stop")
+    return None if persona.dialect == "openai" and stops in ("", [""]) else stops
+
+
 def _utterance(persona: Persona, request: ServerRequest, body: Json, turn: Turn) -> Utterance:
     model = persona.model(request.model)
     able = model is not None and "thinking" in model.capabilities
     thinks = able and body.get("reasoning_effort") != "none"
-    return utterance(turn, prompt_count(persona, request), token_limit(persona, body), body.get("stop"), thinks=thinks)
+    limit, stops = token_limit(persona, body), _stops(persona, body)
+    return utterance(turn, prompt_count(persona, request), limit, stops, thinks=thinks)
 
 
 def _completion(persona: Persona, request: ServerRequest, body: Json, spoken: list[Utterance]) -> Json:
@@ -214,7 +221,7 @@ def completions(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     many = _many(body) if shape.counts else 1
     turns = islice(cycle((turn, *turn.more)), many)
     limit = token_limit(persona, body)
-    spoken = [utterance(one, prompt_count(persona, request), limit, body.get("stop")) for one in turns]
+    spoken = [utterance(one, prompt_count(persona, request), limit, _stops(persona, body)) for one in turns]
     if request.streamed:
         return streamed(turn, _text_frames(persona, request, turn, spoken))
     choices = [{"text": one.text, "index": place, "finish_reason": one.finish} for place, one in enumerate(spoken)]

@@ -62,7 +62,7 @@ def total(spoken: Sequence[Utterance]) -> Usage:
 
 def _before_stop(spoken: tuple[str, ...], stops: Iterable[Any]) -> tuple[str, ...]:
     whole = "".join(spoken)
-    places = [whole.find(stop) for stop in stops if isinstance(stop, str) and stop]
+    places = [whole.find(stop) for stop in stops if isinstance(stop, str)]  # an empty one is found at once
     left = min([place for place in places if place >= 0], default=len(whole))
     kept = []
     for piece in spoken:

@@ -64,8 +64,15 @@ def _form(request: ServerRequest) -> Any:
     return "json" if form.get("type") == "json_object" else part_of(form, "json_schema").get("schema")
 
 
+def _stops(persona: Persona, request: ServerRequest) -> Failure | None:
+    given = request.fields.get("stop")
+    empty = given == "" or (isinstance(given, list) and "" in given)
+    return Failure("stop cannot contain an empty string.", 400) if empty else None
+
+
 _CALLED = (
     missing_model("vllm serving_engine.py _check_model"),
+    Check("no stop is empty", "vllm sampling_params.py _verify_args", _stops),
     Check("arguments in the history are JSON", "vllm chat_utils.py _postprocess_messages; vllm#43995", _history),
     too_long(
         "vllm serving_engine.py _validate_input",
