@@ -9,7 +9,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from recorded import call
 
@@ -83,6 +83,7 @@ def cut(text: str, places: list[int]) -> list[str]:
     return [text[start:end] for start, end in pairwise(ends)]
 
 
+@settings(max_examples=60)
 @given(TEXTS | st.text(max_size=20), st.lists(st.integers(0, 400), max_size=8))
 def test_a_stream_is_what_the_whole_reply_is(text: str, places: list[int]) -> None:
     """However a text is cut, the same calls and the same text come out."""
@@ -98,6 +99,7 @@ def test_a_stream_is_what_the_whole_reply_is(text: str, places: list[int]) -> No
     assert out[-1].reason == whole["finish_reason"]
 
 
+@settings(max_examples=60)
 @given(TEXTS)
 def test_calls_are_never_released_as_text(text: str) -> None:
     scanner = WrittenCallScanner(NAMES)
