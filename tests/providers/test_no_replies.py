@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 import openai
@@ -190,6 +191,15 @@ def test_a_status_inside_is_the_errors_own() -> None:
     """A gateway may answer 200 and say what it means inside (OpenRouter)."""
     error = error_of(WHOLE["chat"], "/v1 of None", b'{"error": {"message": "slow down", "code": 429}}')
     assert isinstance(error, openai.RateLimitError)
+
+
+def test_fewer_choices_than_were_asked_for_are_told() -> None:
+    """A server that does not know `n` gives one; nothing is known of it, so nothing is made of other requests."""
+    choice = {"index": 0, "message": {"content": "a"}, "text": "a", "finish_reason": "stop"}
+    ANSWER.body, ANSWER.kind = json.dumps({"model": "m", "choices": [choice]}).encode(), "application/json"
+    for resource, asked in (("chat.completions", {"messages": HI}), ("completions", {"prompt": "a"})):
+        reply = attrgetter(resource)(client("/v1 of None")).create(model="m", n=2, **asked)
+        assert reply.adapter.left_out == ["n"]
 
 
 # --- any JSON at any endpoint -----------------------------------------------------------------------------------

@@ -176,6 +176,8 @@ def _passed_on(call: Call, dialect: Dialect) -> Flow:
     single = body.get("parallel_tool_calls") is False
     if not call.stream:
         whole = complete(reply_of(reply, WHOLE[call.path], call.path))
+        if isinstance(body.get("n"), int) and len(whole["choices"]) < body["n"]:
+            call.report.note("left_out", "n")
         return repaired(whole, call.id, single) if call.path == "/chat/completions" else whole
     checked(reply, call.path)
     return RepairDecoder(call.id, single, shape=STREAMED[call.path])
