@@ -15,7 +15,9 @@ from llm_adapter.providers.ollama.parameters import CHAT, COMPLETIONS, EMBEDDING
 from llm_adapter.providers.v1.dialects import DIALECTS, OLLAMA_ONLY, SAMPLERS
 from llm_adapter.providers.v1.parameters import ROWS
 from llm_adapter.responses.parameters import RESPONSES
+from llm_adapter.settings.readers import listed
 from llm_adapter.settings.settings import Settings
+from llm_adapter.settings.unread import readers_of
 from llm_adapter.translation.parameters import PASSED, Row, Rows
 
 ROOT = Path(__file__).parent.parent
@@ -95,10 +97,11 @@ def _notes(names: list[str], path: str, native: Rows) -> list[str]:
 
 def settings() -> str:
     """One line a field."""
-    lines = ["| field | default | meaning |", "|---|---|---|"]
+    lines = ["| field | default | read by | meaning |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
+        readers = "all, by its entries" if name == "options" else listed(readers_of(name))
         default = "" if field.is_required() or field.default is None or field.default_factory else f"`{field.default}`"
-        lines.append(f"| `{name}` | {default} | {field.description} |")
+        lines.append(f"| `{name}` | {default} | {readers} | {field.description} |")
     return "\n".join(lines)
 
 

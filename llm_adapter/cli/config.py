@@ -16,8 +16,10 @@ from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import console, print_json, print_verbose, say
 from llm_adapter.provider import Started
 from llm_adapter.routing.connection import NO_KEY, connect, with_ollama_host
+from llm_adapter.routing.unread import unread
 from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.settings import Settings
+from llm_adapter.settings.unread import UnreadSetting
 
 app = typer.Typer()
 app.command()(init)
@@ -34,21 +36,32 @@ def config(profile: str | None = None, as_json: bool = False) -> None:
     """Print the settings in effect, and where each one comes from."""
     settings = with_ollama_host(Settings.load(profile=profile), os.environ)
     address, key = _destination(settings, os.environ)
+    without_effect = [one.message for one in _unread(settings, os.environ)]
     fields = {
         name: {"value": _masked(getattr(settings, name)), "from": settings.origin(name)}
         for name in type(settings).model_fields
     }
     if as_json:
         left_out = None if settings.left_out is None else asdict(settings.left_out)
-        print_json({"address": address, "key": key, "settings": fields, "left_out": left_out})
+        print_json({"address": address, "key": key, "settings": fields, "left_out": left_out, "unread": without_effect})
         return
     screen = console()
     say(screen, f"address  {address}\nkey      {key}")
     if settings.left_out is not None:
         say(screen, f"left out {settings.left_out}", "yellow")
+    for message in without_effect:
+        say(screen, f"unread   {message}", "yellow")
     screen.print()
     rows = [(name, _cell_text(field["value"]), field["from"]) for name, field in fields.items()]
     print_verbose(screen, ("setting", "value", "from"), rows, lambda row: "dim" if row[2] == "default" else "")
+
+
+def _unread(settings: Settings, environ: Mapping[str, str]) -> list[UnreadSetting]:
+    """The settings that the server does not read, where it is known which server that is."""
+    try:
+        return unread(connect(settings, environ))
+    except SettingsError:
+        return []
 
 
 def _destination(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str]:

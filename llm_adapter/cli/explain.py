@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from llm_adapter.devtools.explain import Explanation, explanation
 from llm_adapter.devtools.reporting.text import json_text
 from llm_adapter.provider import Json
 from llm_adapter.routing.destination import resolve
+from llm_adapter.settings.errors import AdapterWarning
 from llm_adapter.translation.model_names import CHAT_NAME
 
 _LONG = 200  # characters of a text that are shown: an image takes a million
@@ -52,7 +54,10 @@ def explain(
         path, body = path or body["url"], body["body"]
     if model is not None:
         body["model"] = model
-    explained = explanation(resolve(profile, None, {}), _path(path, body), body)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AdapterWarning)  # the explanation has them
+        connection = resolve(profile, None, {})
+    explained = explanation(connection, _path(path, body), body)
     if as_json:
         print_json(explained.json())
     else:

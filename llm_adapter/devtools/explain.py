@@ -15,6 +15,7 @@ from llm_adapter.providers.v1.parameters import ROWS
 from llm_adapter.responses.parameters import RESPONSES
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.destination import destination
+from llm_adapter.routing.unread import unread
 from llm_adapter.settings.errors import AdapterWarning
 from llm_adapter.translation.parameters import Row, Rows
 from llm_adapter.translation.process_cache import isolated_caches
@@ -115,7 +116,8 @@ def explanation(connection: Connection, path: str, body: Json) -> Explanation:
             explained.requests = [NativeRequest("POST", None, body)]
         else:
             _drive(Exchange(call, endpoint), explained)
-    explained.warnings = [str(one.message) for one in caught]
+    without_effect = [one.message for one in unread(connection)]
+    explained.warnings = list(dict.fromkeys([*without_effect, *(str(one.message) for one in caught)]))
     return explained
 
 

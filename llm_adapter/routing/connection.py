@@ -87,7 +87,9 @@ class Connection:
     @property
     def is_openai_itself(self) -> bool:
         """Whether calls go to OpenAI as they are, but for parameters of other providers and models with a prefix."""
-        return self.resolved.provider == "openai" and self.resolved.dialect == "openai" and not self.resolved.models
+        resolved = self.resolved
+        unchanged = not resolved.models and not resolved.options
+        return unchanged and resolved.provider == "openai" and resolved.dialect == "openai"
 
     @property
     def is_unconfigured(self) -> bool:

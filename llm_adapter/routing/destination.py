@@ -36,7 +36,12 @@ def resolve(profile: str | None, settings: Settings | None, options: Mapping[str
         check_policy_names(settings)
     base_url = options.get("base_url")
     given = str(base_url) if base_url is not None and not _is_not_given(base_url) else None
-    return connect(settings, os.environ, base_url=given, api_key=options.get("api_key"))
+    connection = connect(settings, os.environ, base_url=given, api_key=options.get("api_key"))
+    if settings.configured and not connection.is_programs_own:
+        from llm_adapter.routing.unread import tell_unread
+
+        tell_unread(connection)
+    return connection
 
 
 def _is_not_given(value: Any) -> bool:

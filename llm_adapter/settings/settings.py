@@ -24,6 +24,7 @@ from pydantic import (
 
 from llm_adapter.settings.errors import SettingsError, near
 from llm_adapter.settings.hosts import InvalidHostError, ollama_root, openai_base_url
+from llm_adapter.settings.readers import ALL, EMBEDDED, KNOWN, NOT_OPENAI, OLLAMA, OPENAI, OVER_V1
 from llm_adapter.settings.trust import LeftOut
 
 PROVIDER_NAMES = ("openai", "ollama", "embedded")
@@ -34,6 +35,12 @@ _DURATION = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+")  # 
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
+def _read_by(*readers: str, changes_reply: bool = False) -> dict[str, Any]:
+    """Of a field: the servers that read it, if not all do, and whether it changes their replies. See `readers`."""
+    return {"read_by": list(readers), "changes_reply": changes_reply}
+
+
+_ON_OLLAMA = _read_by(OLLAMA, "/v1 ollama")
 Policy: TypeAlias = Literal["error", "warn", "ignore"]
 
 
@@ -60,10 +67,18 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
 
     provider: str | Backend = Field("openai", description="`openai`, `ollama`, `embedded`, or a `Provider` instance")
-    host: str | None = Field(None, description="Ollama's address, in any form that OLLAMA_HOST takes")
-    base_url: str | None = Field(None, description="a `/v1` server's address, for provider `openai`")
+    host: str | None = Field(
+        None, description="Ollama's address, in any form that OLLAMA_HOST takes", json_schema_extra=_read_by(OLLAMA)
+    )
+    base_url: str | None = Field(
+        None,
+        description="a `/v1` server's address, for provider `openai`",
+        json_schema_extra=_read_by(*(ALL - {EMBEDDED})),
+    )
     dialect: Literal["openai", "ollama", "llamacpp", "vllm", "lmstudio"] | None = Field(
-        None, description="which `/v1` server it is; guessed from the server when not given"
+        None,
+        description="which `/v1` server it is; guessed from the server when not given",
+        json_schema_extra=_read_by(OPENAI, *OVER_V1),
     )
     api_key: SecretStr | None = Field(None, description="the key for this host, and for no other")
     api_key_env: str | None = Field(None, description="the environment variable that holds it")
@@ -78,52 +93,87 @@ class Settings(BaseModel):
         default_factory=dict, description="call-site model names to the provider's; `*` for all others"
     )
     keep_alive: str | int | float | None = Field(
-        None, description='how long Ollama keeps the model loaded: a duration, "30m", or seconds; negative for ever'
+        None,
+        description='how long Ollama keeps the model loaded: a duration, "30m", or seconds; negative for ever',
+        json_schema_extra=_ON_OLLAMA,
     )
     num_ctx: Annotated[int, Gt(0)] | Literal["auto"] | None = Field(
-        None, description="the context to load a model with, in tokens; `auto` grows it with the conversations (Ollama)"
+        None,
+        description="the context to load a model with, in tokens; `auto` grows it with the conversations (Ollama)",
+        # Over Ollama's /v1 `client.models.load()` reads it, and calls warn of it: see providers/v1/ollama.py.
+        json_schema_extra=_read_by(OLLAMA, EMBEDDED, "/v1 ollama", changes_reply=True),
     )
-    num_ctx_max: int | None = Field(None, gt=0, description='how far `num_ctx = "auto"` may grow, in tokens')
+    num_ctx_max: int | None = Field(
+        None,
+        gt=0,
+        description='how far `num_ctx = "auto"` may grow, in tokens',
+        json_schema_extra=_read_by(OLLAMA),
+    )
     think: bool | Literal["low", "medium", "high", "max"] | None = Field(
-        None, description="whether thinking models think, when a call does not say (Ollama)"
+        None,
+        description="whether thinking models think, when a call does not say: `reasoning_effort`, or an argument of "
+        "the model's template",
+        json_schema_extra=_read_by(*KNOWN, changes_reply=True),
     )
-    options: dict[str, Any] = Field(default_factory=dict, description="Ollama's `options` for every call")
+    options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Ollama's `options` for every call; on other servers those that have a parameter of the same "
+        "meaning, such as `temperature` or `top_k`",
+    )
     overflow: Literal["error", "truncate", "allow"] = Field(
         "error",
         description="a prompt that does not fit: an error; oldest turns left out and reported; or cut by the server",
+        json_schema_extra=_read_by(*NOT_OPENAI),
     )
     expected_dimensions: int | None = Field(
-        None, gt=0, description="what embeddings must have, when a call does not say: an index is built for one length"
+        None,
+        gt=0,
+        description="what embeddings must have, when a call does not say: an index is built for one length",
+        json_schema_extra=_read_by(*KNOWN),
     )
     pull: Literal["never", "missing"] | Callable[[str], bool] = Field(
         "never",
         description="what becomes of a missing model: an error with the nearest names, or it is pulled first (Ollama); "
         "in code, a function of its name that decides",
+        json_schema_extra=_ON_OLLAMA,
     )
     preload: tuple[str, ...] = Field(
         default_factory=tuple,
         description="models to load before the first call, or by `client.models.preload()` (Ollama)",
+        json_schema_extra=_ON_OLLAMA,
     )
     local_only: bool = Field(
         False, description="refuse public hosts, and models that Ollama runs elsewhere, before anything is sent"
     )
-    shift: bool | None = Field(None, description="let Ollama drop old tokens while it generates; a load-time option")
+    shift: bool | None = Field(
+        None,
+        description="let Ollama drop old tokens while it generates; a load-time option",
+        json_schema_extra=_read_by(OLLAMA, changes_reply=True),
+    )
     unsupported: Policy | dict[str, Policy] = Field(
         "error",
         description="what becomes of a parameter that the provider cannot honour: error, warn or ignore, for all of "
         "them, or a table by their names, in which `*` stands for all others",
     )
     sampling_defaults: Literal["model", "openai"] = Field(
-        "model", description="whose temperature and top_p stand when a call gives none (Ollama)"
+        "model", description="whose temperature and top_p stand when a call gives none"
     )
     corrections: int = Field(
-        1, ge=0, le=3, description="how often a reply that breaks its schema, or a forced tool call, is sent back"
+        1,
+        ge=0,
+        le=3,
+        description="how often a reply that breaks its schema, or a forced tool call, is sent back",
+        json_schema_extra=_read_by(*KNOWN),
     )
     recover_tool_calls: bool = Field(
-        True, description="take a reply whose whole text is a call of an offered tool for that call"
+        True,
+        description="take a reply whose whole text is a call of an offered tool for that call",
+        json_schema_extra=_read_by(*KNOWN),
     )
     token_encoding: str | None = Field(
-        None, description="the tiktoken encoding of token ids that call sites send as input, such as cl100k_base"
+        None,
+        description="the tiktoken encoding of token ids that call sites send as input, such as cl100k_base",
+        json_schema_extra=_read_by(*KNOWN),
     )
     image_urls: Literal["fetch", "refuse"] = Field(
         "fetch",
@@ -132,10 +182,12 @@ class Settings(BaseModel):
     image_hosts: tuple[str, ...] = Field(
         default_factory=tuple,
         description="hosts that images may be fetched from though they are not public: `host`, or `host:port`",
+        json_schema_extra=_read_by(OLLAMA, EMBEDDED, "/v1 ollama", "/v1 lmstudio"),
     )
     response_store: str | None = Field(
         None,
         description="an SQLite file that keeps the Responses API's responses and conversations; in memory by default",
+        json_schema_extra=_read_by(*NOT_OPENAI),
     )
     trust_env: bool | None = Field(
         None, description="use the environment's proxies; by default for every host but loopback"
@@ -173,9 +225,19 @@ class Settings(BaseModel):
     shadow_log: str | None = Field(
         None, description="a file that gets each comparison with `shadow` as a line of JSON; by default only the log"
     )
-    model_path: str | None = Field(None, description="a GGUF file for provider `embedded`; none: the two small models")
-    embedding_model_path: str | None = Field(None, description="a GGUF file for embeddings (embedded)")
-    n_gpu_layers: int | None = Field(None, description="layers to put on the GPU (embedded); all that fit by default")
+    model_path: str | None = Field(
+        None,
+        description="a GGUF file for provider `embedded`; none: the two small models",
+        json_schema_extra=_read_by(EMBEDDED),
+    )
+    embedding_model_path: str | None = Field(
+        None, description="a GGUF file for embeddings (embedded)", json_schema_extra=_read_by(EMBEDDED)
+    )
+    n_gpu_layers: int | None = Field(
+        None,
+        description="layers to put on the GPU (embedded); all that fit by default",
+        json_schema_extra=_read_by(EMBEDDED),
+    )
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _profile: str | None = PrivateAttr(None)

@@ -11,7 +11,11 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from llm_adapter.devtools.doctor.facts import Attempt, CheckResult, Facts, Route, fail, not_checked, ok, warn
+from llm_adapter.providers.v1.dialects import DIALECTS, guessed
+from llm_adapter.routing.unread import cure, is_error, is_told
 from llm_adapter.settings.hosts import hostname, is_local, is_loopback
+from llm_adapter.settings.readers import reader_of
+from llm_adapter.settings.unread import unread_settings
 from llm_adapter.transport.time_limit import OutOfTime, within
 
 SECONDS = 2.0  # for a connection, and for a name
@@ -26,9 +30,25 @@ def configuration(facts: Facts) -> CheckResult:
         return warn(str(settings.left_out), f"llm-adapter trust {settings.left_out.file}")
     if not settings.configured:
         return ok("nothing is configured: calls go where the openai SDK sends them")
+    if (problem := _without_effect(facts)) is not None:
+        return problem
     named = f"profile {facts.profile!r}, " if facts.profile else ""
     sources = dict.fromkeys(settings.origin(name) for name in type(settings).model_fields)
     return ok(f"{named}provider {settings.provider}; from {', '.join(one for one in sources if one != 'default')}")
+
+
+def _without_effect(facts: Facts) -> CheckResult | None:
+    """What is set and not read by the server: a failure where making a client is one."""
+    settings = facts.settings
+    kind = facts.server.kind if facts.server is not None else None
+    dialect = settings.dialect or guessed(facts.address) or (kind if kind in DIALECTS else None)
+    found = unread_settings(settings, reader_of(settings.provider, dialect))
+    found = [one for one in found if is_told(settings, one)]
+    if not found:
+        return None
+    worst = next((one for one in found if is_error(settings, one)), found[0])
+    more = f" ({len(found) - 1} more: llm-adapter config)" if len(found) > 1 else ""
+    return (fail if is_error(settings, worst) else warn)(f"{worst.message}{more}", cure(worst))
 
 
 def address(facts: Facts) -> CheckResult:

@@ -12,6 +12,7 @@ from typing import Any
 from llm_adapter import responses
 from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.v1 import PATHS, chat, completions, embeddings, input_tokens, models
+from llm_adapter.providers.v1.defaults import tell_unread, with_defaults
 from llm_adapter.providers.v1.dialects import DIALECTS, OTHER, Dialect, recognised
 from llm_adapter.providers.v1.repair import RepairDecoder, complete, repaired
 from llm_adapter.translation.empty_values import telling
@@ -52,6 +53,7 @@ def endpoint(method: str, path: str) -> Endpoint | None:
 def in_servers_dialect(call: Call) -> Flow:
     """POST /chat/completions, /completions, /embeddings  ↔  the same, in the server's dialect."""
     dialect = yield from _dialect(call)
+    tell_unread(call, dialect)
     return (yield from _on_server(call, dialect))
 
 
@@ -127,13 +129,15 @@ def _manage_models(call: Call) -> Flow:
 def _responses(call: Call) -> Flow:
     """The Responses API: OpenAI's own at OpenAI. Other servers' forget or refuse `previous_response_id`."""
     dialect = yield from _dialect(call)
+    tell_unread(call, dialect)
     if dialect.needs_repair:
         counting = partial(input_tokens.count, dialect=dialect)
         ours = responses.endpoint(call.method, call.path, partial(_on_server, dialect=dialect), counting)
     else:
         ours = None
     if ours is None:
-        yield NativeRequest(call.method, None, dialect.body(call) or None, passthrough=True)
+        body = dialect.body(with_defaults(call, dialect))
+        yield NativeRequest(call.method, None, body or None, passthrough=True)
         raise AssertionError("a passthrough exchange is not resumed")
     return (yield from ours(call))
 
@@ -159,6 +163,7 @@ def _json(reply: NativeReply) -> Any:
 
 def in_dialect(call: Call, dialect: Dialect) -> Flow:
     """One call in a known dialect."""
+    call = with_defaults(call, dialect)
     known = call.path in dialect.rows or (call.path == "/embeddings" and dialect.needs_repair)
     flow = _FLOWS[call.path] if known else _passed_on
     call = telling(call) if dialect.needs_repair else call

@@ -3,7 +3,8 @@
 Ollama's `/v1` has no `keep_alive`, but a model keeps the one it was loaded with: an empty native load gives it, before
 the first call for a model and again when it changes. `num_ctx` cannot be given so: the next call over `/v1` loads the
 model anew with the server's own, and forgets the `keep_alive` too (measured on 0.24.0: a load with 1024, /api/ps after
-a call 2048). So it is left out with a warning. Source: server/sched.go needsReload, v0.24.0; recordings: load_unload.
+a call 2048). So a call has it left out with a warning.
+Source: server/sched.go needsReload, v0.24.0; recordings: load_unload.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ def _keep_alive_given(call: Call) -> Steps[Call]:
         return call
     key = call.settings.base_url or "", model
     if call.settings.num_ctx is not None:
-        _warn_of_num_ctx(key)
+        _warn_of_num_ctx(model)
     if "keep_alive" in call.body:
         call = replace(call, body={name: value for name, value in call.body.items() if name != "keep_alive"})
     with _lock:
@@ -100,8 +101,8 @@ def _keep_alive_given(call: Call) -> Steps[Call]:
     return call
 
 
-def _warn_of_num_ctx(key: tuple[str, str]) -> None:
+def _warn_of_num_ctx(model: str) -> None:
     warn_caller(
         "`num_ctx` has no effect over the /v1 of Ollama, which loads the model anew with its own: use provider "
-        f"'ollama', or client.models.create('{key[1]}-ctx', from_='{key[1]}', parameters={{'num_ctx': ...}})"
+        f"'ollama', or client.models.create('{model}-ctx', from_='{model}', parameters={{'num_ctx': ...}})"
     )
