@@ -1,5 +1,6 @@
-"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with four hooks. Only this folder knows the SDK's inside.
+"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with five hooks. Only this folder knows the SDK's inside.
 
+`_prepare_options`         the server is asked whether a name with a provider's prefix is one of its models
 `_build_request`           a call's options become a native request, inside the SDK's retry loop
 `_send_request`            the native response becomes an OpenAI one; the only IO of a request
 `_make_status_error`       a 401 or 403 says which credentials were not sent
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -22,11 +24,12 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import ValidationError
 
 from llm_adapter.client import pickling
-from llm_adapter.client.reply_fields import with_attributes
-from llm_adapter.client.requests import translate_call, with_own_credentials
+from llm_adapter.client.reply_fields import with_attributes, with_report
+from llm_adapter.client.requests import prefixed_model, translate_call, with_own_credentials
 from llm_adapter.client.signatures import with_sdk_signature
 from llm_adapter.routing.connection import NO_KEY, Connection, connect, credential_names, without_ambient_credentials
-from llm_adapter.routing.destination import DESTINATION_ARGUMENTS, resolve
+from llm_adapter.routing.destination import DESTINATION_ARGUMENTS, is_to_be_looked_up, resolve
+from llm_adapter.routing.listed_models import remember
 from llm_adapter.routing.proxies import http_client
 from llm_adapter.settings.hosts import OPENAI_URL
 from llm_adapter.transport.native_requests import EXTENSION
@@ -167,6 +170,12 @@ class _ClientBase:
             self._shadow.sample(self, asked, request, retries_taken)
         return cast("httpx2.Request", request)
 
+    def _model_list_call(self, options: FinalRequestOptions) -> dict[str, Any] | None:
+        """The call that asks the server for its models, where it has to be known first which names it has."""
+        if not is_to_be_looked_up(self._connection, prefixed_model(options)):
+            return None
+        return {"path": "/models", "cast_to": object, "options": {"max_retries": 0}}
+
     def _follows_redirects(self, options: FinalRequestOptions) -> bool:
         """Whether the caller said so, for the call or by an HTTP client. The SDK's own kind does without being told."""
         if options.follow_redirects is not None:
@@ -189,6 +198,10 @@ class _ClientBase:
                 reply = None
         if reply is None:
             reply = super()._process_response_data(data=data, cast_to=cast_to, response=response)  # type: ignore[misc]
+        request = getattr(response, "_request", None)  # `request` raises where a response was made without one
+        trip: RoundTrip | None = getattr(request, "extensions", {}).get(EXTENSION)
+        if trip is not None and trip.unwritten_report is not None:
+            with_report(reply, trip.unwritten_report)
         return cast("ResponseT", with_attributes(reply))
 
     def _new_client(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> Any:
@@ -270,6 +283,14 @@ class OpenAI(_ClientBase, openai.OpenAI):
 
         return Models(self)
 
+    def _prepare_options(self, options: FinalRequestOptions) -> FinalRequestOptions:
+        if (call := self._model_list_call(options)) is not None:
+            reply = None
+            with suppress(openai.OpenAIError):
+                reply = self.get(**call)
+            remember(self._connection, reply)
+        return super()._prepare_options(options)
+
     def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
         sample = None if self._shadow is None else self._shadow.sample_of(request)
         if sample is None:
@@ -319,6 +340,14 @@ class AsyncOpenAI(_ClientBase, openai.AsyncOpenAI):
         from llm_adapter.management.models import AsyncModels
 
         return AsyncModels(self)
+
+    async def _prepare_options(self, options: FinalRequestOptions) -> FinalRequestOptions:
+        if (call := self._model_list_call(options)) is not None:
+            reply = None
+            with suppress(openai.OpenAIError):
+                reply = await self.get(**call)
+            remember(self._connection, reply)
+        return await super()._prepare_options(options)
 
     async def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
         sample = None if self._shadow is None else self._shadow.sample_of(request)

@@ -7,6 +7,8 @@ from typing import Any
 from openai import BaseModel
 from pydantic import ValidationError
 
+from llm_adapter.provider import Report
+
 
 class OllamaFigures(BaseModel):
     """What Ollama says of the work it did; a figure that the server did not give is None."""
@@ -49,6 +51,13 @@ def with_attributes(reply: Any) -> Any:
     if response is not None:  # an event of a streamed response, which holds all of it
         with_attributes(response)
     return reply
+
+
+def with_report(reply: Any, report: Report) -> None:
+    """Put the report onto a reply that came as its server made it."""
+    extra: dict[str, Any] | None = getattr(reply, "__pydantic_extra__", None)
+    if extra is not None and (model := getattr(reply, "model", None)):
+        extra.setdefault("adapter", report.json(model))
 
 
 def _object(kind: type[BaseModel], fields: dict[str, Any]) -> BaseModel:

@@ -18,7 +18,9 @@ from openai._models import FinalRequestOptions
 from llm_adapter.exchange import Exchange
 from llm_adapter.provider import Call, Endpoint, Flow, Json, NativeRequest, Rejected, Report
 from llm_adapter.routing.connection import NO_KEY, Connection, ambient_headers, credential_names
-from llm_adapter.routing.destination import destination
+from llm_adapter.routing.destination import destination, names_provider
+from llm_adapter.settings.errors import warn_caller
+from llm_adapter.settings.hosts import hostname, is_openai, is_private
 from llm_adapter.translation.addresses import refusal_of_addresses
 
 if TYPE_CHECKING:
@@ -44,13 +46,14 @@ def translate_call(connection: Connection, options: FinalRequestOptions, default
     unchanged = body is given and (body is options.json_data or origin.is_unconfigured)
     if unchanged and connection is origin and origin.is_openai_itself and origin.resolved.image_urls != "refuse":
         return _untranslated(connection, options)
+    report = Report(connection.provider.name, asked)
     if connection.via_model_prefix:
+        _tell_of_prefix(origin, connection, asked, report)
         options = _options_for_other_host(connection, options, defaults, refreshed=callable(origin.api_key))
     endpoint = _endpoint(connection, options.method.upper(), path, body)
     if endpoint is None:
         same_path = NativeRequest(options.method, None, body)
         return _untranslated(connection, _native_options(connection, options, same_path))
-    report = Report(connection.provider.name, asked)
     origin_of_ids = os.urandom(16).hex(), int(time.time())
     call = Call(options.method.upper(), path, body, connection.resolved, *origin_of_ids, report, options.params)
     exchange = Exchange(call, endpoint)
@@ -59,6 +62,25 @@ def translate_call(connection: Connection, options: FinalRequestOptions, default
         first = NativeRequest(options.method, None, body) if first.path is not None else first
     options = _native_options(connection, options, first)
     return connection, options, _round_trip(connection, exchange, path)
+
+
+def _tell_of_prefix(origin: Connection, connection: Connection, model: Any, report: Report) -> None:
+    """Say that a model's prefix leads a call away; no warning where the configuration gave the prefix to the name."""
+    if is_openai(origin.address) or (connection.provider.name != "openai" and is_private(connection.address)):
+        return
+    report.note("changed", "provider")
+    if names_provider(model):
+        warn_caller(
+            f"model {model!r}: its prefix leads this call away from the configured server, to "
+            f"{hostname(connection.address)}; `local_only = true` forbids it"
+        )
+
+
+def prefixed_model(options: FinalRequestOptions) -> Json:
+    """The arguments of a call whose model may name a provider; nothing of one that only manages models."""
+    if options.content is not None or not options.url.startswith("/") or options.url.startswith("/api/"):
+        return {}
+    return _body(options)
 
 
 def with_own_credentials(

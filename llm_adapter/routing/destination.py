@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from llm_adapter.provider import Json
 from llm_adapter.providers import PROVIDERS
 from llm_adapter.routing.connection import Connection, connect, sibling
+from llm_adapter.routing.listed_models import is_listed, is_unasked
 from llm_adapter.settings.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def destination(connection: Connection, body: Json, *, aliased: bool = True) -> 
 
     "ollama/x", "ollama:x" and "openai/x" name a provider; any other prefix is part of the name, for tags contain ":"
     and names "/". The prefix of the provider in use is only taken off where no model's name can begin with it; the rest
-    is a name of the server's own, to which the alias "*" does not apply. aliased: whether `models` is looked up.
+    is a name of the server's own, to which the alias "*" does not apply. A name that the server is known to list stays
+    there. aliased: whether `models` is looked up, and the prefix of another provider heeded: who manages models manages
+    those of one server.
     """
     model = body.get("model")
     if not isinstance(model, str) or connection.is_programs_own:
@@ -63,10 +66,27 @@ def destination(connection: Connection, body: Json, *, aliased: bool = True) -> 
         prefix = next(prefix for prefix in _PREFIXES if name.startswith(prefix))
         other = prefix[:-1]
         if other != connection.provider.name:
-            connection, name = sibling(connection, other), name.removeprefix(prefix)
+            if aliased and not is_listed(connection, name):
+                connection, name = sibling(connection, other), name.removeprefix(prefix)
         elif connection.own_names:
             name = name.removeprefix(prefix)
     return connection, body if name == model else {**body, "model": name}
+
+
+def is_to_be_looked_up(connection: Connection, body: Json) -> bool:
+    """Whether the server has to be asked for its models before it is known where the call goes."""
+    model = body.get("model")
+    if not isinstance(model, str) or connection.is_programs_own:
+        return False
+    name = _real_name(connection, model)
+    own = connection.provider.name
+    elsewhere = name.startswith(_PREFIXES) and not name.startswith((f"{own}/", f"{own}:"))
+    return elsewhere and is_unasked(connection)
+
+
+def names_provider(model: Any) -> bool:
+    """Whether a model's name begins with a provider's."""
+    return isinstance(model, str) and model.startswith(_PREFIXES)
 
 
 def _real_name(connection: Connection, model: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import openai
 
 from llm_adapter.exchange import Exchange
-from llm_adapter.provider import Fetch, NativeReply, NativeRequest, Rejected, Replay, WaitForPull
+from llm_adapter.provider import Fetch, NativeReply, NativeRequest, Rejected, Replay, Report, WaitForPull
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.detours import answered_on_the_way, may_be_a_detour, redirected
 from llm_adapter.routing.proxies import proxy_of
@@ -267,8 +267,17 @@ class RoundTrip:
         if not self._over:
             exchange.resume(())
 
+    @property
+    def unwritten_report(self) -> Report | None:
+        """The report that says where a model's prefix led, when the reply goes to the SDK as it came."""
+        exchange = self._exchange
+        untold = exchange is not None and exchange.passthrough and self._connection.via_model_prefix
+        return exchange.call.report if exchange is not None and untold and exchange.call.report.notes else None
+
     def _mark_no_retry(self, response: Any) -> Any:
         """A response that goes to the SDK as it came, marked where the SDK is not to try again."""
+        if self.unwritten_report is not None:
+            response.headers.setdefault("x-llm-adapter", self.unwritten_report.header())
         if response.status_code >= 400 and self._is_final(response.status_code, [response]):
             response.headers.setdefault(*NO_RETRY)
         return response

@@ -39,6 +39,7 @@ def parameters(function: Any) -> dict[str, Any]:
 
 
 HOOKS = {
+    "_prepare_options": {"self": "POSITIONAL_OR_KEYWORD", "options": "POSITIONAL_OR_KEYWORD"},
     "_build_request": {
         "self": "POSITIONAL_OR_KEYWORD",
         "options": "POSITIONAL_OR_KEYWORD",

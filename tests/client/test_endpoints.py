@@ -186,6 +186,7 @@ def test_refused_as_a_stream(ollama: Any) -> None:
         pass
 
 
+@pytest.mark.filterwarnings("ignore:model 'openai/:llm_adapter.AdapterWarning")
 def test_another_provider_by_the_models_prefix(run: Any, ollama: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the refusal recommends works, for a form as for JSON."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-o")

@@ -13,6 +13,7 @@ from drivers import Play, mode
 from loopback import WITHOUT_TLS
 
 from llm_adapter import OpenAI, Settings, SettingsError
+from llm_adapter.translation.process_cache import clear_caches
 
 ROOT = "http://ollama:11434"
 CHAT = "/api/chat"
@@ -209,12 +210,14 @@ def test_private_hosts(url: str) -> None:
 
 def test_a_prefix_leads_nowhere_else(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    clear_caches()
 
     def script(client: Any) -> Any:
         with pytest.raises(SettingsError, match=r"api\.openai\.com"):
             yield client.chat.completions.create(model="openai/gpt-4o", messages=HI)
 
-    with respx.mock():
+    with respx.mock() as router:
+        router.get(f"{ROOT}/api/tags").respond(json={"models": []})
         play(script, settings=PROFILES["native"])
 
 
