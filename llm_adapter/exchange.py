@@ -36,7 +36,7 @@ class Exchange:
         self.pending: tuple[NativeRequest, ...] = ()
         self.fetch: Fetch | None = None
         self.wait: WaitForPull | None = None
-        self.long_work = False
+        self.long_work: LongWork | None = None
         self.answer: Reply | Rejected | None = None
         self._many = False
         self._flow = endpoint(call)
@@ -66,7 +66,7 @@ class Exchange:
             self._flow.close()
 
     def _advance(self, step_on: Callable[[], Any]) -> None:
-        self.pending, self.fetch, self.wait, self.long_work = (), None, None, False
+        self.pending, self.fetch, self.wait, self.long_work = (), None, None, None
         try:
             step = step_on()
         except StopIteration as stop:
@@ -80,7 +80,7 @@ class Exchange:
             elif isinstance(step, WaitForPull):
                 self.wait = step
             elif isinstance(step, LongWork):
-                self.long_work = True
+                self.long_work = step
             else:
                 self.pending = tuple(step) if self._many else (step,)
 

@@ -115,7 +115,13 @@ class WaitForPull:
 
 @dataclass(frozen=True, slots=True)
 class LongWork:
-    """What the endpoint does next takes long: it is resumed outside the event loop, and within the call's time."""
+    """What the endpoint does next takes long: it is resumed outside the event loop, and within the call's time.
+
+    what: the work, as the beginning of a sentence. ends_by_itself: it has a limit of its own, and not the call's.
+    """
+
+    what: str = "Reading or converting the images of the messages"
+    ends_by_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +182,15 @@ class Events(Protocol):
 
     def finish(self) -> bytes:
         """The last bytes. An end that is not the end of the reply is an error event."""
+
+
+@runtime_checkable
+class EventsWithLongWork(Protocol):
+    """`Events` that have long work to do, such as writing a file, which is done outside the event loop."""
+
+    @property
+    def long_work(self) -> Callable[[], bytes] | None:
+        """What is to be done before more is fed; it returns the next events. None: there is nothing."""
 
 
 @runtime_checkable

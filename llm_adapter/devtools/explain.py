@@ -145,7 +145,7 @@ def _drive(exchange: Exchange, explained: Explanation) -> None:
 
 def _comes_before_the_call(exchange: Exchange) -> bool:
     """Whether the exchange's next step is not the call itself yet."""
-    before = exchange.long_work or exchange.fetch is not None
+    before = exchange.long_work is not None or exchange.fetch is not None
     return before or any(_only_asks(one) or _only_loads(one) for one in exchange.pending)
 
 

@@ -9,6 +9,8 @@ responses.json, whose server gives no `summary_part` events.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pydantic_core import from_json
@@ -37,6 +39,7 @@ class ResponseDecoder:
         self._called: dict[Any, FunctionCallItem] = {}
         self._chat: Json = {}  # model, usage and figures, as they come
         self._reason: str | None = None
+        self.long_work: Callable[[], bytes] | None = None  # keeping the response in a file
 
     def feed(self, data: bytes) -> bytes:
         assert self._inner is not None
@@ -129,6 +132,18 @@ class ResponseDecoder:
         for item in self._items:
             item.close(cut and item is self._items[-1])
         whole = output.finished_response(self._call, [item.item for item in self._items], self._reason, self._chat)
+        if self._turn.waits:
+            self.long_work = partial(self._keep_in_file, whole)
+        else:
+            self._keep(whole)
+
+    def _keep_in_file(self, whole: Json) -> bytes:
+        self.long_work = None
+        self._keep(whole)
+        return self._writer.written()
+
+    def _keep(self, whole: Json) -> None:
+        """Store the response, and write the event of the end, which says whether that was possible."""
         self._turn.keep(whole)
         whole["adapter"] = self._call.report.json(whole["model"])
         self._writer.write(f"response.{whole['status']}", response=whole)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from llm_adapter.provider import Call, Endpoint, Flow, Json, NativeRequest, Rejected, Replay, Reply
+from llm_adapter.provider import Call, Endpoint, Flow, Json, LongWork, NativeRequest, Rejected, Replay, Reply
 from llm_adapter.responses.events import ResponseDecoder
-from llm_adapter.responses.history import Turn
+from llm_adapter.responses.history import Turn, reading
 from llm_adapter.responses.output import response
 from llm_adapter.responses.parameters import RESPONSES_NAMES, chat_call
 from llm_adapter.responses.store import store_of
@@ -24,7 +24,7 @@ _QUOTED = re.compile(rf"`({'|'.join(RESPONSES_NAMES)})`")
 def create(call: Call, chat: Endpoint) -> Flow:
     """A response, stored unless the caller wants it otherwise."""
     call = telling(call)
-    turn = Turn.of(call, store_of(call.settings))
+    turn = yield from _turn(call)
     asked = chat_call(call, turn.history, len(turn.before))
     try:
         reply = yield from _at_chat_path(chat(asked))
@@ -32,18 +32,30 @@ def create(call: Call, chat: Endpoint) -> Flow:
         raise in_responses_words(refusal) from None
     if isinstance(reply, Replay):
         events = ResponseDecoder(turn)
-        return Replay(events.take(reply.data) + events.finish())
+        told = events.take(reply.data) + events.finish()
+        if events.long_work:
+            yield turn.saving
+            told += events.long_work()
+        return Replay(told)
     if not isinstance(reply, dict):
         return ResponseDecoder(turn, reply)
     whole = response(call, turn.first, reply)
+    if turn.waits:
+        yield turn.saving
     turn.keep(whole)
     return whole
+
+
+def _turn(call: Call) -> Generator[LongWork, Any, Turn]:
+    store = store_of(call.settings)
+    yield from reading(call, store)
+    return Turn.of(call, store)
 
 
 def count(call: Call, counting: Endpoint) -> Flow:
     """POST /responses/input_tokens: how many tokens the model would be shown. Nothing is answered, nothing stored."""
     call = telling(call)
-    turn = Turn.of(call, store_of(call.settings))
+    turn = yield from _turn(call)
     try:
         counted: Any = yield from counting(chat_call(call, turn.history, len(turn.before)))
     except Rejected as refusal:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from llm_adapter.provider import Call, Json, Rejected
-from llm_adapter.responses.items import items, response_id
-from llm_adapter.responses.store import Store
+from llm_adapter.provider import Call, Json, LongWork, Rejected
+from llm_adapter.responses.items import items, kind_of, response_id
+from llm_adapter.responses.store import Store, StoreUnavailable
+from llm_adapter.settings.errors import warn_caller
 from llm_adapter.translation.parameters import refuses
 
 
@@ -41,6 +43,20 @@ class Turn:
         return cls(call, store, added, before, conversation)
 
     @property
+    def waits(self) -> bool:
+        """Whether `keep` is to be called outside the event loop."""
+        return self.store.waits and (self.is_stored or self.conversation is not None)
+
+    @property
+    def is_stored(self) -> bool:
+        return self.call.body.get("store") is not False
+
+    @property
+    def saving(self) -> LongWork:
+        """The step before `keep`. The reply is there: the call's time, which may be over, does not end it."""
+        return LongWork("Keeping the response", ends_by_itself=True)
+
+    @property
     def history(self) -> list[Json]:
         return [*self.before, *self.added]
 
@@ -50,8 +66,20 @@ class Turn:
         return len(self.added)
 
     def keep(self, response: Json) -> None:
-        """Store a response that is complete, and add the turn to its conversation."""
-        if self.call.body.get("store") is not False:
+        """Store a response that is complete, and add the turn to its conversation.
+
+        A store that fails costs this record and not the reply, which is paid for: the report says so.
+        """
+        try:
+            self._keep(response)
+        except StoreUnavailable as error:
+            self.call.report.note("left_out", "store")
+            warn_caller(
+                f"`response_store`: the response could not be kept, and the next call cannot build on it: {error.cause}"
+            )
+
+    def _keep(self, response: Json) -> None:
+        if self.is_stored:
             # What a previous response holds is not stored again; a conversation may change, so its items are.
             before = [] if response["previous_response_id"] else self.before
             record = {"response": response, "input": self.added, "before": before}
@@ -59,6 +87,18 @@ class Turn:
         if self.conversation is not None:
             turn = [*self.added, *response["output"]]
             self.store.change(self.conversation, lambda record: with_items(record, turn))
+
+
+def reading(call: Call, store: Store) -> Iterator[LongWork]:
+    """The step before the store is read or changed for a call, if there has to be one."""
+    if store.waits and (call.path != "/responses" or _needs_store(call.body)):
+        yield LongWork(f"The use of the file of responses. {store.place} It")
+
+
+def _needs_store(body: Json) -> bool:
+    given = body.get("input")
+    refers = isinstance(given, list | tuple) and any(kind_of(one) == "item_reference" for one in given)
+    return refers or body.get("previous_response_id") is not None or body.get("conversation") is not None
 
 
 def items_up_to(store: Store, name: str) -> list[Json]:

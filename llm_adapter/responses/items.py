@@ -44,7 +44,7 @@ def items(call: Call, given: Any, param: str = "input") -> list[Json]:
 
 
 def _item(call: Call, given: Any, place: int, where: str, param: str) -> Json:
-    kind = _kind(given)
+    kind = kind_of(given)
     if not isinstance(kind, str):
         raise Rejected(f"{where}: an item is an object with a type or a role", param=param, code="invalid_value")
     item = {**given, "type": kind}
@@ -94,7 +94,7 @@ def _why_unreadable(call: Call, item: Json) -> str:
     )
 
 
-def _kind(given: Any) -> Any:
+def kind_of(given: Any) -> Any:
     """An item's type. A message may leave it out, and so may a reference."""
     if not isinstance(given, dict):
         return None

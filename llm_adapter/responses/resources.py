@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from llm_adapter.provider import Call, Endpoint, Flow, Json, Rejected
-from llm_adapter.responses.history import conversation_of, items_up_to, not_found
+from llm_adapter.responses.history import conversation_of, items_up_to, not_found, reading
 from llm_adapter.responses.items import items, readable_items
 from llm_adapter.responses.store import Store, store_of
 from llm_adapter.translation.unavailable import unavailable_endpoint
@@ -30,8 +30,9 @@ def endpoint(method: str, path: str) -> Endpoint | None:
 
 def _answered_here(answer: Answer, names: tuple[str, ...]) -> Endpoint:
     def flow(call: Call) -> Flow:
-        return answer(call, store_of(call.settings), *names)
-        yield  # a generator that asks nothing
+        store = store_of(call.settings)
+        yield from reading(call, store)
+        return answer(call, store, *names)
 
     return flow
 

@@ -1,7 +1,7 @@
 """Where responses and conversations are kept: this process's memory, or an SQLite file. The only IO of this package.
 
-A record is read or changed by its id, a few kilobytes at a time, within a millisecond or so; therefore it happens where
-it is needed, in an event loop too. Records are kept as JSON text: nobody holds a part of one that another changes.
+Memory is read where it is needed. A file may be locked by others or lie on a slow disk: whoever uses a store that
+`waits` does so outside the event loop. Records are kept as JSON text: nobody holds a part of one that another changes.
 Both stores are bounded: the records that were not used for longest go first. Ids are random and cannot be listed, so
 whoever knows one may read it, as with OpenAI's; that is why one memory serves all clients of the process.
 """
@@ -14,22 +14,36 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
-from llm_adapter.provider import Json
+from llm_adapter.provider import Json, Rejected
 from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.settings import Settings
 
 Change: TypeAlias = Callable[["Json | None"], "Json | None"]
 RECORDS, BYTES = 1_000, 256_000_000  # kept in memory
 FILED = 10_000  # records kept in a file
+PATIENCE = 2  # seconds to wait for a lock on a file
+
+
+class StoreUnavailable(Rejected):
+    """The file cannot be read or written now: it is locked, damaged, read-only, or its disk is full."""
+
+    def __init__(self, path: str, error: Exception) -> None:
+        message = f"the responses in {path}, which `response_store` names, cannot be read or written: {error}"
+        super().__init__(message, status=500, kind="api_error", code="response_store_unavailable")
+        self.cause = f"{path}: {error}"
 
 
 class Store(Protocol):
     """Records by id."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether its uses are to be outside the event loop: they wait for a disk, and for others."""
 
     @property
     def place(self) -> str:
@@ -44,6 +58,7 @@ class Store(Protocol):
 class Memory:
     """This process's memory, shared by threads and event loops."""
 
+    waits = False
     place = (
         "Responses are kept in the memory of this process: where several workers answer, or after a restart, name one "
         "file for all of them in `response_store`."
@@ -77,27 +92,27 @@ class Memory:
 class File:
     """An SQLite file, shared by threads and processes. Each use opens a connection, so that none crosses a fork."""
 
+    waits = True
+
     def __init__(self, path: str, records: int = FILED) -> None:
         self._path, self._records = path, records
         self.place = f"Responses are kept in the file that `response_store` names: {path}."
-        with self._open() as database:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("CREATE TABLE IF NOT EXISTS records (id TEXT PRIMARY KEY, used INTEGER, record TEXT)")
-            database.execute("CREATE INDEX IF NOT EXISTS by_use ON records (used)")
+        _check_file(Path(path))
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
             # Prompts are in it: it is for its owner alone, and so are the files that SQLite puts beside it.
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
-            with closing(sqlite3.connect(self._path, timeout=10, isolation_level=None)) as database:
+            with suppress(PermissionError):  # a file that is only for reading can still be read
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            with closing(sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None)) as database:
                 # What was written survives the process; after a power cut, the last records may be missing.
                 database.execute("PRAGMA synchronous = NORMAL")
+                if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'by_use'").fetchone():
+                    _make_tables(database)
                 yield database
         except (OSError, sqlite3.Error) as error:
-            raise SettingsError(
-                f"`response_store` cannot be used: {self._path}: {error}; give a path that can be written to"
-            ) from None
+            raise StoreUnavailable(self._path, error) from None
 
     @contextmanager
     def _alone(self) -> Iterator[sqlite3.Connection]:
@@ -105,15 +120,17 @@ class File:
             database.execute("BEGIN IMMEDIATE")
             try:
                 yield database
+                database.execute("COMMIT")
             except BaseException:
-                database.execute("ROLLBACK")
+                if database.in_transaction:  # a disk that is full has ended it
+                    database.execute("ROLLBACK")
                 raise
-            database.execute("COMMIT")
 
     def read(self, key: str) -> Json | None:
-        with self._alone() as database:
+        with self._open() as database:
             found = _stored_record(database, key)
-            database.execute("UPDATE records SET used = (SELECT MAX(used) + 1 FROM records) WHERE id = ?", (key,))
+            if found is not None:
+                _mark_used(database, key)
         return found
 
     def change(self, key: str, change: Change) -> None:
@@ -125,6 +142,36 @@ class File:
                 database.execute(insert, (key, json.dumps(new)))
                 old = "SELECT id FROM records ORDER BY used DESC LIMIT -1 OFFSET ?"
                 database.execute(f"DELETE FROM records WHERE id IN ({old})", (self._records,))  # noqa: S608 - our own
+
+
+def _make_tables(database: sqlite3.Connection) -> None:
+    """For a file that is new, or was deleted meanwhile."""
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("CREATE TABLE IF NOT EXISTS records (id TEXT PRIMARY KEY, used INTEGER, record TEXT)")
+    database.execute("CREATE INDEX IF NOT EXISTS by_use ON records (used)")
+
+
+def _mark_used(database: sqlite3.Connection, key: str) -> None:
+    """Have the record kept longer than others. It is not worth waiting for."""
+    database.execute("PRAGMA busy_timeout = 0")
+    with suppress(sqlite3.OperationalError):
+        database.execute("UPDATE records SET used = (SELECT MAX(used) + 1 FROM records) WHERE id = ?", (key,))
+
+
+def _check_file(path: Path) -> None:
+    """Raise `SettingsError` for what can never be a store, without waiting for anybody's lock."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(16)
+        problem = None if start in (b"", b"SQLite format 3\0") else "file is not a database"
+    except PermissionError:
+        problem = None
+    except FileNotFoundError:
+        problem = None if path.parent.is_dir() else "its folder does not exist"
+    except OSError as error:
+        problem = str(error)
+    if problem:
+        raise SettingsError(f"`response_store` cannot be used: {path}: {problem}; give a path that can be written to")
 
 
 def _stored_record(database: sqlite3.Connection, key: str) -> Json | None:

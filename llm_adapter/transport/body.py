@@ -15,7 +15,9 @@ from typing import Any
 import anyio
 import openai
 
-from llm_adapter.provider import Events, SequentialEvents
+from llm_adapter.provider import Events, EventsWithLongWork, SequentialEvents
+from llm_adapter.settings.errors import caller_kept
+from llm_adapter.transport.time_limit import awithin
 
 LONGEST_LINE = 64 << 20  # bytes: more than any reply's, with an image in it
 
@@ -197,6 +199,7 @@ class TranslatedBody:
     def __init__(self, content: bytes | Events, natives: Sequence[Any]) -> None:
         self._content = content
         self._natives = natives
+        self._working = content if isinstance(content, EventsWithLongWork) else None
 
     def __iter__(self) -> Iterator[bytes]:
         self._source = self._source or self._pieces()
@@ -211,11 +214,15 @@ class TranslatedBody:
             yield self._end_of_stream_before(native)
             lines = self._lines(native)
             for data in native.iter_bytes():
-                if (whole := self._whole(lines, data, native)) and (out := self._content.feed(whole)):
-                    yield out
-            if (rest := lines.rest()) and (out := self._content.feed(rest)):
-                yield out
-        yield self._content.finish()
+                if whole := self._whole(lines, data, native):
+                    out = self._content.feed(whole)
+                    if out := out + self._work_done():
+                        yield out
+            if rest := lines.rest():
+                out = self._content.feed(rest)
+                yield out + self._work_done()
+        out = self._content.finish()
+        yield out + self._work_done()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         self._source = self._source or self._async_pieces()
@@ -230,11 +237,27 @@ class TranslatedBody:
             yield self._end_of_stream_before(native)
             lines = self._lines(native)
             async for data in native.aiter_bytes():
-                if (whole := self._whole(lines, data, native)) and (out := self._content.feed(whole)):
-                    yield out
-            if (rest := lines.rest()) and (out := self._content.feed(rest)):
-                yield out
-        yield self._content.finish()
+                if whole := self._whole(lines, data, native):
+                    out = self._content.feed(whole)
+                    if out := out + await self._awork_done():
+                        yield out
+            if rest := lines.rest():
+                out = self._content.feed(rest)
+                yield out + await self._awork_done()
+        out = self._content.finish()
+        yield out + await self._awork_done()
+
+    def _work_done(self) -> bytes:
+        """The events that long work gives, if there is some to do."""
+        work = self._working and self._working.long_work
+        return work() if work else b""
+
+    async def _awork_done(self) -> bytes:
+        work = self._working and self._working.long_work
+        if not work:
+            return b""
+        with caller_kept():
+            return await awithin(None, work)
 
     @property
     def _streams(self) -> Sequence[Any]:

@@ -203,7 +203,8 @@ class RoundTrip:
         while (blocking := self._next_blocking_step(exchange)) or exchange.pending:
             if blocking:
                 # Another call's pull takes as long as it takes.
-                yield Blocking(blocking, None if exchange.wait is not None else _seconds_until(end))
+                unlimited = exchange.wait is not None or (exchange.long_work and exchange.long_work.ends_by_itself)
+                yield Blocking(blocking, None if unlimited else _seconds_until(end))
                 continue
             native, passthrough = exchange.pending, exchange.passthrough
             to_send, built = [*built, *map(requests.build, native[len(built) :])], []
@@ -249,8 +250,10 @@ class RoundTrip:
         if exchange.fetch is not None:
             self._blocked_by = "Fetching the images that the messages name"
             return partial(_fetch, exchange, exchange.fetch)
-        self._blocked_by = "Reading or converting the images of the messages"
-        return partial(exchange.resume, ()) if exchange.long_work else None
+        if exchange.long_work is None:
+            return None
+        self._blocked_by = exchange.long_work.what
+        return partial(exchange.resume, ())
 
     def _end_of_blocking(self, sdk: Mapping[str, float | None], *, stream: bool) -> float | None:
         """When what blocks has to be done, by the clock `monotonic`. sdk: the timeouts of the SDK's request."""
@@ -284,6 +287,8 @@ class RoundTrip:
 
     def _is_final(self, status: int, natives: Sequence[Any]) -> bool:
         """Whether the SDK is not to repeat a call that got this status: its server failed, or we refuse its reply."""
+        if status >= 500 and not natives:
+            return True  # ours, before anything was sent
         if self.terms is None or not self.terms.no_repeats or status < 500:
             return False
         return not is_repeatable(status) or all(native.status_code != status for native in natives)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ import pytest
 from drivers import SYNC_AND_ASYNC, Play, every, mode
 from test_responses import CALLED, OUTPUT_ITEM, WEATHER, Ollama, message, on
 
-from llm_adapter import Settings, SettingsError
+from llm_adapter import AdapterWarning, Settings, SettingsError
 from llm_adapter.responses import store as stores
 from llm_adapter.responses.store import File, Memory, Store, store_of
 
@@ -421,6 +424,7 @@ def test_threads(small: Store) -> None:
 
 PROCESS = """
 import sys
+import threading
 from llm_adapter.responses.store import File
 store = File(sys.argv[1])
 for _ in range(25):
@@ -492,3 +496,142 @@ def test_one_memory_for_all(play: Play) -> None:
     server = Ollama({"content": "Well"})
     on(play, server, script)
     assert len(server.asked[0]["messages"]) == 3
+
+
+# --- a file that fails -----------------------------------------------------------------------------------------------
+
+
+def lock(path: Path) -> sqlite3.Connection:
+    """Another process's lock, held until this is closed: a backup, or a worker on a slow disk."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    return other
+
+
+def spoil(path: Path) -> sqlite3.Connection:
+    """The file becomes something else."""
+    for one in path.parent.iterdir():
+        one.unlink()
+    path.write_bytes(b"x" * 5000)
+    return sqlite3.connect(":memory:")
+
+
+def fill(path: Path) -> sqlite3.Connection:
+    """As on a full disk, whatever is added is refused."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    return other
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locks are waited for a moment only."""
+    monkeypatch.setattr(stores, "PATIENCE", 0.05)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("harm", "cause"), [(lock, "locked"), (spoil, "not a database"), (fill, "full")])
+def test_a_file_that_fails_costs_the_record(
+    harm: Any, cause: str, stream: bool, play: Play, tmp_path: Path, hasty: None
+) -> None:
+    """... and not the reply, which says so, as one warning does."""
+    path = tmp_path / "r.sqlite"
+
+    def script(client: Any) -> Any:
+        yield client.responses.create(**HELLO)
+        other = harm(path)
+        for _ in range(2):
+            reply = yield client.responses.create(**HELLO, stream=stream)
+            if stream:
+                reply = (yield every(reply))[-1].response
+        other.close()
+        return reply
+
+    with pytest.warns(AdapterWarning, match=rf"could not be kept.*r\.sqlite: .*{cause}") as told:
+        reply = on(play, Ollama(*[{"content": "Hi"}] * 3), script, response_store=str(path))
+    assert (reply.output_text, reply.adapter.left_out, len(told)) == ("Hi", ["store"], 1)
+
+
+def test_a_locked_file_can_be_read(play: Play, tmp_path: Path, hasty: None) -> None:
+    path = tmp_path / "r.sqlite"
+
+    def script(client: Any) -> Any:
+        first = yield client.responses.create(**HELLO)
+        with closing(lock(path)):
+            yield client.responses.retrieve(first.id)
+            yield client.responses.create(**HELLO, previous_response_id=first.id, store=False)
+
+    server = Ollama(*[{"content": "Hi"}] * 2)
+    on(play, server, script, response_store=str(path))
+    assert len(server.asked[1]["messages"]) == 3
+
+
+def test_what_cannot_be_read_is_an_error(play: Play, tmp_path: Path, hasty: None) -> None:
+    """Nothing is sent without the history that it stands on; the SDK does not try again."""
+    path = tmp_path / "r.sqlite"
+
+    def script(client: Any) -> Any:
+        first = yield client.responses.create(**HELLO)
+        spoil(path).close()
+        for action in (
+            lambda: client.responses.create(**HELLO, previous_response_id=first.id),
+            lambda: client.responses.retrieve(first.id),
+            lambda: client.responses.delete(first.id),
+        ):
+            with pytest.raises(openai.InternalServerError, match=r"r\.sqlite.*not a database") as caught:
+                yield action()
+            assert caught.value.response.headers["x-should-retry"] == "false"
+
+    server = Ollama({"content": "Hi"})
+    on(play, server, script, response_store=str(path))
+    assert len(server.asked) == 1
+
+
+def test_a_deleted_file_is_made_anew(play: Play, tmp_path: Path) -> None:
+    path = tmp_path / "r.sqlite"
+
+    def script(client: Any) -> Any:
+        yield client.responses.create(**HELLO)
+        for one in tmp_path.iterdir():
+            one.unlink()
+        second = yield client.responses.create(**HELLO)
+        return (yield client.responses.retrieve(second.id))
+
+    assert on(play, Ollama(*[{"content": "Hi"}] * 2), script, response_store=str(path)).output_text == "Hi"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_file_is_never_used_in_the_event_loop(stream: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a disk, or for another's lock, is a thread of ours."""
+    users = set()
+    connect = sqlite3.connect
+
+    def connected(*args: Any, **options: Any) -> sqlite3.Connection:
+        users.add(threading.current_thread() is threading.main_thread())
+        return connect(*args, **options)
+
+    monkeypatch.setattr(stores.sqlite3, "connect", connected)
+
+    def script(client: Any) -> Any:
+        talk = yield client.conversations.create()
+        reply = yield client.responses.create(**HELLO, conversation=talk.id, stream=stream)
+        name = (yield every(reply))[-1].response.id if stream else reply.id
+        yield client.responses.input_items.list(name)
+        yield client.responses.delete(name)
+
+    on(SYNC_AND_ASYNC[1], Ollama({"content": "Hi"}), script, response_store=str(tmp_path / "r.sqlite"))
+    assert users == {False}
+
+
+def test_a_timeout_does_not_cost_the_reply(play: Play, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is over when the reply is there and is to be kept; keeping it has an end of its own."""
+    path = tmp_path / "r.sqlite"
+
+    def script(client: Any) -> Any:
+        yield client.responses.create(**HELLO)
+        with closing(lock(path)):
+            return (yield client.responses.create(**HELLO, timeout=0.05))
+
+    monkeypatch.setattr(stores, "PATIENCE", 0.2)
+    with pytest.warns(AdapterWarning, match="locked"):
+        assert on(play, Ollama(*[{"content": "Hi"}] * 2), script, response_store=str(path)).output_text == "Hi"
