@@ -78,6 +78,8 @@ class _ClientBase:
             options["base_url"] = connection.base_url
         elif options["base_url"] is None and os.environ.get("OPENAI_BASE_URL") == "":  # which the SDK takes for one
             options["base_url"] = OPENAI_URL
+        if connection.withholds:
+            options["websocket_base_url"] = None  # the call site's: the configuration's key would go there
         if connection.api_key is not None or options.get("api_key") == NO_KEY:
             options["api_key"] = connection.api_key
         if options.get("http_client") is None:

@@ -143,6 +143,18 @@ def test_sent_where_the_profile_wants_it(play: Play, way: str) -> None:
     assert [word for word in CREDENTIALS if word in host.seen]
 
 
+def test_websockets_go_where_calls_go(play: Play) -> None:
+    """With the configuration's key they do not go to an address of the call site's."""
+
+    def script(client: Any) -> Any:
+        yield ask(client)
+        return client.websocket_base_url, client.api_key
+
+    settings = Settings(**PROVIDERS["v1"], api_key="of-the-host")
+    options = {"websocket_base_url": "wss://api.openai.com/v1", "http_client": play.http(Host())}
+    assert play(script, settings=settings, **options) == (None, "of-the-host")
+
+
 REFUSALS: dict[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
     "key": ({"api_key": "sk-1"}, {}, "Not sent: `api_key`,"),
     "header": ({}, {"extra_headers": {"X-Api-Key": "k"}}, "Not sent: `X-Api-Key`,"),
