@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Provider,
         Rejected,
         Started,
+        StartedInBackground,
     )
     from llm_adapter.settings.errors import AdapterWarning, SettingsError
     from llm_adapter.settings.settings import Settings
@@ -50,6 +51,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Started",
+    "StartedInBackground",
     "count_tokens",
     "embedding_fingerprint",
     "trim_messages",
@@ -70,6 +72,7 @@ _HOMES = {
         "Provider",
         "Rejected",
         "Started",
+        "StartedInBackground",
     ),
     "settings.errors": ("AdapterWarning", "SettingsError"),
     "settings.settings": ("Settings",),

@@ -12,8 +12,8 @@ the OpenAI reply: a dictionary, or `Events` for a stream. Whoever drives it does
 
 from __future__ import annotations
 
+import concurrent.futures
 import json
-import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
@@ -110,7 +110,7 @@ class WaitForPull:
     The driver may give up early and resume the endpoint, which has to look again.
     """
 
-    over: threading.Event
+    over: concurrent.futures.Future[None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +234,14 @@ class Started(Protocol):
 
     def start(self, settings: Settings, path: str) -> Address:
         """The address that serves `path`. Blocks while a model loads; called outside the event loop."""
+
+
+@runtime_checkable
+class StartedInBackground(Started, Protocol):
+    """A provider that starts its server in a thread of its own: no call needs another one to wait for it."""
+
+    def begin(self, settings: Settings, path: str) -> concurrent.futures.Future[Address]:
+        """The address that serves `path`, once it is known. Does not block."""
 
 
 class Rejected(Exception):  # noqa: N818 - users catch the SDK's class that it becomes

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequenc
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import anyio.to_thread
 import openai
 from openai._models import FinalRequestOptions
 from openai.resources import models as sdk
@@ -26,6 +25,7 @@ from llm_adapter.providers.ollama.management import BLOBS, unmanaged
 from llm_adapter.providers.ollama.missing import missing_model_message
 from llm_adapter.providers.ollama.types import Blob, ModelInfo, RunningModel, RunningModels, Version
 from llm_adapter.transport.body import http_library
+from llm_adapter.transport.time_limit import awithin
 
 if TYPE_CHECKING:
     import ollama
@@ -307,7 +307,7 @@ class AsyncModels(_ModelsBase[AsyncTransfer], sdk.AsyncModels):
                 case SendBlob():
                     await self._client.post(**self._blob_upload(step.digest), content=async_file_pieces(step.path))
                 case partial():
-                    reply = await anyio.to_thread.run_sync(step)
+                    reply = await awithin(None, step)
                 case _:
                     yield step
 

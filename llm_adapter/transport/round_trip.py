@@ -6,6 +6,7 @@ answers. Bodies are read with `iter_bytes`, for mocked responses have been read 
 
 from __future__ import annotations
 
+import concurrent.futures
 import logging
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from functools import partial
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import openai
 
 from llm_adapter.exchange import Exchange
-from llm_adapter.provider import Fetch, NativeReply, NativeRequest, Rejected, Replay, Report, WaitForPull
+from llm_adapter.provider import Fetch, NativeReply, NativeRequest, Rejected, Replay, Report
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.detours import answered_on_the_way, may_be_a_detour, redirected
 from llm_adapter.routing.proxies import proxy_of
@@ -25,7 +26,7 @@ from llm_adapter.translation.process_cache import forget_server
 from llm_adapter.transport.body import TranslatedBody, http_library, set_elapsed, stream_class
 from llm_adapter.transport.native_requests import NativeRequests, translated_headers
 from llm_adapter.transport.sending import asend_all, in_event_loop, in_time, send_all
-from llm_adapter.transport.time_limit import OutOfTime, awithin, within
+from llm_adapter.transport.time_limit import OutOfTime, await_for, awithin, wait_for, within
 
 NO_RETRY = "x-should-retry", "false"  # the SDK obeys it (openai-python _base_client.py _should_retry, v3.52.0)
 
@@ -41,6 +42,14 @@ class Blocking(NamedTuple):
 
     run: Callable[[], Any]
     seconds: float | None = None  # that it may take; None: any time
+
+
+class Wait(NamedTuple):
+    """Wait for a server that starts, or for another call; the answer is the outcome."""
+
+    outcome: concurrent.futures.Future[Any]
+    seconds: float | None = None  # that it may take; None: any time
+    another_call: bool = False
 
 
 class Send(NamedTuple):
@@ -62,7 +71,7 @@ class Close(NamedTuple):
     responses: Sequence[Any]
 
 
-Step: TypeAlias = "Blocking | Send | Read | Close"
+Step: TypeAlias = "Blocking | Wait | Send | Read | Close"
 Steps: TypeAlias = "Generator[Step, Any, Any]"
 
 
@@ -87,6 +96,15 @@ def run(steps: Steps, send: Callable[..., Any], terms: Terms | None, **kwargs: A
             case Blocking():
                 with caller_kept():
                     result = within(step.seconds, step.run)
+            case Wait():
+                result = _outcome(step)
+
+
+def _outcome(wait: Wait) -> Any:
+    # Another call that is waited for may be a task of the event loop that this thread runs.
+    if wait.another_call and in_event_loop():
+        return None
+    return wait_for(wait.seconds, wait.outcome, ends_with_program=not wait.another_call)
 
 
 async def arun(steps: Steps, send: Callable[..., Awaitable[Any]], terms: Terms | None, **kwargs: Any) -> Any:
@@ -110,6 +128,8 @@ async def arun(steps: Steps, send: Callable[..., Awaitable[Any]], terms: Terms |
             case Blocking():
                 with caller_kept():
                     result = await awithin(step.seconds, step.run)
+            case Wait():
+                result = await await_for(step.seconds, step.outcome)
 
 
 class RoundTrip:
@@ -123,7 +143,6 @@ class RoundTrip:
         self._connection = connection
         self._exchange = exchange
         self._path = path
-        self._over = False
         self.attempts = 1  # this one counted
         self.last = False  # whether the SDK gives up after this attempt
         self._since = monotonic()
@@ -147,7 +166,6 @@ class RoundTrip:
         pass
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self._over = True
         if self._exchange is not None:
             self._exchange.close()
         if error is None:
@@ -191,19 +209,22 @@ class RoundTrip:
         requests = NativeRequests(self._connection, self._path, client, first)
         # With the SDK's timeouts as they are now: sending changes those of a request.
         end = self._end_of_blocking(first.extensions.get("timeout") or {}, stream=stream)
-        if start := self._server_start():
+        if start := self._server_start(end):
             self._blocked_by = "Loading the model, which goes on for later calls,"
-            requests.address = yield Blocking(start, _seconds_until(end))
+            requests.address = yield start
         if exchange is None:
             responses = yield Send([requests.first()], [stream])
             return (yield from self._detour(responses, first)) or self._mark_no_retry(responses[0])
         # The SDK built the first native request, if the exchange began with one.
         built = requests.begun(exchange.pending)
         responses = ()
-        while (blocking := self._next_blocking_step(exchange)) or exchange.pending:
+        while exchange.wait or (blocking := self._next_blocking_step(exchange)) or exchange.pending:
+            if exchange.wait:
+                yield Wait(exchange.wait.over, another_call=True)  # a pull takes as long as it takes
+                exchange.resume(())
+                continue
             if blocking:
-                # Another call's pull takes as long as it takes.
-                unlimited = exchange.wait is not None or (exchange.long_work and exchange.long_work.ends_by_itself)
+                unlimited = exchange.long_work is not None and exchange.long_work.ends_by_itself
                 yield Blocking(blocking, None if unlimited else _seconds_until(end))
                 continue
             native, passthrough = exchange.pending, exchange.passthrough
@@ -235,18 +256,20 @@ class RoundTrip:
                 return http_library(request).Response(refusal.status, json=refusal.envelope(), request=request)
         return None
 
-    def _server_start(self) -> Callable[[], Any] | None:
-        """What starts the server first: it blocks while a model loads."""
+    def _server_start(self, end: float | None) -> Step | None:
+        """What starts the server first, in the time that is left: it lasts while a model loads."""
         starter = self._connection.starter
         # What is answered without a request needs no server.
         if starter is None or (self._exchange is not None and self._exchange.answer is not None):
             return None
-        return partial(starter.start, self._connection.resolved, self._path)
+        settings, seconds = self._connection.resolved, _seconds_until(end)
+        # No isinstance(): with a protocol it is slow before Python 3.12.
+        if begin := getattr(starter, "begin", None):
+            return Wait(begin(settings, self._path), seconds)
+        return Blocking(partial(starter.start, settings, self._path), seconds)
 
     def _next_blocking_step(self, exchange: Exchange) -> Callable[[], None] | None:
-        """What the exchange needs before its next requests: an address fetched, long work, or another call's pull."""
-        if exchange.wait is not None:
-            return partial(self._wait, exchange, exchange.wait)
+        """What the exchange needs before its next requests: an address fetched, or long work."""
         if exchange.fetch is not None:
             self._blocked_by = "Fetching the images that the messages name"
             return partial(_fetch, exchange, exchange.fetch)
@@ -262,13 +285,6 @@ class RoundTrip:
         else:
             seconds = self.terms.timeouts(sdk, stream=stream)["read"]
         return None if seconds is None else self._since + seconds
-
-    def _wait(self, exchange: Exchange, wait: WaitForPull) -> None:
-        # The call that is waited for may be a task of the event loop that this thread runs.
-        while not self._over and not in_event_loop() and not wait.over.wait(0.2):
-            pass
-        if not self._over:
-            exchange.resume(())
 
     @property
     def unwritten_report(self) -> Report | None:

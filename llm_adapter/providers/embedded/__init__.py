@@ -33,7 +33,6 @@ from llm_adapter.providers.embedded.server import (
     start_server,
 )
 from llm_adapter.providers.v1 import PATHS
-from llm_adapter.settings.errors import SettingsError
 
 if TYPE_CHECKING:
     from llm_adapter.providers.v1.dialects import Dialect
@@ -73,6 +72,10 @@ class Embedded:
 
     def start(self, settings: Settings, path: str) -> Address:
         """The address of the server for `path`. Raises `SettingsError` when the extra or the file is missing."""
+        return self.begin(settings, path).result()
+
+    def begin(self, settings: Settings, path: str) -> concurrent.futures.Future[Address]:
+        """The same without waiting: a model loads in a thread of its own. Raises `SettingsError` for a missing file."""
         embeddings = path == "/embeddings"
         model = gguf_file(settings, embeddings)
         key = (model, embeddings, settings.num_ctx, settings.n_gpu_layers)
@@ -80,7 +83,7 @@ class Embedded:
             if key in self._servers:
                 server, address = self._servers[key]
                 if server.is_running():
-                    return address
+                    return _known(address)
                 del self._servers[key]
                 server.stop()
             load = self._loading.get(key)
@@ -90,7 +93,7 @@ class Embedded:
                 threading.Thread(
                     target=self._load, args=(key, load, start), daemon=True, name="llm_adapter load"
                 ).start()
-        return _result(load)
+        return load
 
     def _load(self, key: Hashable, load: concurrent.futures.Future[Address], start: Callable[[], _Running]) -> None:
         """Load a model, whether or not the calls that wait for it wait to the end."""
@@ -147,12 +150,10 @@ def _endpoint_of_llamacpp(method: str, path: str) -> Endpoint:
     return unavailable(method, path) or _as_it_comes
 
 
-def _result(load: concurrent.futures.Future[Address]) -> Address:
-    """The result of a load. A thread that waits for it does not keep the process from ending."""
-    while not concurrent.futures.wait([load], 1.0).done:
-        if not threading.main_thread().is_alive():
-            raise SettingsError("the process ends while its model loads")
-    return load.result()
+def _known(address: Address) -> concurrent.futures.Future[Address]:
+    found: concurrent.futures.Future[Address] = concurrent.futures.Future()
+    found.set_result(address)
+    return found
 
 
 def _in_dialect(call: Call) -> Flow:

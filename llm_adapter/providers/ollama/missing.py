@@ -6,9 +6,9 @@ miss the same model at the same time pull it once: one of them does, in whatever
 
 from __future__ import annotations
 
+import concurrent.futures
 import copy
 import re
-import threading
 from collections.abc import Generator
 from difflib import get_close_matches
 from typing import Any
@@ -116,7 +116,7 @@ class _PullUnderWay:
     """One pull under way, for all who wait for it."""
 
     def __init__(self) -> None:
-        self.over = threading.Event()
+        self.over: concurrent.futures.Future[None] = concurrent.futures.Future()
         self.done = False
         self.refusal: Rejected | None = None
 
@@ -140,7 +140,7 @@ def _pull(call: Call) -> Generator[NativeRequest | WaitForPull, Any, None]:
             raise copy.copy(other.refusal)
         if other.done:
             return
-        if not other.over.is_set():
+        if not other.over.done():
             mine = _PullUnderWay()  # who cannot wait for the other pulls too: the server itself fetches it once
             break
     try:
@@ -153,7 +153,7 @@ def _pull(call: Call) -> Generator[NativeRequest | WaitForPull, Any, None]:
         with _lock:
             if _under_way.get(key) is mine:
                 del _under_way[key]
-        mine.over.set()
+        mine.over.set_result(None)
     if mine.refusal is not None:
         raise mine.refusal
     forget(name)

@@ -17,13 +17,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import openai
 import pytest
 from drivers import CUT, SYNC_AND_ASYNC, Play, entered, every, first, left, mode
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from pydantic import BaseModel
 
-from llm_adapter import OpenAI, Settings, SettingsError
+from llm_adapter import AsyncOpenAI, OpenAI, Settings, SettingsError
 from llm_adapter.providers import embedded
 from llm_adapter.providers.embedded import Embedded
 from llm_adapter.providers.embedded.process import ServerProcess, load_failure
@@ -438,6 +439,49 @@ def test_a_model_that_loads_for_long(call: Any, play: Play, own: Embedded, monke
     live(play, script, settings=Settings(provider=own), max_retries=2)
     assert len(loads) == 1
     assert loads[0] is not threading.main_thread()
+
+
+def test_calls_that_wait_take_none_of_the_programs_threads(own: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """anyio's shared threads are 40: more calls than that wait for a load, and the program's own work goes on."""
+    go_on, start = threading.Event(), embedded.start_server
+
+    def slow(*given: Any) -> Any:
+        go_on.wait(20)
+        return start(*given)
+
+    monkeypatch.setattr(embedded, "start_server", slow)
+
+    async def main() -> Any:
+        async with AsyncOpenAI(settings=Settings(provider=own), max_retries=0) as client:
+            retrieve = client.models.retrieve
+            calls = [asyncio.create_task(retrieve("tiny-chat")) for _ in range(50)]
+            while not own._loading:
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.05)
+            waiting = [one.name for one in threading.enumerate() if "AnyIO" in one.name]
+            with anyio.fail_after(10):
+                await anyio.to_thread.run_sync(go_on.set)
+            return waiting, await asyncio.gather(*calls)
+
+    threads, models = asyncio.run(main())
+    assert threads == []
+    assert {model.id for model in models} == {"tiny-chat"}
+
+
+@pytest.mark.parametrize("seconds", [None, 30])
+def test_a_call_of_a_server_that_runs_starts_no_thread(
+    seconds: Any, play: Play, own: Embedded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+
+    def script(client: Any) -> Any:
+        yield client.models.list(timeout=seconds)
+        monkeypatch.setattr(threading.Thread, "start", started.append)
+        yield client.models.list(timeout=seconds)
+        monkeypatch.undo()
+
+    live(play, script, settings=Settings(provider=own))
+    assert started == []
 
 
 def test_a_model_of_ones_own_has_a_process_of_its_own(own: Embedded, tmp_path: Any) -> None:
