@@ -15,6 +15,7 @@ import select
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -62,13 +63,14 @@ def start_process(model: Path, embeddings: bool, settings: Settings) -> tuple[Ru
         try:
             told = _exchanged(process, order)
         except (OSError, ValueError):
-            process.wait(_GRACE)
             told = {}
         except BaseException:
             server.stop()
             raise
         if "root" in told:
             return server, Address(told["root"], told["key"])
+        with suppress(subprocess.TimeoutExpired):  # llama.cpp writes its log in a thread, and to the end when it ends
+            process.wait(_GRACE)
         reason = load_failure(_text(log), process.poll())
         server.stop()
         raise SettingsError(told.get("error") or f"llama.cpp could not load {model}: {reason}")

@@ -30,15 +30,12 @@ def ended(pid):
 """
 SCRIPTS = {
     # As a worker of gunicorn --preload ends: with its exit status, through Python's own exit.
-    "idle child": """
-ask()
-if (pid := os.fork()) == 0: sys.exit(3)
-print(ended(pid), ask())
-""",
-    "child that asks, within a stream of the parent": """
+    "children that end and that ask, within a stream of the parent": """
 stream = client.chat.completions.create(**call, stream=True)
 next(stream)
+if (idle := os.fork()) == 0: sys.exit(5)
 if (pid := os.fork()) == 0: sys.exit(3 if "Paris" in ask() else 4)
+assert ended(idle) == 5
 print(ended(pid), "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices))
 """,
     "fork while a model loads": """
