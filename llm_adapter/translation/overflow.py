@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from llm_adapter.provider import Call, Endpoint, Flow, Json, Rejected
 from llm_adapter.translation.parallel import Steps
-from llm_adapter.translation.token_count import count_tokens, estimate, trim_messages, without_oldest_rounds
+from llm_adapter.translation.token_count import estimate, estimated_sizes, without_oldest
 from llm_adapter.translation.token_ids import is_token_ids
 
 CODE = "context_length_exceeded"
@@ -161,8 +161,8 @@ def _fitting_share(call: Call, refusal: Rejected) -> float:
 
 
 def _without_oldest(messages: list[Any], share: float) -> list[Any]:
-    budget = int(count_tokens("", messages).tokens * share)
-    return without_oldest_rounds(trim_messages(messages, budget)[0], budget)
+    sizes = estimated_sizes(messages)
+    return without_oldest(messages, int(sum(sizes) * share), sizes)
 
 
 def _without_beginning(prompt: Any, share: float) -> Any:

@@ -2,19 +2,31 @@
 
 trimmed, dropped = trim_messages(messages, 4096)
 count_tokens("qwen3:8b", messages)        # Count(tokens=31, method="estimate")
+
+The estimate is made to err high: a prompt that is thought too short is refused, or cut without a word. Its weights are
+measured with cl100k_base, split digit by digit as Qwen does. For texts and code it says 1.0 to 1.5 times what they
+have, for numbers, logs and JSON 0.9 to 1.5; too little for languages with long words (Finnish 0.8), for hexadecimal
+(0.9) and for base64 (0.6).
 """
 
 from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
 from typing import Any, Literal, NamedTuple
 
 # What the template adds to every message: role, markers, line breaks. ChatML's share, and about everybody's.
 _PER_MESSAGE = 4
-# An image is a few hundred tokens, whatever the length of its base64.
-_PER_IMAGE = 600
+# An image is a few hundred tokens, whatever the length of its base64; and so are a few seconds of speech.
+_PER_MEDIUM = 600
+# Texts of a message beside its content. Source: the names that servers use for what a model thought.
+_TEXTS = ("reasoning", "reasoning_content", "thinking", "refusal", "name")
+_MEDIA = frozenset({"image_url", "input_audio"})
+_NOT_ASCII = bytes(range(128, 256))
+_DIGITS = b"0123456789"
+_SIGNS = bytes(code for code in range(33, 127) if not chr(code).isalnum())
 
 
 class Count(NamedTuple):
@@ -29,12 +41,16 @@ def count_tokens(model: str, messages: str | Iterable[Any], tools: Any = None) -
 
     Exact where tiktoken is installed, knows the model and has its vocabulary at hand; an estimate everywhere else.
     """
-    text, messages = ([messages], []) if isinstance(messages, str) else ([], list(messages))
-    texts = [*text, *map(_prompt_text, messages), *([json.dumps(tools)] if tools else [])]
     encode = _encoder(model)
-    if encode is None:
-        return Count(sum(estimate(text) for text in texts) + _overhead(messages), "estimate")
-    return Count(sum(len(encode(text)) for text in texts) + _overhead(messages), "exact")
+    tokens_of = estimate if encode is None else lambda text: len(encode(text))
+    given = [tokens_of(messages)] if isinstance(messages, str) else [_tokens(one, tokens_of) for one in messages]
+    tokens = sum(given) + (tokens_of(json.dumps(tools)) if tools else 0)
+    return Count(tokens, "estimate" if encode is None else "exact")
+
+
+def estimated_sizes(messages: Iterable[Any]) -> list[int]:
+    """The tokens of each message, by the estimate."""
+    return [_tokens(one, estimate) for one in messages]
 
 
 def estimated_count(body: dict[str, Any]) -> dict[str, Any]:
@@ -44,9 +60,17 @@ def estimated_count(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def estimate(text: str) -> int:
-    """Tokens of a text, roughly: four letters of an alphabet each; every other character its own."""
-    letters = sum(1 for character in text if character.isascii())
-    return (letters + 3) // 4 + len(text) - letters
+    """Tokens of a text, roughly and rather too many.
+
+    Seven letters or spaces make two tokens, three signs two, four digits five (with what parts them), and two bytes of
+    UTF-8 beyond ASCII one.
+    """
+    data = text.encode("utf-8", "surrogatepass")
+    plain = data.translate(None, _NOT_ASCII)
+    digits = len(plain) - len(plain.translate(None, _DIGITS))
+    signs = len(plain) - len(plain.translate(None, _SIGNS))
+    letters, others = len(plain) - digits - signs, len(data) - len(plain)
+    return -(-(24 * letters + 56 * signs + 105 * digits + 42 * others) // 84)
 
 
 def trim_messages(
@@ -55,32 +79,59 @@ def trim_messages(
     """The messages that fit the budget, and those left out: the oldest turns, whole.
 
     System messages and the last turn stay, whatever they cost. A turn begins with a user message, so a tool call is
-    never separated from its result. count: the tokens of a list of messages; an estimate by default.
+    never separated from its result. count: the tokens of a list of messages, called some ten times; by default an
+    estimate, of each message once.
     """
-    count = count or _estimated
+    starts = _turn_starts(messages)
+    if count is None:
+        gone = _fewest(messages, estimated_sizes(messages), starts, budget)
+    else:
+        gone = _least(
+            len(starts) - 1, lambda gone: count([messages[at] for at in _staying(messages, starts, gone)]) <= budget
+        )
+    staying = _staying(messages, starts, gone)
+    left_out = sorted({*range(len(messages))} - {*staying})
+    return [messages[at] for at in staying], [messages[at] for at in left_out]
+
+
+def without_oldest(messages: list[Any], budget: int, sizes: list[int]) -> list[Any]:
+    """The messages that fit the budget: without the oldest turns, and then without the oldest rounds of the last one.
+
+    A round is an answer of the model with the results of its tool calls: an agent asks once and calls tools for long,
+    so that its one turn is the whole conversation. The last round stays. sizes: the tokens of each message.
+    """
+    for starts_of in (_turn_starts, _round_starts):
+        starts = starts_of(messages)
+        staying = _staying(messages, starts, _fewest(messages, sizes, starts, budget))
+        messages, sizes = [messages[at] for at in staying], [sizes[at] for at in staying]
+    return messages
+
+
+def _turn_starts(messages: list[Any]) -> list[int]:
+    """Where each turn begins: with a user message, and the first after the system messages at the beginning."""
     head = next((place for place, one in enumerate(messages) if not _is_system(one)), len(messages))
-    turns = _turns(messages[head:])
-
-    def kept(gone: int) -> list[Any]:
-        staying = [one for turn in turns[:gone] for one in turn if _is_system(one)]
-        return [*messages[:head], *staying, *(one for turn in turns[gone:] for one in turn)]
-
-    gone = _least(len(turns) - 1, lambda gone: count(kept(gone)) <= budget)
-    return kept(gone), [one for turn in turns[:gone] for one in turn if not _is_system(one)]
+    return [head, *(place for place in range(head + 1, len(messages)) if _role(messages[place]) == "user")]
 
 
-def without_oldest_rounds(messages: list[Any], budget: int) -> list[Any]:
-    """The messages without the oldest rounds of the last turn: answers of the model, and results of their tool calls.
-
-    An agent asks once and calls tools for long: its one turn is the whole conversation. The last round stays.
-    """
+def _round_starts(messages: list[Any]) -> list[int]:
+    """Where each round of the last turn begins."""
     asked = max((place for place, one in enumerate(messages) if _role(one) == "user"), default=-1) + 1
-    starts = [place for place in range(asked, len(messages)) if _role(messages[place]) == "assistant"]
+    rounds = [place for place in range(asked, len(messages)) if _role(messages[place]) == "assistant"]
+    return rounds or [len(messages)]
 
-    def kept(gone: int) -> list[Any]:
-        return [*messages[: starts[0]], *messages[starts[gone] :]] if starts else messages
 
-    return kept(_least(len(starts) - 1, lambda gone: _estimated(kept(gone)) <= budget))
+def _staying(messages: list[Any], starts: list[int], gone: int) -> list[int]:
+    """The places of what stays when so many of the parts that begin at `starts` go; system messages stay."""
+    system = [place for place in range(starts[0], starts[gone]) if _is_system(messages[place])]
+    return [*range(starts[0]), *system, *range(starts[gone], len(messages))]
+
+
+def _fewest(messages: list[Any], sizes: list[int], starts: list[int], budget: int) -> int:
+    """How many parts have to go for the rest to fit the budget; all but the last where it does not fit even then."""
+    going = (0 if _is_system(one) else size for one, size in zip(messages, sizes, strict=True))
+    before = list(accumulate(going, initial=0))
+    over = sum(sizes) - budget
+    return _least(len(starts) - 1, lambda gone: before[starts[gone]] - before[starts[0]] >= over)
 
 
 def _least(limit: int, holds: Callable[[int], bool]) -> int:
@@ -88,46 +139,33 @@ def _least(limit: int, holds: Callable[[int], bool]) -> int:
     return bisect_left(range(max(limit, 0)), True, key=holds)
 
 
-def _estimated(messages: list[Any]) -> int:
-    return count_tokens("", messages).tokens
-
-
 def _is_system(message: Any) -> bool:
     return _role(message) in ("system", "developer")
-
-
-def _turns(messages: list[Any]) -> list[list[Any]]:
-    turns: list[list[Any]] = []
-    for message in messages:
-        if _role(message) == "user" or not turns:
-            turns.append([])
-        turns[-1].append(message)
-    return turns
 
 
 def _role(message: Any) -> Any:
     return message.get("role") if isinstance(message, dict) else getattr(message, "role", None)
 
 
-def _overhead(messages: Iterable[Any]) -> int:
-    images = sum(_images(message) for message in messages)
-    return _PER_MESSAGE * sum(1 for _ in messages) + _PER_IMAGE * images
+def _tokens(message: Any, tokens_of: Callable[[str], int]) -> int:
+    fields = message if isinstance(message, dict) else message.model_dump(exclude_none=True)
+    content = fields.get("content")
+    media = sum(1 for part in _parts(content) if part.get("type") in _MEDIA)
+    return tokens_of("\n".join(_texts(fields))) + _PER_MESSAGE + _PER_MEDIUM * media
 
 
-def _images(message: Any) -> int:
-    content = message.get("content") if isinstance(message, dict) else getattr(message, "content", None)
-    parts = content if isinstance(content, list) else []
-    return sum(1 for part in parts if isinstance(part, dict) and part.get("type") == "image_url")
-
-
-def _prompt_text(message: Any) -> str:
+def _texts(message: dict[str, Any]) -> Iterator[str]:
     """What of a message is written into the prompt."""
-    message = message if isinstance(message, dict) else message.model_dump(exclude_none=True)
-    content = message.get("content") or ""
-    if isinstance(content, list):
-        content = "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    calls = message.get("tool_calls")
-    return content + (json.dumps(calls) if calls else "")
+    content = message.get("content")
+    texts = [content, *(part.get("text") for part in _parts(content)), *(message.get(name) for name in _TEXTS)]
+    yield from (one for one in texts if isinstance(one, str) and one)
+    for called in (message.get("tool_calls"), message.get("function_call")):
+        if called:
+            yield json.dumps(called, ensure_ascii=False, default=str)
+
+
+def _parts(content: Any) -> list[dict[str, Any]]:
+    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []
 
 
 def _encoder(model: str) -> Callable[[str], list[int]] | None:

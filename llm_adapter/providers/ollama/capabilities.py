@@ -24,6 +24,7 @@ class Model:
     remote_host: str | None = None  # where a call for it goes on to, from the server
     told: bool = False  # the server has described it; it does not where the model is missing
     missing: bool = False
+    modified_at: str = ""  # when it was made, in the server's words
 
     def lacks(self, capability: str) -> bool:
         """Whether it is certain that the model cannot do this."""
@@ -102,6 +103,7 @@ def _model(reply: NativeReply) -> Model:
         str(shown.get("remote_host") or shown.get("remote_model") or "") or None,
         told=reply.status == 200,
         missing=reply.status == 404 and not _lacks_endpoint(reply),
+        modified_at=str(shown.get("modified_at") or ""),
     )
 
 

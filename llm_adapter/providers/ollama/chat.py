@@ -52,11 +52,14 @@ _requirements = partial(ReplyRequirements.of, where="provider 'ollama'", constra
 def flow(call: Call) -> Flow:
     """One request a choice, side by side; one more where a reply does not fit, and for the form after the tools."""
     call = yield from with_media(call)
-    return (yield from within_context(call, _thinking_if_it_can, LARGER_NUM_CTX, refusal_with_counts))
+    return (yield from within_context(call, _sized, LARGER_NUM_CTX, refusal_with_counts))
+
+
+def _sized(call: Call) -> Flow:
+    return with_num_ctx(call, call.body.get("messages"), _thinking_if_it_can)
 
 
 def _thinking_if_it_can(call: Call) -> Flow:
-    call = yield from with_num_ctx(call, call.body.get("messages"))
     while True:
         try:
             return (yield from _exchange(call))

@@ -36,11 +36,14 @@ def flow(call: Call) -> Flow:
     """One request for each text, side by side."""
     if asks_for_no_tokens(call):
         return (yield from without_generating(call, flow, "provider 'ollama'"))
-    return (yield from within_context(call, _exchange, LARGER_NUM_CTX, refusal_with_counts))
+    return (yield from within_context(call, _sized, LARGER_NUM_CTX, refusal_with_counts))
+
+
+def _sized(call: Call) -> Flow:
+    return with_num_ctx(call, call.body.get("prompt"), _exchange)
 
 
 def _exchange(call: Call) -> Flow:
-    call = yield from with_num_ctx(call, call.body.get("prompt"))
     requirements = CompletionRequirements.of(call, "provider 'ollama'", fields=("format",))
     natives = [
         one

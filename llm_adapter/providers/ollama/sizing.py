@@ -1,7 +1,8 @@
 """The context that a model is loaded with, and a conversation that has to fit into it.
 
 Another `num_ctx` makes Ollama load the model anew (server/sched.go needsReload, v0.24.0). So "auto" grows in powers of
-two and never shrinks: per server and model, within this process, and never below what is loaded already.
+two and never shrinks: per server and model, within this process, and never below what is loaded already. A prompt
+that was estimated too short makes it grow once more, to what the server says is needed.
 """
 
 from __future__ import annotations
@@ -9,36 +10,70 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from llm_adapter.provider import Call, NativeReply, NativeRequest, Rejected
-from llm_adapter.providers.ollama.capabilities import installed_models, known_model
+from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest, Rejected
+from llm_adapter.providers.ollama.capabilities import Model, installed_models, known_model
 from llm_adapter.settings.errors import warn_caller
-from llm_adapter.translation.overflow import REPLY
+from llm_adapter.translation.overflow import CODE, REPLY
 from llm_adapter.translation.parallel import Steps
 from llm_adapter.translation.process_cache import ExpiringCache, ForkSafeLock
 from llm_adapter.translation.token_count import count_tokens
 
 SMALLEST = 8192  # tokens: below it, the second question would load the model anew
 
+UNSAID = 1.5  # times as many tokens as were thought to be enough, where the server does not say how many are needed
+
 _sizes: ExpiringCache[tuple[str, str], int] = ExpiringCache(seconds=300)
+# What "auto" has come to, by server, model and when the model was made: another one under its name begins anew.
+_grown: ExpiringCache[tuple[str, str, str], int] = ExpiringCache(seconds=300)
 _lock = ForkSafeLock()
 
 
-def with_num_ctx(call: Call, text: Any) -> Steps[Call]:
-    """The call with the `num_ctx` that "auto" means for it. text: messages, or a prompt."""
-    key = (call.settings.base_url or "", str(call.body.get("model")))
-    options = call.body.get("options")
-    own = call.body.get("num_ctx") or (options.get("num_ctx") if isinstance(options, dict) else None)
-    if own is not None or call.settings.num_ctx != "auto":
-        _remember_size(key, own or call.settings.num_ctx or call.settings.options.get("num_ctx"), call.created)
-        return call if call.settings.num_ctx != "auto" else _with_size(call, None)
+def with_num_ctx(call: Call, text: Any, attempt: Endpoint) -> Flow:
+    """What the attempt answers with the `num_ctx` that "auto" means for the call. text: messages, or a prompt.
+
+    Where the prompt is too long for it, once more with the `num_ctx` that the server says is needed.
+    """
+    if _own_num_ctx(call) is not None or call.settings.num_ctx != "auto":
+        size = _own_num_ctx(call) or call.settings.num_ctx or call.settings.options.get("num_ctx")
+        _remember_size(_key(call), size, call.created)
+        return (yield from attempt(call if call.settings.num_ctx != "auto" else _with_size(call, None)))
     model = yield from known_model(call)
-    loaded = _sizes.get(key, call.created) or (yield from loaded_size(call, key[1]))
-    limit = min(filter(None, (model.context_length, call.settings.num_ctx_max)), default=None)
+    key = (*_key(call), model.modified_at)
+    loaded = _grown.get(key, call.created) or (yield from loaded_size(call, key[1]))
+    size = _grow(call, model, loaded, _tokens_needed(call, text))
+    try:
+        return (yield from attempt(_with_size(call, size)))
+    except Rejected as refusal:
+        if refusal.error["code"] != CODE:
+            raise
+        larger = _grow(call, model, loaded, _tokens_refused(call, text, size, refusal))
+        if larger <= size:
+            raise
+    return (yield from attempt(_with_size(call, larger)))
+
+
+def _grow(call: Call, model: Model, loaded: int, needed: int) -> int:
+    """The context for so many tokens: never less than before, nor more than the model or the profile allows."""
+    key = (*_key(call), model.modified_at)
     with _lock:
-        size = max(_sizes.get(key, call.created) or 0, loaded, _power_of_two(_tokens_needed(call, text)))
-        size = size if limit is None else min(size, max(limit, loaded))
-        _sizes.set(key, size, call.created)
-        return _with_size(call, size)
+        size = max(_grown.get(key, call.created) or 0, loaded, _power_of_two(needed))
+        if call.settings.num_ctx_max is not None:
+            size = min(size, max(call.settings.num_ctx_max, loaded))
+        if model.context_length is not None:
+            size = min(size, model.context_length)
+        _grown.set(key, size, call.created)
+        _sizes.set(key[:2], size, call.created)
+        return size
+
+
+def _key(call: Call) -> tuple[str, str]:
+    return call.settings.base_url or "", str(call.body.get("model"))
+
+
+def _own_num_ctx(call: Call) -> Any:
+    """What the call itself says."""
+    options = call.body.get("options")
+    return call.body.get("num_ctx") or (options.get("num_ctx") if isinstance(options, dict) else None)
 
 
 def _remember_size(key: tuple[str, str], size: Any, now: float) -> None:
@@ -57,10 +92,25 @@ def _with_size(call: Call, num_ctx: int | None) -> Call:
 
 
 def _tokens_needed(call: Call, text: Any) -> int:
-    messages = text if isinstance(text, list) else [{"role": "user", "content": str(text)}]
-    reply = call.body.get("max_completion_tokens") or call.body.get("max_tokens") or REPLY
     # The estimate is a rough one: a tenth more is cheaper than a refusal.
-    return int(count_tokens("", messages, call.body.get("tools")).tokens * 1.1) + int(reply)
+    return int(_estimated_tokens(call, text) * 1.1) + _reply_tokens(call)
+
+
+def _tokens_refused(call: Call, text: Any, size: int, refusal: Rejected) -> int:
+    """The tokens of a call that was refused with a context of this size: the server's count, or a good deal more."""
+    given = refusal.error.get("n_prompt_tokens")
+    if not isinstance(given, int):
+        given = int(max(_estimated_tokens(call, text), size) * UNSAID)
+    return given + _reply_tokens(call)
+
+
+def _estimated_tokens(call: Call, text: Any) -> int:
+    messages = text if isinstance(text, list) else [{"role": "user", "content": str(text)}]
+    return count_tokens("", messages, call.body.get("tools")).tokens
+
+
+def _reply_tokens(call: Call) -> int:
+    return int(call.body.get("max_completion_tokens") or call.body.get("max_tokens") or REPLY)
 
 
 def _power_of_two(tokens: int) -> int:
@@ -86,7 +136,7 @@ def refusal_with_counts(call: Call, refusal: Rejected) -> Steps[Rejected]:
     error = refusal.error
     if "n_ctx" in error:
         return refusal
-    context = _sizes.get((call.settings.base_url or "", str(call.body.get("model"))), call.created)
+    context = _sizes.get(_key(call), call.created)
     if context is None:
         context = yield from loaded_size(call, str(call.body.get("model")))
     prompt = estimated_tokens(call)

@@ -168,10 +168,10 @@ def test_usage_is_never_a_silent_zero(run: Any, ollama: Any) -> None:
         lambda client: client.chat.completions.create(model="m", messages=[{"role": "user", "content": "Hi"}])
     ).usage
     assert usage.prompt_tokens > 0
-    assert (usage.completion_tokens, usage.estimated) == (3, True)
+    assert (usage.completion_tokens, usage.estimated) == (4, True)
     ollama.answer("/api/embed", body={"model": "e", "embeddings": [[0.5]]})
     usage = run(lambda client: client.embeddings.create(model="e", input="Hello there")).usage
-    assert (usage.prompt_tokens, usage.estimated) == (3, True)
+    assert (usage.prompt_tokens, usage.estimated) == (4, True)
 
 
 def test_usage_of_a_stream_is_never_a_silent_zero(run: Any, ollama: Any) -> None:

@@ -13,6 +13,7 @@ from conftest import DONE
 from recorded import exchanges
 
 from llm_adapter import AdapterWarning, Settings
+from llm_adapter.providers.ollama.capabilities import forget
 
 _hosts = itertools.count()  # what is known of a server lasts as long as the process: every test has its own
 
@@ -55,6 +56,57 @@ def test_auto_keeps_what_is_loaded(run: Any, ollama: Any) -> None:
 def test_auto_is_capped(trained: int, settings: Any, size: int, run: Any, ollama: Any) -> None:
     """By what the model was trained for, and by the profile."""
     assert Sizes(ollama, trained=trained).ask(run, 50_000, **settings) == size
+
+
+def refusing(body: Any, fits: int) -> Any:
+    """A chat that is refused with this error where `num_ctx` is less."""
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        if json.loads(request.content)["options"]["num_ctx"] < fits:
+            return httpx.Response(400, json={"error": body})
+        return httpx.Response(200, json={"message": {"content": "x"}, **DONE})
+
+    return reply
+
+
+TOO_LONG = "the request exceeds the available context size, try increasing it"
+NEEDED = {"code": 400, "message": TOO_LONG, "type": "exceed_context_size_error", "n_ctx": 8192}
+
+
+@pytest.mark.parametrize(
+    ("error", "tokens", "sent"),
+    [
+        (json.dumps({"error": {**NEEDED, "n_prompt_tokens": 40_000}}), 100, [8192, 65536]),
+        ("the input length exceeds the context length", 100, [8192, 16384]),  # 0.24 names no numbers
+    ],
+    ids=["counted", "uncounted"],
+)
+def test_auto_grows_once_to_what_is_needed(error: str, tokens: int, sent: Any, run: Any, ollama: Any) -> None:
+    """An estimate may be too small; the size stays for the calls after."""
+    sizes = Sizes(ollama)
+    sizes.chat.mock(side_effect=refusing(error, sent[-1]))
+    assert sizes.ask(run, tokens) == sent[-1]
+    assert sizes.ask(run, tokens) == sent[-1]
+    assert [json.loads(one.request.content)["options"]["num_ctx"] for one in sizes.chat.calls] == [*sent, sent[-1]]
+
+
+def test_auto_does_not_grow_beyond_the_model(run: Any, ollama: Any) -> None:
+    sizes = Sizes(ollama, trained=8192)
+    sizes.chat.mock(side_effect=refusing(json.dumps({"error": {**NEEDED, "n_prompt_tokens": 9000}}), 10**6))
+    with pytest.raises(openai.BadRequestError, match="context length is 8192"):
+        sizes.ask(run, 100)
+    assert sizes.chat.call_count == 1
+
+
+def test_auto_begins_anew_with_another_model(run: Any, ollama: Any) -> None:
+    """One that was made anew under the same name may take less."""
+    sizes = Sizes(ollama)
+    assert sizes.ask(run, 20_000) == 32768
+    info = {"general.architecture": "llama", "llama.context_length": 16384}
+    ollama._router.post(f"{sizes.root}/api/show").respond(200, json={"model_info": info, "modified_at": "2026-11-30"})
+    forget("m")
+    assert sizes.ask(run, 20_000) == 16384
+    assert sizes.ask(run, 100) == 16384
 
 
 def test_a_fixed_size_asks_nothing(run: Any, ollama: Any) -> None:
