@@ -8,7 +8,7 @@ from typing import Any
 
 from llm_adapter.provider import Call, Json, LongWork, Rejected
 from llm_adapter.responses.items import items, kind_of, response_id
-from llm_adapter.responses.store import Store, StoreUnavailable
+from llm_adapter.responses.store import History, Node, Store, StoreUnavailable
 from llm_adapter.settings.errors import warn_caller
 from llm_adapter.translation.parameters import refuses
 
@@ -21,6 +21,7 @@ class Turn:
     store: Store = field(repr=False)
     added: list[Json]  # the call's own input
     before: list[Json] = field(default_factory=list)  # all items that came earlier
+    parent: str | None = None  # the node that this turn follows
     conversation: str | None = None
 
     @classmethod
@@ -34,13 +35,16 @@ class Turn:
                 code="mutually_exclusive_parameters",
             )
         before: list[Json] = []
+        parent: str | None = None
         if previous is not None:
-            before = items_up_to(store, previous)
+            past = previous_response(store, previous)
+            before, parent = [*past.before, *past.node.items], past.node.id
         elif conversation is not None:
-            before = conversation_of(store, conversation, status=400, param="conversation")["items"]
+            past = conversation_of(store, conversation, status=400, param="conversation")
+            before, parent = past.before, past.node.parent
         given = items(call, call.body.get("input"))
         added = [_item_or_referenced(call, store, one, before) for one in given]
-        return cls(call, store, added, before, conversation)
+        return cls(call, store, added, before, parent, conversation)
 
     @property
     def waits(self) -> bool:
@@ -79,14 +83,10 @@ class Turn:
             )
 
     def _keep(self, response: Json) -> None:
-        if self.is_stored:
-            # What a previous response holds is not stored again; a conversation may change, so its items are.
-            before = [] if response["previous_response_id"] else self.before
-            record = {"response": response, "input": self.added, "before": before}
-            self.store.change(response["id"], lambda _: record)
-        if self.conversation is not None:
-            turn = [*self.added, *response["output"]]
-            self.store.change(self.conversation, lambda record: with_items(record, turn))
+        about = {**response, "output": []} if self.is_stored else None
+        node = Node(response["id"], self.parent, about, self.added, response["output"])
+        if self.is_stored or self.conversation is not None:
+            self.store.add(node, self.conversation)
 
 
 def reading(call: Call, store: Store) -> Iterator[LongWork]:
@@ -101,22 +101,22 @@ def _needs_store(body: Json) -> bool:
     return refers or body.get("previous_response_id") is not None or body.get("conversation") is not None
 
 
-def items_up_to(store: Store, name: str) -> list[Json]:
-    """All items up to and with a response's output. Raises `Rejected` when a turn is missing: nothing is forgotten."""
-    turns: list[list[Json]] = []
-    following: Any = name
-    while following is not None:
-        record = store.read(following) if isinstance(following, str) else None
-        if record is None or "response" not in record:
-            raise Rejected(
-                f"Previous response with id {following!r} not found: it was not stored, was deleted, or has made room "
-                f"for newer ones. {store.place}",
-                param="previous_response_id",
-                code="previous_response_not_found",
-            )
-        turns.append([*record["before"], *record["input"], *record["response"]["output"]])
-        following = record["response"]["previous_response_id"]
-    return [item for turn in reversed(turns) for item in turn]
+def previous_response(store: Store, name: Any) -> History:
+    """A response with what went before it. Raises `Rejected` when a turn is missing: nothing is forgotten."""
+    past = store.history(name) if isinstance(name, str) else None
+    if past is None or not is_response(past.node) or past.missing is not None:
+        missing = name if past is None or past.missing is None else past.missing
+        raise Rejected(
+            f"Previous response with id {missing!r} not found: it was not stored, was deleted, or has made room "
+            f"for newer ones. {store.place}",
+            param="previous_response_id",
+            code="previous_response_not_found",
+        )
+    return past
+
+
+def is_response(node: Node) -> bool:
+    return node.about is not None and node.about["object"] == "response"
 
 
 def conversation_id(given: Any) -> str | None:
@@ -130,22 +130,25 @@ def conversation_id(given: Any) -> str | None:
             raise Rejected("`conversation` must be an id", param="conversation", code="invalid_type")
 
 
-def conversation_of(store: Store, name: str, *, status: int = 404, param: str | None = None) -> Json:
-    """A conversation's record. Raises `Rejected`."""
-    record = store.read(name)
-    if record is None or "conversation" not in record:
+def conversation_of(store: Store, name: str, *, status: int = 404, param: str | None = None) -> History:
+    """A conversation with its items, which are all before it. Raises `Rejected`."""
+    past = store.history(name)
+    if past is None or past.node.about is None or is_response(past.node):
         raise not_found("Conversation", name, store, status=status, param=param)
-    return record
+    if past.missing is not None:
+        raise Rejected(
+            f"The beginning of the conversation {name!r} has made room for newer ones: see `response_store_limit`. "
+            f"{store.place}",
+            status=status,
+            param=param,
+            code="not_found",
+        )
+    return past
 
 
 def not_found(what: str, name: str, store: Store, *, status: int = 404, param: str | None = None) -> Rejected:
     message = f"{what} with id {name!r} not found. {store.place}"
     return Rejected(message, status=status, param=param, code="not_found")
-
-
-def with_items(record: Json | None, added: list[Json]) -> Json | None:
-    """A conversation's record with more items; one that was deleted meanwhile stays so."""
-    return None if record is None else {**record, "items": [*record["items"], *added]}
 
 
 def _item_or_referenced(call: Call, store: Store, item: Json, before: list[Json]) -> Json:
@@ -156,8 +159,8 @@ def _item_or_referenced(call: Call, store: Store, item: Json, before: list[Json]
     if item["type"] != "item_reference":
         return item
     name = item["id"]
-    record = store.read(response_id(name)) or {}
-    known = [*before, *record.get("input", ()), *record.get("response", {}).get("output", ())]
+    node = store.node(response_id(name))
+    known = [*before, *(node.items if node else ())]
     found: Json | None = next((one for one in known if one.get("id") == name), None)
     if found is None and refuses(call, "input"):
         raise Rejected(

@@ -9,6 +9,7 @@ because its own tools left it behind, is refused or left out, as `unsupported` i
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 from llm_adapter.provider import Call, Json, Rejected
@@ -120,11 +121,51 @@ def messages(call: Call, instructions: Any, history: list[Json], earlier: int = 
         raise Rejected("`instructions` must be a string", param="instructions", code="invalid_type")
     if instructions is not None:
         told.messages.append({"role": "system", "content": instructions})
-    for item in readable_items(call, history, earlier=earlier):
+    for item in _with_outputs_beside_calls(readable_items(call, history, earlier=earlier)):
         told.add(item)
     if not history:
         raise Rejected("`input` is required", param="input", code="missing_required_parameter")
     return told.messages
+
+
+@dataclass
+class _Calls:
+    """Where the items stand that an assistant said and called in one go, and the outputs of those calls."""
+
+    places: list[int]
+    outputs: list[int]
+
+    @property
+    def are_apart(self) -> bool:
+        after = self.places[-1] + 1
+        return self.outputs != list(range(after, after + len(self.outputs)))
+
+
+def _with_outputs_beside_calls(history: list[Json]) -> list[Json]:
+    """The items, with each call beside its output: two writers of one conversation come between each other's.
+
+    Servers refuse anything else. The calls move to where their last output is: what was said last stays last.
+    """
+    groups: list[_Calls] = []
+    by_call: dict[str, _Calls] = {}
+    for place, item in enumerate(history):
+        if item["type"] in ("reasoning", "function_call") or item.get("role") == "assistant":
+            if not groups or groups[-1].places[-1] != place - 1:
+                groups.append(_Calls([], []))
+            groups[-1].places.append(place)
+            if item["type"] == "function_call":
+                by_call[str(item.get("call_id"))] = groups[-1]
+        elif item["type"] == "function_call_output" and (calls := by_call.get(str(item.get("call_id")))):
+            calls.outputs.append(place)
+    apart = {calls.outputs[-1]: calls for calls in groups if calls.are_apart}
+    moving = {place for calls in apart.values() for place in (*calls.places, *calls.outputs)}
+    ordered: list[Json] = []
+    for place, item in enumerate(history):
+        if place in apart:
+            ordered += [history[one] for one in (*apart[place].places, *apart[place].outputs)]
+        elif place not in moving:
+            ordered.append(item)
+    return ordered
 
 
 class _Messages:

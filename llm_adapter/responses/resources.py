@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from llm_adapter.provider import Call, Endpoint, Flow, Json, Rejected
-from llm_adapter.responses.history import conversation_of, items_up_to, not_found, reading
+from llm_adapter.responses.history import conversation_of, is_response, not_found, previous_response, reading
 from llm_adapter.responses.items import items, readable_items
-from llm_adapter.responses.store import Store, store_of
+from llm_adapter.responses.store import Node, Store, store_of
 from llm_adapter.translation.unavailable import unavailable_endpoint
 
 Answer: TypeAlias = Callable[..., Json]
@@ -40,13 +40,13 @@ def _answered_here(answer: Answer, names: tuple[str, ...]) -> Endpoint:
 def retrieve(call: Call, store: Store, name: str) -> Json:
     if call.query.get("stream") in (True, "true"):
         raise Rejected("only a background response can be streamed again", param="stream", code="unsupported_parameter")
-    response: Json = _stored_response(store, name)["response"]
-    return response
+    node = _stored_response(store, name)
+    return {**(node.about or {}), "output": node.output}
 
 
 def delete(call: Call, store: Store, name: str) -> Json:
     _stored_response(store, name)
-    store.change(name, lambda _: None)
+    store.remove(name)
     return {"id": name, "object": "response", "deleted": True}
 
 
@@ -57,10 +57,9 @@ def cancel(call: Call, store: Store, name: str) -> Json:
 
 def input_items(call: Call, store: Store, name: str) -> Json:
     """All items that a response was made from: those of the turns before it, too."""
-    record = _stored_response(store, name)
-    previous = record["response"]["previous_response_id"]
-    before = items_up_to(store, previous) if previous else record["before"]
-    return _page(call, store, [*before, *record["input"]])
+    _stored_response(store, name)
+    past = previous_response(store, name)
+    return _page(call, store, [*past.before, *past.node.input])
 
 
 def not_available(call: Call, store: Store) -> Json:
@@ -68,42 +67,47 @@ def not_available(call: Call, store: Store) -> Json:
 
 
 def create_conversation(call: Call, store: Store) -> Json:
-    head = {"object": "conversation", "created_at": call.created, "metadata": call.body.get("metadata") or {}}
-    conversation = {"id": f"conv_{call.id}", **head}
-    record = {"conversation": conversation, "items": _new_items(call)}
-    store.change(f"conv_{call.id}", lambda _: record)
+    name, metadata = f"conv_{call.id}", call.body.get("metadata") or {}
+    conversation = {"id": name, "object": "conversation", "created_at": call.created, "metadata": metadata}
+    added = _new_items(call)
+    store.add(Node(name, about=conversation))
+    if added:
+        store.add(_turn(call, added), name)
     return conversation
 
 
 def retrieve_conversation(call: Call, store: Store, name: str) -> Json:
-    conversation: Json = conversation_of(store, name)["conversation"]
-    return conversation
+    node = store.node(name)
+    if node is None or node.about is None or is_response(node):
+        raise not_found("Conversation", name, store)
+    return node.about
 
 
 def update_conversation(call: Call, store: Store, name: str) -> Json:
-    metadata: Json = call.body.get("metadata") or {}
-    _change(store, name, lambda record: {**record["conversation"], "metadata": metadata}, "conversation")
-    return retrieve_conversation(call, store, name)
+    changed = {**retrieve_conversation(call, store, name), "metadata": call.body.get("metadata") or {}}
+    store.change_about(name, changed)
+    return changed
 
 
 def delete_conversation(call: Call, store: Store, name: str) -> Json:
-    conversation_of(store, name)
-    store.change(name, lambda _: None)
+    retrieve_conversation(call, store, name)
+    store.remove(name)
     return {"id": name, "object": "conversation.deleted", "deleted": True}
 
 
 def list_items(call: Call, store: Store, name: str) -> Json:
-    return _page(call, store, conversation_of(store, name)["items"])
+    return _page(call, store, conversation_of(store, name).before)
 
 
 def create_items(call: Call, store: Store, name: str) -> Json:
     added = _new_items(call)
-    _change(store, name, lambda record: [*record["items"], *added], "items")
+    retrieve_conversation(call, store, name)
+    store.add(_turn(call, added), name)
     return _list_object(added, more=False)
 
 
 def retrieve_item(call: Call, store: Store, name: str, item: str) -> Json:
-    found = next((one for one in conversation_of(store, name)["items"] if one.get("id") == item), None)
+    found = next((one for one in conversation_of(store, name).before if one.get("id") == item), None)
     if found is None:
         raise not_found("Item", item, store)
     return dict(found)
@@ -111,8 +115,13 @@ def retrieve_item(call: Call, store: Store, name: str, item: str) -> Json:
 
 def delete_item(call: Call, store: Store, name: str, item: str) -> Json:
     retrieve_item(call, store, name, item)
-    _change(store, name, lambda record: [one for one in record["items"] if one.get("id") != item], "items")
+    store.remove_item(name, item, f"turn_{call.id}")
     return retrieve_conversation(call, store, name)
+
+
+def _turn(call: Call, added: list[Json]) -> Node:
+    """Items that are added to a conversation, not by a response."""
+    return Node(f"turn_{call.id}", input=added)
 
 
 def _new_items(call: Call) -> list[Json]:
@@ -122,17 +131,11 @@ def _new_items(call: Call) -> list[Json]:
     return added
 
 
-def _change(store: Store, name: str, new: Callable[[Json], Any], part: str) -> None:
-    """Replace a part of a conversation's record."""
-    conversation_of(store, name)
-    store.change(name, lambda record: None if record is None else {**record, part: new(record)})
-
-
-def _stored_response(store: Store, name: str) -> Json:
-    record = store.read(name)
-    if record is None or "response" not in record:
+def _stored_response(store: Store, name: str) -> Node:
+    node = store.node(name)
+    if node is None or not is_response(node):
         raise not_found("Response", name, store)
-    return record
+    return node
 
 
 def _page(call: Call, store: Store, all_items: list[Json]) -> Json:

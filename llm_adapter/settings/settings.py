@@ -189,6 +189,12 @@ class Settings(BaseModel):
         description="an SQLite file that keeps the Responses API's responses and conversations; in memory by default",
         json_schema_extra=_read_by(*NOT_OPENAI),
     )
+    response_store_limit: int | None = Field(
+        None,
+        ge=1,
+        description="how many responses and turns of conversations are kept, 10000 by default: the oldest of the "
+        "longest conversations make room for newer ones, and a warning tells when that begins",
+    )
     trust_env: bool | None = Field(
         None, description="use the environment's proxies; by default for every host but loopback"
     )

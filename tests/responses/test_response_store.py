@@ -22,7 +22,7 @@ from test_responses import CALLED, OUTPUT_ITEM, WEATHER, Ollama, message, on
 
 from llm_adapter import AdapterWarning, Settings, SettingsError
 from llm_adapter.responses import store as stores
-from llm_adapter.responses.store import File, Memory, Store, store_of
+from llm_adapter.responses.store import File, Memory, Node, Store, store_of
 
 
 @pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
@@ -349,95 +349,224 @@ def test_local_answers_start_no_server(play: Play) -> None:
     play(script, settings=Settings(provider=Never()))
 
 
+def test_two_writers_of_one_conversation(play: Play, kept: dict[str, Any]) -> None:
+    """Each other's calls and outputs stay together, in the order in which the outputs came."""
+
+    def script(client: Any) -> Any:
+        talk = yield client.conversations.create()
+        about = {"model": "m", "conversation": talk.id, "tools": [WEATHER]}
+        yield client.responses.create(**about, input="One?")
+        yield client.responses.create(**about, input="Two?")
+        other = {**OUTPUT_ITEM, "call_id": "call_2"}
+        yield client.responses.create(**about, input=[OUTPUT_ITEM])
+        yield client.responses.create(**about, input=[other])
+        yield client.responses.create(**about, input="So?")
+
+    calls = [{"content": "", "tool_calls": [{**CALLED, "id": f"call_{number}"}]} for number in (1, 2)]
+    server = Ollama(*calls, {"content": "1"}, {"content": "2"}, {"content": "3"})
+    on(play, server, script, **kept)
+    roles = [(one["role"], one.get("tool_call_id") or one["content"]) for one in server.asked[4]["messages"]]
+    assert roles == [
+        ("user", "One?"),
+        ("user", "Two?"),
+        ("assistant", ""),
+        ("tool", "call_1"),
+        ("assistant", "1"),
+        ("tool", "call_2"),
+        ("assistant", "2"),
+        ("user", "So?"),
+    ]
+
+
 # --- the stores ------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=["memory", "file"])
 def small(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """A store of three records."""
-    return Memory(3) if request.param == "memory" else File(str(tmp_path / "r.sqlite"), 3)
+    """A store of ten nodes."""
+    return Store(Memory() if request.param == "memory" else File(str(tmp_path / "r.sqlite")), 10)
 
 
-def put(store: Store, key: str, value: Any) -> None:
-    store.change(key, lambda _: {"value": value})
+def said(name: str, parent: str | None = None, text: str = "") -> Node:
+    """A response that says so."""
+    return Node(name, parent, {"object": "response"}, [], [{"text": text or name}])
 
 
-def test_store(small: Store) -> None:
-    put(small, "a", "é\u2028\ud800")
-    assert small.read("a") == {"value": "é\u2028\ud800"}
-    small.change("a", lambda record: {"value": [record]})
-    assert small.read("a") == {"value": [{"value": "é\u2028\ud800"}]}
-    small.change("a", lambda _: None)
-    small.change("a", lambda record: record)
-    assert small.read("a") is None
+def texts(store: Store, name: str) -> list[str] | None:
+    """What was said up to a response, or in a conversation; None where a part is not there any more."""
+    past = store.history(name)
+    if past is None or past.missing:
+        return None
+    return [item["text"] for item in (*past.before, *past.node.items)]
 
 
-def test_store_is_bounded(small: Store) -> None:
-    """What was not used for longest goes first; reading is using."""
-    for key in "abc":
-        put(small, key, key)
-    assert small.read("a") == {"value": "a"}
-    put(small, "d", "d")
-    assert {key: small.read(key) is not None for key in "abcd"} == {"a": True, "b": False, "c": True, "d": True}
+def test_a_chain(small: Store) -> None:
+    """What was said comes back as it was; each has a copy of its own."""
+    small.add(said("a", text="é\u2028\ud800"))
+    small.add(said("b", "a"))
+    past = small.history("b")
+    assert past is not None
+    past.before.clear()
+    assert texts(small, "b") == ["é\u2028\ud800", "b"]
+    small.remove("a")
+    assert (texts(small, "a"), texts(small, "b")) == (None, None)
 
 
+def add_chain(store: Store, name: str, turns: int) -> None:
+    for turn in range(turns):
+        store.add(said(f"{name}{turn}", f"{name}{turn - 1}" if turn else None))
+
+
+def test_the_longest_conversation_makes_room(small: Store) -> None:
+    """One conversation pays for its own length, not others for it; and it is told once."""
+    for name in ("u1", "v1"):
+        small.add(said(name))
+    small.add(said("v2", "v1"))
+    with pytest.warns(AdapterWarning, match="is full: it keeps 10 .*`response_store_limit`") as told:
+        add_chain(small, "w", 30)
+    assert len(told) == 1
+    assert (texts(small, "u1"), texts(small, "v2"), texts(small, "w29")) == (["u1"], ["v1", "v2"], None)
+    assert small.node("w22") is None
+    assert small.node("w23") is not None
+
+
+def test_what_was_not_used_for_longest_makes_room(small: Store) -> None:
+    """... among those that are equally long; reading is using."""
+    for turn in range(10):
+        small.add(said(str(turn)))
+    small.node("0")
+    small.history("1")
+    with pytest.warns(AdapterWarning, match="is full"):
+        small.add(said("new"))
+    assert [turn for turn in range(10) if small.node(str(turn)) is None] == [2]
+
+
+def test_a_conversation_that_made_room_says_so(play: Play, kept: dict[str, Any]) -> None:
+    def script(client: Any) -> Any:
+        talk = yield client.conversations.create()
+        for _ in range(3):
+            yield client.responses.create(**HELLO, conversation=talk.id)
+        with pytest.raises(openai.BadRequestError, match="made room for newer ones"):
+            yield client.responses.create(**HELLO, conversation=talk.id)
+        assert (yield client.conversations.retrieve(talk.id)) == talk
+
+    monkeyed = {"response_store_limit": 3, **kept}
+    clear_memory()
+    with pytest.warns(AdapterWarning, match="is full"):
+        on(play, Ollama(*[{"content": "Hi"}] * 3), script, **monkeyed)
+
+
+def clear_memory() -> None:
+    """The memory is one for all tests, and so is what makes room in it."""
+    with stores.MEMORY.opened() as database:
+        database.execute("DELETE FROM response_nodes")
+
+
+@pytest.mark.filterwarnings("ignore:the response store is full")
 def test_memory_is_bounded_in_size() -> None:
-    """Images are in there: a thousand of them would be too much. The newest stays, whatever its size."""
-    store = Memory(1000, size=100)
-    for key in "abc":
-        put(store, key, "x" * 40)
-    assert [store.read(key) is not None for key in "abc"] == [False, False, True]
-    put(store, "d", "x" * 500)
-    assert [store.read(key) is not None for key in "abcd"] == [False, False, False, True]
-    put(store, "d", "x")
-    put(store, "e", "x")
-    assert [store.read(key) is not None for key in "de"] == [True, True]
+    """Images are in there: thousands of them would be too much. The newest stays, whatever its size."""
+    store = Store(Memory(size=150))
+    for name in "abc":
+        store.add(said(name, text="x" * 40))
+    assert [store.node(name) is not None for name in "abc"] == [False, False, True]
+    store.add(said("d", text="x" * 500))
+    assert [store.node(name) is not None for name in "cd"] == [False, True]
 
 
-def test_what_is_read_is_ones_own(small: Store) -> None:
-    put(small, "a", [1])
-    record = small.read("a")
-    assert record is not None
-    record["value"].append(2)
-    assert small.read("a") == {"value": [1]}
+def test_two_turns_at_once(small: Store) -> None:
+    """Both are in the conversation; each response knows what it was made from."""
+    small.add(Node("conv_1", about={"object": "conversation"}))
+    small.add(said("a"), "conv_1")
+    for name in "bc":
+        small.add(said(name, "a"), "conv_1")
+    small.add(said("d", "turn_c"), "conv_1")
+    assert [texts(small, name) for name in ("conv_1", "b", "c", "d")] == [
+        ["a", "b", "c", "d"],
+        ["a", "b"],
+        ["a", "c"],
+        ["a", "b", "c", "d"],
+    ]
 
 
-def test_a_change_that_fails_changes_nothing(small: Store) -> None:
-    put(small, "a", 1)
-    with pytest.raises(ZeroDivisionError):
-        small.change("a", lambda record: {"value": 1 / 0})
-    put(small, "b", 1)
-    assert small.read("a") == {"value": 1}
+def test_what_is_deleted_and_what_stays(small: Store) -> None:
+    """A conversation keeps the items of a deleted response, and a response what it was made from."""
+    small.add(Node("conv_1", about={"object": "conversation"}))
+    small.add(Node("turn_1", input=[{"id": "i", "text": "t"}]), "conv_1")
+    small.add(said("a", "turn_1"), "conv_1")
+    small.add(said("b", "a"), "conv_1")
+    small.remove("b")
+    assert (texts(small, "conv_1"), small.node("b")) == (["t", "a", "b"], None)
+    small.remove_item("conv_1", "i", "turn_2")
+    assert (texts(small, "conv_1"), texts(small, "a")) == (["a", "b"], ["t", "a"])
+    small.remove("conv_1")
+    assert texts(small, "a") == ["t", "a"]
+    small.remove("a")
+    with small._database.opened() as database:
+        assert database.execute("SELECT * FROM response_nodes").fetchall() == []
 
 
-def added(store: Store) -> None:
-    for _ in range(25):
-        store.change("count", lambda record: {"value": (record or {"value": 0})["value"] + 1})
+def test_deleted_text_is_gone_from_the_file(play: Play, tmp_path: Path) -> None:
+    def script(client: Any) -> Any:
+        talk = yield client.conversations.create(items=[message("user", "SECRET one")])
+        first = yield client.responses.create(model="m", input="SECRET two", instructions="SECRET three")
+        yield client.conversations.items.create(talk.id, items=[message("user", "SECRET four")])
+        assert holds(tmp_path, b"SECRET")
+        yield client.conversations.delete(talk.id)
+        yield client.responses.delete(first.id)
+
+    on(play, Ollama({"content": "SECRET five"}), script, response_store=str(tmp_path / "r.sqlite"))
+    assert not holds(tmp_path, b"SECRET")
 
 
-def test_threads(small: Store) -> None:
-    """No change is lost among threads."""
+def holds(folder: Path, text: bytes) -> bool:
+    return any(text in one.read_bytes() for one in folder.iterdir())
+
+
+def test_a_file_grows_by_what_is_new(tmp_path: Path) -> None:
+    """By a turn each time, and not by the conversation until then."""
+    path = tmp_path / "r.sqlite"
+    store = Store(File(str(path)))
+    store.add(Node("conv_1", about={"object": "conversation"}))
+    for turn in range(100):
+        past = store.history("conv_1")
+        assert past is not None
+        store.add(said(f"r{turn}", past.node.parent, "x" * 1000), "conv_1")
+    assert path.stat().st_size < 300_000
+    assert len(texts(store, "conv_1") or ()) == 100
+
+
+def add_many(store: Store, name: str) -> None:
+    for turn in range(25):
+        store.add(said(f"{name}{turn}"), "conv_1")
+
+
+@pytest.mark.parametrize("place", ["memory", "file"])
+def test_threads(place: str, tmp_path: Path) -> None:
+    """No turn is lost among threads."""
+    store = Store(Memory() if place == "memory" else File(str(tmp_path / "r.sqlite")))
+    store.add(Node("conv_1", about={"object": "conversation"}))
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(added, [small] * 4))
-    assert small.read("count") == {"value": 100}
+        list(pool.map(add_many, [store] * 4, "abcd"))
+    assert len(texts(store, "conv_1") or ()) == 100
 
 
 PROCESS = """
 import sys
-import threading
-from llm_adapter.responses.store import File
-store = File(sys.argv[1])
-for _ in range(25):
-    store.change("count", lambda record: {"value": (record or {"value": 0})["value"] + 1})
+from llm_adapter.responses.store import File, Node, Store
+store = Store(File(sys.argv[1]))
+for turn in range(25):
+    store.add(Node(f"{sys.argv[2]}{turn}", None, {"object": "response"}, [], [{"text": ""}]), "conv_1")
 """
 
 
 def test_processes(tmp_path: Path) -> None:
     """... nor among processes."""
     path = str(tmp_path / "r.sqlite")
-    running = [subprocess.Popen([sys.executable, "-c", PROCESS, path]) for _ in range(2)]
+    store = Store(File(path))
+    store.add(Node("conv_1", about={"object": "conversation"}))
+    running = [subprocess.Popen([sys.executable, "-c", PROCESS, path, name]) for name in "ab"]
     assert [one.wait(30) for one in running] == [0, 0]
-    assert File(path).read("count") == {"value": 50}
+    assert len(texts(store, "conv_1") or ()) == 50
 
 
 def test_a_file_outlives_its_process(play: Play, tmp_path: Path) -> None:
@@ -461,8 +590,7 @@ def test_a_file_outlives_its_process(play: Play, tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX's")
 def test_a_file_is_its_owners(tmp_path: Path) -> None:
     """Prompts are in it."""
-    store = File(str(tmp_path / "r.sqlite"))
-    put(store, "a", 1)
+    Store(File(str(tmp_path / "r.sqlite"))).add(said("a"))
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
@@ -519,7 +647,7 @@ def spoil(path: Path) -> sqlite3.Connection:
 def fill(path: Path) -> sqlite3.Connection:
     """As on a full disk, whatever is added is refused."""
     other = sqlite3.connect(path, isolation_level=None)
-    other.execute("CREATE TRIGGER full BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    other.execute("CREATE TRIGGER full BEFORE INSERT ON response_nodes BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
     return other
 
 
