@@ -3,6 +3,10 @@
 Programs know this error by its text: langchain-openai looks for "context_length_exceeded" in it, CrewAI and litellm for
 "maximum context length". So it is worded as OpenAI words it, on every server; the server's own words and the cure
 follow. Source of the words: OpenAI's replies of /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses.
+
+A shorter prompt is made by our own estimate, set right by what the server counted when it refused one: what is learned
+so holds for the calls after, which are shortened before they are sent. It is shortened in steps of a quarter of what
+fits, so that a chat that grows begins with the same messages for many calls, which the server has in its cache.
 """
 
 from __future__ import annotations
@@ -10,19 +14,40 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, TypeAlias
+from math import ceil
+from typing import Any, NamedTuple, TypeAlias
 
 from llm_adapter.provider import Call, Endpoint, Flow, Json, Rejected
 from llm_adapter.translation.parallel import Steps
-from llm_adapter.translation.token_count import estimate, estimated_sizes, without_oldest
+from llm_adapter.translation.process_cache import ExpiringCache
+from llm_adapter.translation.token_count import (
+    count_tokens,
+    estimate,
+    estimated_sizes,
+    system_tokens,
+    without_oldest,
+)
 from llm_adapter.translation.token_ids import is_token_ids
 
 CODE = "context_length_exceeded"
 REPLY = 1024  # tokens kept free for a reply of which no length is asked for
+UNSAID = 1.5  # times as many tokens as were thought to be enough, where a server does not say how many are needed
 # The cure where the profile says how large the context is.
 LARGER_NUM_CTX = "set `num_ctx` in the profile to {tokens} or more"
-# What of a prompt each attempt keeps at most: five more attempts, the last with nothing but the last turn.
-_SHARES = (0.95, 0.75, 0.5, 0.25, 0.0)
+_MARGIN = 0.95  # of what fits: no estimate is exact
+_STEPS = 4  # a prompt is shortened by a multiple of this part of what fits
+
+
+class _Fitting(NamedTuple):
+    """What a server's refusals have told of what fits."""
+
+    context: int
+    ratio: float  # the tokens that the server counts for each one estimated
+    with_reply: bool  # the server refuses a prompt that leaves too little for the reply that is asked for
+
+
+# By server, model, and what the call has it loaded with. Believed for a while: a server may be started with more.
+_learned: ExpiringCache[tuple[str, str, str], _Fitting] = ExpiringCache(seconds=600)
 
 # Both counts, in the words of llama.cpp, vLLM and OpenAI, LM Studio, llama.cpp's embeddings, vLLM's completions.
 _COUNTS = tuple(
@@ -95,21 +120,26 @@ def within_context(call: Call, attempt: Endpoint, cure: str, counted: Counted | 
     cure: how this server gets a larger context, with {tokens} for how large; empty where nothing is known.
     counted: adds to a refusal the counts that the server does not give.
     """
-    asked = call
-    shares = iter(_SHARES)
-    while True:
+    asked, truncates = call, call.settings.overflow == "truncate" and call.path != "/embeddings"
+    if truncates:
+        call = _shortened(asked, _room(asked)) or asked
+    for more in (2, 1, 0):
         try:
             return (yield from attempt(call))
-        except Rejected as refusal:  # noqa: PERF203 - a few times at most
+        except Rejected as refusal:  # noqa: PERF203 - once or twice
             if refusal.error["code"] != CODE:
                 raise
             if counted is not None:
                 refusal = yield from counted(call, refusal)
             worded(refusal, refusal.error["param"], _reply_tokens(call), _cure(call, refusal.error, cure))
-            share = next(shares, None)
-            if share is None or call.settings.overflow != "truncate":
+            if not truncates or not more:
                 raise refusal from None
-            call = _shortened(asked, call, refusal, share)
+            _learn(call, refusal)
+            shorter = _shortened(asked, _room(asked), below=call)
+            if shorter is None:
+                raise refusal from None
+            call = shorter
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _reply_tokens(call: Call) -> int:
@@ -126,50 +156,89 @@ def _cure(call: Call, error: Json, larger: str) -> str:
     return f"What helps: {'; or '.join(cures)}." if cures else ""
 
 
-def _shortened(asked: Call, call: Call, refusal: Rejected, share: float) -> Call:
-    """The call with less of its prompt, and a note of it. asked: as the caller made it. Raises the refusal itself."""
-    share = min(share, _fitting_share(call, refusal))
-    if isinstance(call.body.get("messages"), list):
-        name, kept = "messages", _without_oldest(call.body["messages"], share)
-        gone = len(asked.body[name]) - len(kept)
-        note = f"messages: the oldest {gone} left out"
-        less = len(kept) < len(call.body[name])
-    else:
-        name, kept = "prompt", _without_beginning(call.body.get("prompt"), share)
-        gone = _length(asked.body.get(name)) - _length(kept)
-        note = f"prompt: the first {gone} {'tokens' if is_token_ids(kept) else 'characters'} left out"
-        less = 0 < _length(kept) < _length(call.body.get(name))
-    if not less:
-        raise refusal
-    # One note for all attempts: each leaves out more of what the one before kept.
-    changed = [one for one in call.report.notes.get("changed", ()) if not _LEFT_OUT.match(one)]
-    call.report.notes["changed"] = [*changed, note]
-    return replace(call, body={**call.body, name: kept})
+def _room(call: Call) -> float | None:
+    """How many estimated tokens of a prompt fit; None where nothing was learned, or no prompt would be short enough."""
+    known, reply = _learned.get(_key(call), call.created), _reply_tokens(call)
+    if known is None or (known.with_reply and reply >= known.context):  # where the reply alone is too long
+        return None
+    if not known.with_reply:  # the reply may be as long as what is left, be it less than is asked for
+        reply = min(reply or REPLY, known.context // 4)
+    return _MARGIN * (known.context - reply) / known.ratio
 
 
-def _fitting_share(call: Call, refusal: Rejected) -> float:
-    """What part of the prompt fits, by the server's counts. Raises the refusal where the reply alone is too long."""
+def _learn(call: Call, refusal: Rejected) -> None:
+    """Remember what a refusal tells. Where it gives no counts, half of the prompt is thought to fit."""
+    key, estimated = _key(call), max(_estimated_prompt(call), 1)
+    before = _learned.get(key, call.created)
     context, given = refusal.error.get("n_ctx"), refusal.error.get("n_prompt_tokens")
-    if not isinstance(context, int) or not isinstance(given, int) or given <= 0:
-        return 1.0
-    reply = _reply_tokens(call)
-    if given > context:  # a reply may be as long as what is left; some servers refuse it in a second error
-        return 0.95 * (context - min(reply or REPLY, context // 4)) / given
-    if reply >= context:
-        raise refusal
-    return 0.95 * (context - reply) / given if given + reply > context else 1.0
+    if not isinstance(context, int) or not isinstance(given, int) or min(context, given) <= 0:
+        context, given = estimated, 2 * estimated
+    with_reply = (before is not None and before.with_reply) or given <= context < given + _reply_tokens(call)
+    if refusal.error.get("estimated") and given <= context:  # by the server's count it is more than that
+        given, with_reply = int(context * UNSAID), False
+    _learned.set(key, _Fitting(context, given / estimated, with_reply), call.created)
 
 
-def _without_oldest(messages: list[Any], share: float) -> list[Any]:
+def _key(call: Call) -> tuple[str, str, str]:
+    """The server, the model, and what the call has it loaded with."""
+    options = call.body.get("options")
+    own = call.body.get("num_ctx") or (options.get("num_ctx") if isinstance(options, dict) else None)
+    return call.settings.base_url or "", str(call.body.get("model")), str(own or call.settings.num_ctx)
+
+
+def _estimated_prompt(call: Call) -> int:
+    """The tokens of the call's prompt, or of its longest."""
+    if isinstance(call.body.get("messages"), list):
+        return count_tokens("", call.body["messages"], call.body.get("tools")).tokens
+    return max(map(_tokens, _texts(call.body.get("prompt"))), default=0)
+
+
+def _shortened(asked: Call, room: float | None, below: Call | None = None) -> Call | None:
+    """The call with as much of its prompt as there is room for, and a note of it; None where nothing goes.
+
+    room: estimated tokens. below: a call that was refused, of whose prompt less has to be left.
+    """
+    if room is None:
+        return None
+    shorten = _without_oldest if isinstance(asked.body.get("messages"), list) else _without_beginning
+    name = "messages" if shorten is _without_oldest else "prompt"
+    given, before = asked.body.get(name), (below or asked).body.get(name)
+    kept = shorten(asked, room)
+    if below is not None and _length(kept, name) >= _length(before, name):
+        kept = shorten(asked, 0)
+    if not 0 < _length(kept, name) < _length(before, name):
+        return None
+    gone = _length(given, name) - _length(kept, name)
+    parts = "tokens" if is_token_ids(kept) else "characters"
+    note = (
+        f"messages: the oldest {gone} left out" if name == "messages" else f"prompt: the first {gone} {parts} left out"
+    )
+    # One note for all attempts: each leaves out more of what the one before kept.
+    changed = [one for one in asked.report.notes.get("changed", ()) if not _LEFT_OUT.match(one)]
+    asked.report.notes["changed"] = [*changed, note]
+    return replace(asked, body={**asked.body, name: kept})
+
+
+def _in_steps(tokens: int, room: float) -> float:
+    """How many of the tokens stay: what goes is a multiple of a quarter of the room, and the same for many calls."""
+    step = max(room / _STEPS, 1.0)
+    return tokens - step * ceil(max(tokens - room, 0) / step)
+
+
+def _without_oldest(call: Call, room: float) -> list[Any]:
+    """The messages that there is room for beside the tools."""
+    messages = call.body["messages"]
     sizes = estimated_sizes(messages)
-    return without_oldest(messages, int(sum(sizes) * share), sizes)
+    fixed = system_tokens(messages, sizes)
+    tools = count_tokens("", [], call.body.get("tools")).tokens
+    return without_oldest(messages, int(fixed + _in_steps(sum(sizes) - fixed, room - fixed - tools)), sizes)
 
 
-def _without_beginning(prompt: Any, share: float) -> Any:
-    """The prompt, or each of several, without its beginning: the longest keeps this share, and none is longer."""
+def _without_beginning(call: Call, room: float) -> Any:
+    """The prompt, or each of several, without its beginning, so that none is longer than there is room for."""
+    prompt = call.body.get("prompt")
     texts = _texts(prompt)
-    longest = max(map(_tokens, texts), default=0)
-    cut = [_end(text, longest * share) for text in texts]
+    cut = [_end(text, _in_steps(_tokens(text), room)) for text in texts]
     return cut if texts is prompt else cut[0] if cut else prompt
 
 
@@ -190,5 +259,5 @@ def _end(text: Any, tokens: float) -> Any:
     return text if length <= tokens else text[len(text) - int(len(text) * tokens / length) :]
 
 
-def _length(prompt: Any) -> int:
-    return sum(map(len, _texts(prompt)))
+def _length(prompt: Any, name: str) -> int:
+    return len(prompt) if name == "messages" else sum(map(len, _texts(prompt)))

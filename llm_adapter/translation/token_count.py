@@ -107,6 +107,11 @@ def without_oldest(messages: list[Any], budget: int, sizes: list[int]) -> list[A
     return messages
 
 
+def system_tokens(messages: list[Any], sizes: list[int]) -> int:
+    """The tokens of the system messages before the first turn."""
+    return sum(sizes[: _turn_starts(messages)[0]])
+
+
 def _turn_starts(messages: list[Any]) -> list[int]:
     """Where each turn begins: with a user message, and the first after the system messages at the beginning."""
     head = next((place for place, one in enumerate(messages) if not _is_system(one)), len(messages))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
+import httpx
 import openai
 import pytest
+from conftest import DONE
 
 from llm_adapter import OpenAI, Settings
 from llm_adapter.testing import serving, text
@@ -77,7 +81,7 @@ def test_what_is_oldest_is_left_out(server: str, call: str, streamed: bool) -> N
     else:
         assert [sent["messages"][0]["content"], sent["messages"][-1]["content"]] == ["Be brief.", "Hello"]
         assert 2 < len(sent["messages"]) < len(TURNS)
-    assert asked <= 4
+    assert asked <= 2
 
 
 def test_an_agents_oldest_rounds_are_left_out() -> None:
@@ -106,6 +110,61 @@ def test_an_agents_oldest_rounds_are_left_out() -> None:
     assert ids == [one["tool_call_id"] for one in sent if one["role"] == "tool"]
     assert ids[-1] == "c11"
     assert reply.adapter.changed == [f"messages: the oldest {len(rounds) + 2 - len(sent)} left out"]
+
+
+def a_token_each(request: httpx.Request) -> httpx.Response:
+    """Ollama 0.32 with a context of 8,192, for whose model every character is a token."""
+    tokens = sum(len(one["content"]) for one in json.loads(request.content)["messages"])
+    if tokens <= 8192:
+        return httpx.Response(200, json={"message": {"content": "x"}, **DONE, "prompt_eval_count": tokens})
+    counts = {"n_prompt_tokens": tokens, "n_ctx": 8192, "type": "exceed_context_size_error", "code": 400}
+    message = "the request exceeds the available context size, try increasing it"
+    return httpx.Response(400, json={"error": json.dumps({"error": {**counts, "message": message}})})
+
+
+TRUNCATED = Settings(provider="ollama", host="http://ollama.test:11434", num_ctx=8192, overflow="truncate")
+
+
+def asked(run: Any, messages: Any) -> Any:
+    return run(lambda client: client.chat.completions.create(model="m", messages=messages), settings=TRUNCATED)
+
+
+def test_a_growing_chat_is_refused_once(run: Any, ollama: Any) -> None:
+    """What fits is learned from the first refusal; the messages that are sent begin alike for many calls."""
+    chat = ollama.answer("/api/chat").mock(side_effect=a_token_each)
+    turns: list[Any] = [SYSTEM]
+    firsts = []
+    for place in range(60):
+        turns += [{"role": "user", "content": f"{place:04} " + "word " * 80}]
+        asked(run, turns)
+        firsts.append(ollama.sent["messages"][1]["content"][:4])
+        turns += [{"role": "assistant", "content": "word"}]
+    assert chat.call_count == 61
+    assert firsts[-1] > "0035"
+    changes = sum(one != other for one, other in pairwise(firsts))
+    assert changes * 3 <= sum(one != "0000" for one in firsts)
+
+
+@pytest.mark.parametrize("rounds", [30, 60])
+def test_an_agents_one_turn_costs_one_more_request(rounds: int, run: Any, ollama: Any) -> None:
+    chat = ollama.answer("/api/chat").mock(side_effect=a_token_each)
+    called = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    one: Any = [
+        {"role": "assistant", "content": "", "tool_calls": [called]},
+        {"role": "tool", "tool_call_id": "c", "content": "word " * 100},
+    ]
+    messages: Any = [SYSTEM, {"role": "user", "content": "Hello"}, *one * rounds]
+    asked(run, messages)
+    assert chat.call_count == 2
+    assert len(ollama.sent["messages"]) > 12  # about three quarters of the context are used
+    asked(run, messages)
+    assert chat.call_count == 3
+
+
+def test_what_was_learned_does_not_cut_what_fits(run: Any, ollama: Any) -> None:
+    ollama.answer("/api/chat").mock(side_effect=a_token_each)
+    assert asked(run, [SYSTEM, *OLD * 12, TURNS[-1]]).adapter.changed
+    assert asked(run, [SYSTEM, *OLD * 5, TURNS[-1]]).adapter.changed is None
 
 
 def test_the_last_message_is_never_cut() -> None:

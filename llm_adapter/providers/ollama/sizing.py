@@ -13,14 +13,13 @@ from typing import Any
 from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.capabilities import Model, installed_models, known_model
 from llm_adapter.settings.errors import warn_caller
-from llm_adapter.translation.overflow import CODE, REPLY
+from llm_adapter.translation.overflow import CODE, REPLY, UNSAID
 from llm_adapter.translation.parallel import Steps
 from llm_adapter.translation.process_cache import ExpiringCache, ForkSafeLock
 from llm_adapter.translation.token_count import count_tokens
 
 SMALLEST = 8192  # tokens: below it, the second question would load the model anew
 
-UNSAID = 1.5  # times as many tokens as were thought to be enough, where the server does not say how many are needed
 
 _sizes: ExpiringCache[tuple[str, str], int] = ExpiringCache(seconds=300)
 # What "auto" has come to, by server, model and when the model was made: another one under its name begins anew.
