@@ -86,6 +86,7 @@ class Loopback(ThreadingHTTPServer):
         self.act: Act = Handler.chat
         self.asked: list[tuple[str, Any]] = []
         self.under_way = self.most = 0
+        self.connections = self.ended = 0  # how many were made, and how many of them have ended
         self._lock = threading.Lock()
 
     @property
@@ -105,6 +106,14 @@ class Loopback(ThreadingHTTPServer):
             handler.chat()
 
         return act
+
+    def process_request(self, *given: Any) -> None:
+        self.connections += 1
+        super().process_request(*given)
+
+    def shutdown_request(self, *given: Any) -> None:
+        super().shutdown_request(*given)
+        self.ended += 1
 
     def handle_error(self, *args: Any) -> None:
         pass

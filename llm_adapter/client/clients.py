@@ -24,6 +24,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import ValidationError
 
 from llm_adapter.client import pickling
+from llm_adapter.client.http_clients import HttpClients, closed_client
 from llm_adapter.client.reply_fields import with_attributes, with_report
 from llm_adapter.client.requests import prefixed_model, translate_call, with_own_credentials
 from llm_adapter.client.signatures import with_sdk_signature
@@ -59,9 +60,12 @@ pickling.register()
 class _ClientBase:
     """What the sync and the async client share; a base class before the SDK's."""
 
+    _client: Any  # the HTTP client
     _connection: Connection
     _given: frozenset[str]  # the arguments that are the caller's own, in a copy too
     _withheld: tuple[str, ...] = ()  # the names of headers and parameters of the caller's that no call is sent with
+    _http_clients: HttpClients  # shared with the clients that are made of this one for other destinations
+    _borrows: bool = False  # the HTTP client belongs to the client that this one was made of
     _shadow: Shadow | None = None  # who gets a share of the calls, too
 
     def _sdk_arguments(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> dict[str, Any]:
@@ -70,6 +74,7 @@ class _ClientBase:
         original: _ClientBase | None = options.pop("_copy_of", None)  # with whose destination a copy is made
         self._connection = connection = _inherited(original, options) or resolve(profile, settings, options)
         self._given = _given(options)
+        self._share_http_clients(options.pop("_made_of", None))
         if connection.resolved.shadow is not None:
             from llm_adapter.shadow.selection import shadow_of
 
@@ -83,12 +88,45 @@ class _ClientBase:
         if connection.api_key is not None or options.get("api_key") == NO_KEY:
             options["api_key"] = connection.api_key
         if options.get("http_client") is None:
-            options["http_client"] = http_client(connection, asynchronous=isinstance(self, openai.AsyncOpenAI))
+            options["http_client"] = self._http_client()
         return options
+
+    def _share_http_clients(self, maker: _ClientBase | None) -> None:
+        """Use those of the client that this one is made of, or have some of one's own."""
+        if maker is not None:
+            self._http_clients, self._borrows = maker._http_clients, True
+        else:
+            self._http_clients = HttpClients(asynchronous=isinstance(self, openai.AsyncOpenAI))
+
+    def _http_client(self) -> Any:
+        """The HTTP client for the destination; None: the SDK makes one."""
+        asynchronous = isinstance(self, openai.AsyncOpenAI)
+        shared = self._http_clients.find(self._connection)
+        return http_client(self._connection, asynchronous=asynchronous) if shared is None else shared
+
+    def _open_again(self) -> None:
+        """Have HTTP clients of one's own when the shared one was closed by the client that it belongs to."""
+        if self._borrows and self._client.is_closed and "http_client" not in self._given:
+            self._borrows = False
+            self._share_http_clients(None)
+            kind = openai.DefaultAsyncHttpxClient if isinstance(self, openai.AsyncOpenAI) else openai.DefaultHttpxClient
+            self._client = self._http_clients.keep(self._connection, self._http_client() or kind())
+            install_checks(self._client, asynchronous=isinstance(self, openai.AsyncOpenAI))
+
+    def _to_close(self) -> list[Any]:
+        """The HTTP clients that end with this client. One that is borrowed is given back, and goes on for others."""
+        if self._borrows:
+            self._borrows, self._client = False, closed_client(self._client)
+            self._share_http_clients(None)
+            return []
+        others = [one for one in self._http_clients.remove() if one is not self._client]
+        return [*others, self._client]
 
     def _made(self, options: Mapping[str, Any]) -> None:
         """Finish what the SDK's constructor made."""
-        install_checks(self._client, asynchronous=isinstance(self, openai.AsyncOpenAI))  # type: ignore[attr-defined]
+        if options.get("http_client") is None:
+            self._client = self._http_clients.keep(self._connection, self._client)
+        install_checks(self._client, asynchronous=isinstance(self, openai.AsyncOpenAI))
         self._drop_ambient_credentials(options)
         self._withhold_credentials()
 
@@ -153,6 +191,7 @@ class _ClientBase:
         return {"X-Stainless-Lang": headers["X-Stainless-Lang"]} if self._connection.is_third_party else headers
 
     def _build_request(self, options: FinalRequestOptions, *, retries_taken: int = 0) -> httpx2.Request:
+        self._open_again()
         parser = options.post_parser
         if callable(parser):  # .parse() builds its reply anew, from a dictionary: what we add to it is one again then
             options.post_parser = lambda reply: with_attributes(parser(reply))
@@ -182,7 +221,7 @@ class _ClientBase:
         """Whether the caller said so, for the call or by an HTTP client. The SDK's own kind does without being told."""
         if options.follow_redirects is not None:
             return options.follow_redirects
-        client: Any = self._client  # type: ignore[attr-defined]
+        client: Any = self._client
         own = isinstance(client, (openai.DefaultHttpxClient, openai.DefaultAsyncHttpxClient))
         return "http_client" in self._given and not own and bool(client.follow_redirects)
 
@@ -210,7 +249,9 @@ class _ClientBase:
         """A client for another destination that keeps what is not about the destination."""
         kept: dict[str, Any] = {"timeout": self.timeout, "max_retries": self.max_retries}  # type: ignore[attr-defined]
         if "http_client" in self._given:
-            kept["http_client"] = self._client  # type: ignore[attr-defined]
+            kept["http_client"] = self._client
+        if options.get("http_client") is None:
+            kept["_made_of"] = self
         for name, mine in (("default_headers", self._custom_headers), ("default_query", self._custom_query)):  # type: ignore[attr-defined]
             own = {key: value for key, value in mine.items() if key not in credential_names(mine)}
             instead = options.pop(f"set_{name}", None)
@@ -228,6 +269,8 @@ class _ClientBase:
                 options["api_key"] = self._connection.withheld_key or own
         copied = copy(_extra_kwargs={"settings": self.settings, **kept, **extra}, **options)
         copied._given = given
+        if options.get("http_client") is None:  # then the SDK's copy has the same one, and closes it, too
+            copied._http_clients, copied._borrows = self._http_clients, self._borrows
         return copied
 
 
@@ -277,6 +320,11 @@ class OpenAI(_ClientBase, openai.OpenAI):
         return cast("Self", self._copy_of(super().copy, dict(options), _extra_kwargs))
 
     with_options = copy
+
+    def close(self) -> None:
+        """Close the HTTP client, and those that were made for other destinations; not one that another client made."""
+        for client in self._to_close():
+            client.close()
 
     @cached_property
     def models(self) -> Models:
@@ -336,6 +384,11 @@ class AsyncOpenAI(_ClientBase, openai.AsyncOpenAI):
         return cast("Self", self._copy_of(super().copy, dict(options), _extra_kwargs))
 
     with_options = copy
+
+    async def close(self) -> None:
+        """See `OpenAI.close`."""
+        for client in self._to_close():
+            await client.aclose()
 
     @cached_property
     def models(self) -> AsyncModels:

@@ -5,6 +5,8 @@ Where there is a proxy, `proxy_of` says which, for errors that name it and for w
 
 from __future__ import annotations
 
+import os
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 from urllib.request import getproxies
 
@@ -35,6 +37,19 @@ def http_client(connection: Connection, *, asynchronous: bool) -> Any:
         if not is_loopback(url):
             raise
         return kind(trust_env=False)
+
+
+def kind_of_http_client(connection: Connection) -> Hashable:
+    """What the HTTP client for a destination depends on: clients of one kind can share theirs.
+
+    The environment is read as the HTTP client would read it: a program may change it meanwhile.
+    """
+    trust_env = connection.configured.trust_env
+    if trust_env is False:
+        return False
+    own = _own(connection.address) if trust_env is None else None
+    certificates = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    return own, certificates, *sorted(getproxies().items())
 
 
 def _own(url: str) -> tuple[str, ...]:
