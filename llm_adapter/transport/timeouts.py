@@ -7,7 +7,6 @@ read, HTTP/1.1 once for the headers and once for the body (httpcore2 _sync/http1
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -17,8 +16,11 @@ from llm_adapter.transport.concurrency import Slot
 
 # What a server writes when a reply is complete; after it there is nothing to wait for but the bytes themselves. In a
 # text of the model's every quote is escaped and no line begins, so none of it matches. Native Ollama; a choice of /v1;
-# the end of a /v1 stream; the Responses API.
-_FINISH = re.compile(rb'"done": ?true|"finish_reason": ?"|(?m:^)data: ?\[DONE\]|(?m:^)event: ?response\.completed')
+# the end of a /v1 stream; the Responses API. Looked for one by one: a pattern of all takes ten times as long.
+_FINISHES = (
+    *(b'"done":true', b'"done": true', b'"finish_reason":"', b'"finish_reason": "'),
+    *(b"\ndata: [DONE]", b"\ndata:[DONE]", b"event: response.completed"),
+)
 _LONGEST_FINISH = 32  # bytes: a piece may end in the middle of one
 
 
@@ -90,7 +92,7 @@ class OpenStream(Observer):
     def _look_for_finish(self, data: bytes) -> None:
         seen = self._tail + data
         self._tail = seen[-_LONGEST_FINISH:]
-        if _FINISH.search(seen):
+        if any(finish in seen for finish in _FINISHES):
             self._release_slot()
 
     def _release_slot(self) -> None:
