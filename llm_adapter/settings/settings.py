@@ -24,6 +24,7 @@ from pydantic import (
 
 from llm_adapter.settings.errors import SettingsError, near
 from llm_adapter.settings.hosts import InvalidHostError, ollama_root, openai_base_url
+from llm_adapter.settings.read_only import ReadOnlyDict, read_only
 from llm_adapter.settings.readers import ALL, EMBEDDED, KNOWN, NOT_OPENAI, OLLAMA, OPENAI, OVER_V1
 from llm_adapter.settings.trust import LeftOut
 
@@ -83,14 +84,14 @@ class Settings(BaseModel):
     api_key: SecretStr | None = Field(None, description="the key for this host, and for no other")
     api_key_env: str | None = Field(None, description="the environment variable that holds it")
     headers: dict[str, SecretStr] = Field(
-        default_factory=dict,
+        default_factory=ReadOnlyDict,
         description="headers of every request to this host; a value `env:NAME` is that environment variable's",
     )
     call_site_key: bool = Field(
         False, description="this host gets the credentials that call sites give, though the profile names it"
     )
     models: dict[str, str] = Field(
-        default_factory=dict, description="call-site model names to the provider's; `*` for all others"
+        default_factory=ReadOnlyDict, description="call-site model names to the provider's; `*` for all others"
     )
     keep_alive: str | int | float | None = Field(
         None,
@@ -116,7 +117,7 @@ class Settings(BaseModel):
         json_schema_extra=_read_by(*KNOWN, changes_reply=True),
     )
     options: dict[str, Any] = Field(
-        default_factory=dict,
+        default_factory=ReadOnlyDict,
         description="Ollama's `options` for every call; on other servers those that have a parameter of the same "
         "meaning, such as `temperature` or `top_k`",
     )
@@ -295,7 +296,7 @@ class Settings(BaseModel):
         fields = {
             **state["__dict__"],
             **({"api_key": None} if self.api_key else {}),
-            **({"headers": {}} if secrets else {}),
+            **({"headers": ReadOnlyDict()} if secrets else {}),
         }
         return {**state, "__dict__": fields, "__pydantic_private__": private} if lost else state
 
@@ -407,6 +408,11 @@ class Settings(BaseModel):
         if name is not None and not _VARIABLE.fullmatch(name):
             raise ValueError("this is the name of an environment variable that holds the key, not the key itself")
         return name
+
+    @field_validator("headers", "models", "options", "unsupported")
+    @classmethod
+    def _immutable(cls, given: Any) -> Any:
+        return read_only(given)
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:

@@ -118,6 +118,7 @@ def _sums(*wholes: Json) -> Json:
 def _fitting_completion(requirements: ReplyRequirements, ask: Ask) -> Steps[Json]:
     """The completion of one choice, of a call that has tools or a form, or neither."""
     turns: list[Json] = []
+    wholes: list[Json] = []
     penalised = False
     corrections = requirements.call.settings.corrections
     for attempt in range(corrections + 1):
@@ -130,6 +131,7 @@ def _fitting_completion(requirements: ReplyRequirements, ask: Ask) -> Steps[Json
             continue
         if not whole["choices"]:  # whatever the server means by that, it is no reply to hold against anything
             return whole
+        wholes.append(whole)
         message = whole["choices"][0]["message"]
         choice, faults = choice_and_faults(requirements, whole["choices"][0])
         if faults and attempt < corrections:
@@ -142,7 +144,8 @@ def _fitting_completion(requirements: ReplyRequirements, ask: Ask) -> Steps[Json
             )
         if faults:
             raise invalid_reply(requirements, message, faults)
-        return {**whole, "choices": [in_older_form(requirements.plan, choice)]}
+        sums = _sums(*wholes) if len(wholes) > 1 else {}
+        return {**whole, **sums, "choices": [in_older_form(requirements.plan, choice)]}
     raise AssertionError("the last attempt returns or raises")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from pathlib import Path
@@ -498,3 +499,28 @@ def test_what_is_no_duration(value: str) -> None:
     """Ollama would say so with the first call (recordings: bad_keep_alive)."""
     with pytest.raises(ValueError, match="is no duration"):
         Settings(keep_alive=value)
+
+
+CHANGES: dict[str, Any] = {
+    "an alias": lambda settings: settings.models.update({"gpt": "other"}),
+    "a header": lambda settings: settings.headers.pop("x-team"),
+    "an option": lambda settings: settings.options.__setitem__("seed", 2),
+    "an option within one": lambda settings: settings.options["nested"].setdefault("b", 2),
+    "one of a list": lambda settings: settings.options["stop"].__setitem__(0, "b"),
+    "a policy": lambda settings: settings.unsupported.clear(),
+    "a default": lambda settings: Settings().models.update({"gpt": "other"}),
+    "a copy's": lambda settings: settings.model_copy(deep=True).models.clear(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_settings_are_immutable_all_the_way_down(change: Any) -> None:
+    """They are shared by clients, threads and caches."""
+    options = {"seed": 1, "nested": {"a": 1}, "stop": ["a"]}
+    settings = Settings(models={"gpt": "m"}, headers={"x-team": "a"}, options=options, unsupported={"n": "warn"})
+    with pytest.raises(TypeError):
+        change(settings)
+    assert settings.models == {"gpt": "m"}
+    assert settings.model_dump()["unsupported"] == {"n": "warn"}
+    assert json.loads(settings.model_dump_json())["options"] == options
+    assert pickle.loads(pickle.dumps(settings.model_copy(update={"headers": {}}))).options == settings.options

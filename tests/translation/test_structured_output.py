@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import openai
 import pytest
 from conftest import DONE, HI, HOST
@@ -63,6 +64,16 @@ def test_a_reply_that_does_not_fit_is_mended_once(run: Any, ollama: Any) -> None
     assert reply.choices[0].message.content == GOOD
     assert reply.adapter.structured_output == {"enforced": False, "validated": True, "repaired": True}
     assert "'age' is a required property" in ollama.sent["messages"][-1]["content"]
+
+
+def test_a_correction_counts_too(run: Any, ollama: Any) -> None:
+    """What the first reply took is paid for as well."""
+    bad = said(BAD, prompt_eval_count=10, eval_count=4, total_duration=5)
+    good = said(GOOD, prompt_eval_count=20, eval_count=6, total_duration=7)
+    ollama.answer("/api/chat").mock(side_effect=[httpx.Response(200, json=one) for one in (bad, good)])
+    reply = ask(run)
+    assert (reply.usage.prompt_tokens, reply.usage.completion_tokens, reply.usage.total_tokens) == (30, 10, 40)
+    assert reply.ollama.total_duration == 12
 
 
 def test_a_reply_that_never_fits_is_an_error(run: Any, ollama: Any) -> None:
