@@ -1,5 +1,5 @@
 """Record and replay: real replies of a llama.cpp, recorded with the SDK's client or ours, and nothing there to answer
-when they are played. P7, P32"""
+when they are played."""
 
 from __future__ import annotations
 

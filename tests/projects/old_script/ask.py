@@ -1,4 +1,4 @@
-"""A script for the SDK before 1.0 (P38)."""
+"""A script for the SDK before 1.0."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Tests that mock what the SDK does (P7)."""
+"""Tests that mock what the SDK does."""
 
 from unittest.mock import AsyncMock, MagicMock, patch
 
