@@ -57,9 +57,11 @@ def translate_call(connection: Connection, options: FinalRequestOptions, default
     origin_of_ids = os.urandom(16).hex(), int(time.time())
     call = Call(options.method.upper(), path, body, connection.resolved, *origin_of_ids, report, options.params)
     exchange = Exchange(call, endpoint)
-    first = exchange.pending[0] if exchange.pending else NativeRequest(options.method, None, body)
+    # Where nothing is asked yet, this request is never sent: megabytes of images would be encoded for nothing.
+    unsent = NativeRequest(options.method, None, {"model": asked} if body else None)
+    first = exchange.pending[0] if exchange.pending else unsent
     if options.files:  # a form, which only the SDK can build: where something is asked before it, it is sent later
-        first = NativeRequest(options.method, None, body) if first.path is not None else first
+        first = NativeRequest(options.method, None, body) if first is unsent or first.path is not None else first
     options = _native_options(connection, options, first)
     return connection, options, _round_trip(connection, exchange, path)
 

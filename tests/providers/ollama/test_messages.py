@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import openai
 import pytest
-from conftest import HI
+from conftest import DONE, HI
+from openai._base_client import BaseClient
 from recorded import call
 
 from llm_adapter import Rejected
@@ -117,3 +119,23 @@ def test_refusal_is_the_sdks_own_error(run: Any, ollama: Any) -> None:
         )
     assert caught.value.param == "messages"
     assert ollama.count == 0
+
+
+def test_an_image_is_encoded_once(run: Any, ollama: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK builds a request before the image was looked at; that one is never sent."""
+    built: list[int] = []
+    build = BaseClient._build_request
+
+    def building(self: Any, options: Any, **more: Any) -> Any:
+        built.append(len(str(options.json_data)))
+        return build(self, options, **more)
+
+    monkeypatch.setattr(BaseClient, "_build_request", building)
+    ollama.answer("/api/show", body={"capabilities": ["completion", "vision"]})
+    ollama.answer("/api/chat", body={"model": "m", "message": {"content": "x"}, **DONE})
+    data = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(3000)).decode()
+    image = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}}
+    messages: Any = [{"role": "user", "content": [image]}]
+    run(lambda client: client.chat.completions.create(model="m", messages=messages))
+    assert ollama.sent["messages"][0]["images"] == [data]
+    assert max(built) < 1000
