@@ -259,7 +259,7 @@ def test_compressed_replies(path: Path) -> None:
 
 @plays
 def test_an_abandoned_stream(play: Play, path: Path) -> None:
-    """It is marked as such; who reads on than the recording did is told so, and gets no end that was none. P5"""
+    """It is marked as such; who reads on than the recording did is told so, and gets no end that was none."""
 
     def begun(client: Any) -> Any:
         stream = yield client.chat.completions.create(**{**CHAT, "max_tokens": 200}, stream=True)
@@ -630,7 +630,7 @@ def test_secrets_by_their_place() -> None:
 
 
 def test_pictures_are_told_apart_by_their_digest(path: Path) -> None:
-    """The file does not hold the picture, and another picture is another call. P20"""
+    """The file does not hold the picture, and another picture is another call."""
 
     def call(client: Any, picture: str) -> Any:
         part = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{picture}"}}
@@ -793,7 +793,7 @@ def test_expected_to_fail(llm_cassette):
 
 
 def test_the_fixture(tried: Callable[..., pytest.RunResult]) -> None:
-    """One file a test, beside it, for those that pass; then no server, no key, and no test that notices. P7"""
+    """One file a test, beside it, for those that pass; then no server, no key, and no test that notices."""
     address = PROVIDERS["embedded"].start(EMBEDDED, "/chat/completions")  # type: ignore[attr-defined]
     tried(TEST.format(url=f"{address.root}/v1", options=f'api_key="{address.api_key}"')).assert_outcomes(
         passed=3, failed=1, xfailed=1

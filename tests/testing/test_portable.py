@@ -1,4 +1,4 @@
-"""Whether a call can be moved: what the library would do with it, without asking anyone. P36"""
+"""Whether a call can be moved: what the library would do with it, without asking anyone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ VERDICTS: list[tuple[dict[str, Any], str, dict[str, str]]] = [
     ({"keep_alive": "1h"}, "ollama-v1", {}),  # told beside the call
     ({"keep_alive": "1h"}, "lmstudio", {"keep_alive": "left out"}),
     ({"extra_body": {"num_ctx": 8192}}, "embedded", {"num_ctx": "left out"}),
-    ({"model": "gpt-5", "max_tokens": 5}, "openai", {"max_tokens": "refused"}),  # P3
+    ({"model": "gpt-5", "max_tokens": 5}, "openai", {"max_tokens": "refused"}),
     ({"model": "gpt-5", "max_tokens": 5}, "ollama@0.32", {}),
     ({"verbosity": "low", "audio": {}}, "vllm", {"verbosity": "refused", "audio": "refused"}),
     ({"verbosity": None}, "vllm", {}),
