@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         NativeRequest,
         Provider,
         Rejected,
+        ServerUse,
         Started,
         StartedInBackground,
     )
@@ -48,6 +49,7 @@ __all__ = [
     "OpenAI",
     "Provider",
     "Rejected",
+    "ServerUse",
     "Settings",
     "SettingsError",
     "Started",
@@ -71,6 +73,7 @@ _HOMES = {
         "NativeRequest",
         "Provider",
         "Rejected",
+        "ServerUse",
         "Started",
         "StartedInBackground",
     ),

@@ -236,12 +236,24 @@ class Started(Protocol):
         """The address that serves `path`. Blocks while a model loads; called outside the event loop."""
 
 
+class ServerUse:
+    """One call's use of a server that was started for it. While it lasts, the server must not be stopped."""
+
+    __slots__ = ("__weakref__", "ended")
+
+    def __init__(self) -> None:
+        self.ended = False  # whether the call's reply has been read to its end or closed, or the call has failed
+
+
 @runtime_checkable
 class StartedInBackground(Started, Protocol):
     """A provider that starts its server in a thread of its own: no call needs another one to wait for it."""
 
-    def begin(self, settings: Settings, path: str) -> concurrent.futures.Future[Address]:
-        """The address that serves `path`, once it is known. Does not block."""
+    def begin(self, settings: Settings, path: str, use: ServerUse) -> concurrent.futures.Future[Address]:
+        """The address that serves `path`, once it is known. Does not block.
+
+        use: the call's; of one whose reply is abandoned the last reference goes, so that it is best held weakly.
+        """
 
 
 class Rejected(Exception):  # noqa: N818 - users catch the SDK's class that it becomes

@@ -95,8 +95,8 @@ class Settings(BaseModel):
     )
     keep_alive: str | int | float | None = Field(
         None,
-        description='how long Ollama keeps the model loaded: a duration, "30m", or seconds; negative for ever',
-        json_schema_extra=_ON_OLLAMA,
+        description='how long a model stays loaded after a call: a duration, "30m", or seconds; negative for ever',
+        json_schema_extra=_read_by(OLLAMA, EMBEDDED, "/v1 ollama"),
     )
     num_ctx: Annotated[int, Gt(0)] | Literal["auto"] | None = Field(
         None,

@@ -16,14 +16,14 @@ from typing import Any, NamedTuple, TypeAlias
 import openai
 
 from llm_adapter.exchange import Exchange
-from llm_adapter.provider import Fetch, NativeReply, NativeRequest, Rejected, Replay, Report
+from llm_adapter.provider import Fetch, NativeReply, NativeRequest, Rejected, Replay, Report, ServerUse
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.detours import answered_on_the_way, may_be_a_detour, redirected
 from llm_adapter.routing.proxies import proxy_of
 from llm_adapter.routing.terms import Terms, is_explicit, is_repeatable
 from llm_adapter.settings.errors import caller_kept
 from llm_adapter.translation.process_cache import forget_server
-from llm_adapter.transport.body import TranslatedBody, http_library, set_elapsed, stream_class
+from llm_adapter.transport.body import Observer, TranslatedBody, http_library, observe, set_elapsed, stream_class
 from llm_adapter.transport.native_requests import NativeRequests, translated_headers
 from llm_adapter.transport.sending import asend_all, in_event_loop, in_time, send_all
 from llm_adapter.transport.time_limit import OutOfTime, await_for, awithin, wait_for, within
@@ -148,6 +148,7 @@ class RoundTrip:
         self._since = monotonic()
         self._client: Any = None  # the HTTP client
         self._request: Any = None  # that the SDK built
+        self._server_use = ServerUse()
         self._blocked_by = ""  # what is waited for outside the event loop, as the beginning of a sentence
 
     @property
@@ -170,6 +171,7 @@ class RoundTrip:
             self._exchange.close()
         if error is None:
             return
+        self._server_use.ended = True
         self._log_outcome(type(error).__name__)
         if isinstance(error, OutOfTime):
             self._raise_out_of_time()
@@ -205,6 +207,15 @@ class RoundTrip:
 
         client: the HTTP client. first: the request that the SDK built. stream: whether the caller reads the body.
         """
+        response = yield from self._steps(client, first, stream=stream)
+        if self._connection.starter is not None:
+            if response.is_closed:
+                self._server_use.ended = True
+            else:
+                observe(response, _EndOfUse(self._server_use))
+        return response
+
+    def _steps(self, client: Any, first: Any, *, stream: bool) -> Steps:
         exchange, self._client, self._request = self._exchange, client, first
         requests = NativeRequests(self._connection, self._path, client, first)
         # With the SDK's timeouts as they are now: sending changes those of a request.
@@ -265,7 +276,7 @@ class RoundTrip:
         settings, seconds = self._connection.resolved, _seconds_until(end)
         # No isinstance(): with a protocol it is slow before Python 3.12.
         if begin := getattr(starter, "begin", None):
-            return Wait(begin(settings, self._path), seconds)
+            return Wait(begin(settings, self._path, self._server_use), seconds)
         return Blocking(partial(starter.start, settings, self._path), seconds)
 
     def _next_blocking_step(self, exchange: Exchange) -> Callable[[], None] | None:
@@ -343,6 +354,16 @@ class RoundTrip:
             *(call.method, call.path, outcome, monotonic() - self._since),
             *(call.report.header(), call.body.get("model"), "; streamed" if call.stream else ""),
         )
+
+
+class _EndOfUse(Observer):
+    """Notes when a response is closed that a started server gives."""
+
+    def __init__(self, use: ServerUse) -> None:
+        self._use = use
+
+    def closed(self) -> None:
+        self._use.ended = True
 
 
 def timeout_error(request: Any, message: str) -> openai.APITimeoutError:

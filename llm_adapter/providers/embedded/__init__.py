@@ -17,6 +17,7 @@ import concurrent.futures
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import partial
@@ -24,7 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from llm_adapter import responses
-from llm_adapter.provider import Address, Call, Endpoint, Flow, NativeRequest
+from llm_adapter.provider import Address, Call, Endpoint, Flow, NativeRequest, ServerUse
+from llm_adapter.providers.embedded.idle import ServerUses
 from llm_adapter.providers.embedded.server import (
     EMBEDDING_MODEL,
     RunningServer,
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from llm_adapter.settings.settings import Settings
 
 
+LOOK = 1.0  # seconds between two looks at which servers are not used any more
+
 _Running: TypeAlias = "tuple[RunningServer, Address]"
 
 
@@ -51,6 +55,8 @@ class Embedded:
         self._lock = threading.Lock()
         self._servers: dict[Hashable, tuple[RunningServer, Address]] = {}
         self._loading: dict[Hashable, concurrent.futures.Future[Address]] = {}
+        self._uses: dict[Hashable, ServerUses] = {}
+        self._watched = False  # whether a thread stops servers that are not used
         self._in_process = True  # the package's own models run in threads of this process; False: in processes, too
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._begin_anew_in_child)
@@ -74,12 +80,13 @@ class Embedded:
         """The address of the server for `path`. Raises `SettingsError` when the extra or the file is missing."""
         return self.begin(settings, path).result()
 
-    def begin(self, settings: Settings, path: str) -> concurrent.futures.Future[Address]:
+    def begin(self, settings: Settings, path: str, use: ServerUse | None = None) -> concurrent.futures.Future[Address]:
         """The same without waiting: a model loads in a thread of its own. Raises `SettingsError` for a missing file."""
         embeddings = path == "/embeddings"
         model = gguf_file(settings, embeddings)
         key = (model, embeddings, settings.num_ctx, settings.n_gpu_layers)
         with self._lock:
+            self._uses.setdefault(key, ServerUses()).add(use, settings.keep_alive, time.monotonic())
             if key in self._servers:
                 server, address = self._servers[key]
                 if server.is_running():
@@ -102,14 +109,38 @@ class Embedded:
         except BaseException as error:
             with self._lock:
                 self._loading.pop(key, None)
+                self._uses.pop(key, None)
             load.set_exception(error)
             return
         with self._lock:
-            if not self._servers:
-                atexit.register(self.stop)
+            atexit.unregister(self.stop)
+            atexit.register(self.stop)
             self._servers[key] = server, address
             self._loading.pop(key, None)
+            if not self._watched:
+                self._watched = True
+                threading.Thread(target=self._watch, daemon=True, name="llm_adapter idle servers").start()
         load.set_result(address)
+
+    def _watch(self) -> None:
+        """Stop servers that are not used any more, as long as there are any."""
+        left = True
+        while left:
+            time.sleep(LOOK)
+            left = self.stop_unused()
+
+    def stop_unused(self) -> bool:
+        """Stop the servers that no call has used for its profile's `keep_alive`. Says whether any is left."""
+        now = time.monotonic()
+        with self._lock:
+            unused = [key for key in self._servers if self._uses[key].are_over(now)]
+            servers = [self._servers.pop(key)[0] for key in unused]
+            for key in unused:
+                del self._uses[key]
+            self._watched = left = bool(self._servers)
+        for server in servers:
+            server.stop()
+        return left
 
     def _started(self, model: Path, embeddings: bool, settings: Settings) -> _Running:
         if self._in_process and is_from_package(model):
@@ -132,7 +163,7 @@ class Embedded:
         left it in the middle of their work (OpenMP's pool among it), so the child's own servers are new processes.
         """
         servers, self._servers, self._lock = self._servers, {}, threading.Lock()
-        self._loading = {}
+        self._loading, self._uses, self._watched = {}, {}, False
         if "xllamacpp" in sys.modules:
             from llm_adapter.providers.embedded.fork import keep_for_ever, skip_native_exit_handlers
 

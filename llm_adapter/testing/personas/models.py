@@ -6,18 +6,17 @@ Source: the recordings of ollama 0.24.0 and 0.32.15; server/routes.go, v0.24.0.
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
+from llm_adapter.settings.durations import seconds as seconds_of
 from llm_adapter.testing.personas.persona import EMBEDDING, Model, Persona, model_by_name, refused
 from llm_adapter.testing.personas.wire import Answer, Json, ServerRequest, empty, plain, stamp, streamed_lines, whole
 from llm_adapter.testing.turns import Failure, Turn
 
 _CONTEXT = 4096  # tokens; what Ollama gives a model by default on a small machine
 _FOREVER = "2318-04-11T23:47:16.854775807Z"
-_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
 
 
 def list_models(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
@@ -113,16 +112,8 @@ def ps(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
 
 
 def _expiry(keep_alive: Any, since: float) -> str:
-    seconds = duration(keep_alive)
-    return _FOREVER if seconds < 0 else stamp(since + seconds)
-
-
-def duration(keep_alive: Any) -> float:
-    """Seconds of a keep_alive: a number, or Go's words ("1h30m"); five minutes when it is not given."""
-    if not isinstance(keep_alive, str):
-        return float(keep_alive) if isinstance(keep_alive, (int, float)) else 300.0
-    parts = re.findall(r"([\d.]+)(ms|s|m|h)", keep_alive)
-    return (-1.0 if keep_alive.startswith("-") else 1.0) * sum(float(count) * _UNITS[unit] for count, unit in parts)
+    kept = seconds_of(keep_alive)
+    return _FOREVER if kept < 0 else stamp(since + kept)
 
 
 def version(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
@@ -210,7 +201,7 @@ def _loaded_models(persona: Persona, request: ServerRequest) -> dict[str, tuple[
     keep_alive = request.fields.get("keep_alive") if request.native else None
     kept = keep_alive if keep_alive is not None else before[0] if before else None
     others = {other: held for other, held in persona.loaded.items() if other != name}
-    return others if duration(kept) == 0 else {**others, name: (kept, request.time, persona.context_size(request))}
+    return others if seconds_of(kept) == 0 else {**others, name: (kept, request.time, persona.context_size(request))}
 
 
 def missing(name: str) -> Failure:

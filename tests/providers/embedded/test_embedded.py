@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -310,6 +311,56 @@ def test_stopped_in_the_midst_of_a_reply(play: Play, own: Embedded) -> None:
             yield every(stream)
 
     live(play, script, settings=Settings(provider=own))
+
+
+@pytest.fixture
+def all_looks_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "LOOK", 1000)
+
+
+@pytest.mark.usefixtures("all_looks_by_hand")
+def test_a_server_that_nobody_uses_stops(play: Play, own: Embedded) -> None:
+    """Each other `num_ctx` is one more model in memory. Not within a reply, though nobody reads it; then with it."""
+
+    def settings(num_ctx: int, **more: Any) -> Settings:
+        return Settings(provider=own, num_ctx=num_ctx, **more)
+
+    def contexts() -> set[Any]:
+        own.stop_unused()
+        return {key[2] for key in own._servers}
+
+    def script(client: Any) -> Any:
+        read, kept, usual = (client.with_options(settings=one) for one in (settings(256), settings(320), settings(384)))
+        for one in (read, kept, usual):
+            yield one.chat.completions.create(**FRANCE, max_tokens=1)
+        left_open = yield client.chat.completions.create(**FRANCE, stream=True, extra_body=ENDLESS)
+        yield first(left_open)
+        assert contexts() == {256, 320, 384, 512}
+        for number in (256, 512):  # the last call's `keep_alive` holds, and a call that fails has ended
+            at_once = client.with_options(settings=settings(number, keep_alive=0))
+            with pytest.raises(openai.APITimeoutError):
+                yield at_once.models.list(timeout=1e-6)
+        for_ever = client.with_options(settings=settings(320, keep_alive=-1))
+        yield for_ever.models.list()
+        assert contexts() == {320, 384, 512}
+        yield left_open.close()
+        assert contexts() == {320, 384}
+        yield read.models.list()
+        assert contexts() == {256, 320, 384}
+
+    live(play, script, settings=settings(512))
+
+
+def test_servers_stop_by_themselves(own: Embedded, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that looks ends with the last server, and comes back with the next."""
+    monkeypatch.setattr(embedded, "LOOK", 0.01)
+    with OpenAI(settings=Settings(provider=own, keep_alive=0)) as client:
+        for _ in range(2):
+            assert client.chat.completions.create(**FRANCE, max_tokens=1).choices
+            end = time.monotonic() + 10
+            while own._watched and time.monotonic() < end:
+                time.sleep(0.005)
+            assert (own._watched, own._servers, own._uses) == (False, {}, {})
 
 
 def test_stopped_and_started_again(own: Embedded) -> None:
