@@ -83,6 +83,11 @@ def _answer(listening: socket.socket, reply: bytes, context: ssl.SSLContext | No
             connection = context.wrap_socket(connection, server_side=True) if context else connection
             connection.recv(1 << 16)
             connection.sendall(reply)
+            if context is None:  # a close with a part of the request unread would reset the connection, reply and all
+                connection.shutdown(socket.SHUT_WR)
+                connection.settimeout(1)
+                while connection.recv(1 << 16):
+                    pass
         except OSError:
             pass
         connection.close()
