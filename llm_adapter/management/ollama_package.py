@@ -16,8 +16,8 @@ import httpx
 import ollama
 import openai
 
-# Asks the SDK for a response that is not read yet (openai-python _constants.py RAW_RESPONSE_HEADER, v3.52.0).
-UNREAD = {"X-Stainless-Raw-Response": "stream"}
+from llm_adapter.transport.raw import UNREAD
+
 _UNUSED_HOST = "http://llm-adapter.invalid"  # no request leaves for it
 
 
