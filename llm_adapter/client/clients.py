@@ -1,10 +1,11 @@
-"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with five hooks. Only this folder knows the SDK's inside.
+"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with six hooks. Only this folder knows the SDK's inside.
 
 `_prepare_options`         the server is asked whether a name with a provider's prefix is one of its models
 `_build_request`           a call's options become a native request, inside the SDK's retry loop
 `_send_request`            the native response becomes an OpenAI one; the only IO of a request
 `_make_status_error`       a 401 or 403 says which credentials were not sent
 `_process_response_data`   for speed alone: strict validation where it holds, the SDK's own way where it does not
+`_make_sse_decoder`        for speed alone: events of the common shape are cut out faster
 
 Source: openai-python src/openai/_base_client.py and _client.py, v3.52.0. tests/client/test_contract.py checks it.
 """
@@ -24,6 +25,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from pydantic import ValidationError
 
 from llm_adapter.client import pickling
+from llm_adapter.client.event_decoder import EventDecoder
 from llm_adapter.client.http_clients import HttpClients, closed_client
 from llm_adapter.client.reply_fields import with_attributes, with_report
 from llm_adapter.client.requests import prefixed_model, translate_call, with_own_credentials
@@ -36,7 +38,7 @@ from llm_adapter.settings.hosts import OPENAI_URL
 from llm_adapter.transport.native_requests import EXTENSION
 from llm_adapter.transport.request_checks import EXTENSION as RULES
 from llm_adapter.transport.request_checks import install_checks, missing_credentials, rules_of
-from llm_adapter.transport.round_trip import RoundTrip, arun, run
+from llm_adapter.transport.round_trip import REPORT, RoundTrip, arun, run
 
 if TYPE_CHECKING:
     import httpx2
@@ -230,19 +232,24 @@ class _ClientBase:
         error = super()._make_status_error(message, body=body, response=response)  # type: ignore[misc]
         return cast("openai.APIStatusError", error)
 
+    def _make_sse_decoder(self) -> Any:
+        return EventDecoder(super()._make_sse_decoder())  # type: ignore[misc]
+
     def _process_response_data(self, *, data: object, cast_to: type[ResponseT], response: httpx2.Response) -> ResponseT:
         reply: Any = None
+        report = response.extensions.get(REPORT)
         if cast_to in FAST and not self._strict_response_validation:  # type: ignore[attr-defined]
             try:
                 reply = cast_to.__pydantic_validator__.validate_python(data, strict=True)  # type: ignore[attr-defined]
             except ValidationError:
                 reply = None
+            else:
+                if report is None and not reply.__pydantic_extra__:
+                    return cast("ResponseT", reply)  # nearly every chunk: it has nothing of ours
         if reply is None:
             reply = super()._process_response_data(data=data, cast_to=cast_to, response=response)  # type: ignore[misc]
-        request = getattr(response, "_request", None)  # `request` raises where a response was made without one
-        trip: RoundTrip | None = getattr(request, "extensions", {}).get(EXTENSION)
-        if trip is not None and trip.unwritten_report is not None:
-            with_report(reply, trip.unwritten_report)
+        if report is not None:
+            with_report(reply, report)
         return cast("ResponseT", with_attributes(reply))
 
     def _new_client(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> Any:

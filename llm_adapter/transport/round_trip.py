@@ -28,6 +28,8 @@ from llm_adapter.transport.native_requests import NativeRequests, translated_hea
 from llm_adapter.transport.sending import asend_all, in_event_loop, in_time, send_all
 from llm_adapter.transport.time_limit import OutOfTime, await_for, awithin, wait_for, within
 
+# The extension of a response that came as the server made it: the report for the reply that the SDK makes of it.
+REPORT = "llm_adapter.report"
 NO_RETRY = "x-should-retry", "false"  # the SDK obeys it (openai-python _base_client.py _should_retry, v3.52.0)
 
 # The server is not there, or it ends: what listens there next may be another one.
@@ -298,7 +300,7 @@ class RoundTrip:
         return None if seconds is None else self._since + seconds
 
     @property
-    def unwritten_report(self) -> Report | None:
+    def _unwritten_report(self) -> Report | None:
         """The report that says where a model's prefix led, when the reply goes to the SDK as it came."""
         exchange = self._exchange
         untold = exchange is not None and exchange.passthrough and self._connection.via_model_prefix
@@ -306,8 +308,9 @@ class RoundTrip:
 
     def _mark_no_retry(self, response: Any) -> Any:
         """A response that goes to the SDK as it came, marked where the SDK is not to try again."""
-        if self.unwritten_report is not None:
-            response.headers.setdefault("x-llm-adapter", self.unwritten_report.header())
+        if (report := self._unwritten_report) is not None:
+            response.headers.setdefault("x-llm-adapter", report.header())
+            response.extensions[REPORT] = report
         if response.status_code >= 400 and self._is_final(response.status_code, [response]):
             response.headers.setdefault(*NO_RETRY)
         return response

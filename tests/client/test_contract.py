@@ -63,6 +63,7 @@ HOOKS = {
         "cast_to": "KEYWORD_ONLY",
         "response": "KEYWORD_ONLY",
     },
+    "_make_sse_decoder": {"self": "POSITIONAL_OR_KEYWORD"},
 }
 
 
