@@ -23,6 +23,7 @@ LAYERS = (
     "client",
     "management",
     "shadow",
+    "traffic",
     "comparison",
     "transport",
     "routing",

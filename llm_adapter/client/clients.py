@@ -31,10 +31,13 @@ from llm_adapter.client.reply_fields import with_attributes, with_report
 from llm_adapter.client.requests import prefixed_model, translate_call, with_own_credentials
 from llm_adapter.client.signatures import with_sdk_signature
 from llm_adapter.routing.connection import NO_KEY, Connection, connect, credential_names, without_ambient_credentials
+from llm_adapter.routing.description import destination_of
 from llm_adapter.routing.destination import DESTINATION_ARGUMENTS, is_to_be_looked_up, resolve
 from llm_adapter.routing.listed_models import remember
 from llm_adapter.routing.proxies import http_client
 from llm_adapter.settings.hosts import OPENAI_URL
+from llm_adapter.traffic.origin import ClientOrigin
+from llm_adapter.traffic.places import user_place
 from llm_adapter.transport.native_requests import EXTENSION
 from llm_adapter.transport.request_checks import EXTENSION as RULES
 from llm_adapter.transport.request_checks import install_checks, missing_credentials, rules_of
@@ -64,6 +67,7 @@ class _ClientBase:
 
     _client: Any  # the HTTP client
     _connection: Connection
+    _origin: ClientOrigin  # where it was made; shared by copies that go where this client goes
     _given: frozenset[str]  # the arguments that are the caller's own, in a copy too
     _withheld: tuple[str, ...] = ()  # the names of headers and parameters of the caller's that no call is sent with
     _http_clients: HttpClients  # shared with the clients that are made of this one for other destinations
@@ -74,7 +78,9 @@ class _ClientBase:
         """Find the destination; the arguments for the SDK's constructor."""
         options["base_url"] = options.get("base_url") or None  # "" says nothing
         original: _ClientBase | None = options.pop("_copy_of", None)  # with whose destination a copy is made
-        self._connection = connection = _inherited(original, options) or resolve(profile, settings, options)
+        inherited = _inherited(original, options)
+        self._connection = connection = inherited or resolve(profile, settings, options)
+        self._origin = ClientOrigin(user_place()) if original is None or inherited is None else original._origin
         self._given = _given(options)
         self._share_http_clients(options.pop("_made_of", None))
         if connection.resolved.shadow is not None:
@@ -131,6 +137,13 @@ class _ClientBase:
         install_checks(self._client, asynchronous=isinstance(self, openai.AsyncOpenAI))
         self._drop_ambient_credentials(options)
         self._withhold_credentials()
+        self._origin.tell_made(self)
+
+    def __repr__(self) -> str:
+        """Where the client's calls go. No key is in it."""
+        connection = vars(self).get("_connection")  # there is none where the constructor raised
+        where = f": {destination_of(connection)}" if connection is not None else ""
+        return f"<{type(self).__name__}{where}>"
 
     def _drop_ambient_credentials(self, options: Mapping[str, Any]) -> None:
         """Take away what the SDK read from the environment for OpenAI, when the host is another one."""
@@ -185,6 +198,7 @@ class _ClientBase:
             url = self._connection.base_url or url
         else:
             self._connection = connect(self.settings, os.environ, base_url=str(url), api_key=self._connection.api_key)
+        self._origin = ClientOrigin(user_place())
         super(_ClientBase, type(self)).base_url.fset(self, url)  # type: ignore[misc]
 
     def platform_headers(self) -> dict[str, str]:
@@ -194,6 +208,8 @@ class _ClientBase:
 
     def _build_request(self, options: FinalRequestOptions, *, retries_taken: int = 0) -> httpx2.Request:
         self._open_again()
+        if not self._origin.announced:
+            self._origin.announce(type(self).__name__, self._connection)
         parser = options.post_parser
         if callable(parser):  # .parse() builds its reply anew, from a dictionary: what we add to it is one again then
             options.post_parser = lambda reply: with_attributes(parser(reply))

@@ -1,0 +1,1 @@
+"""Which client of this process made which call, from which line, and where the call went."""

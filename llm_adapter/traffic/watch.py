@@ -1,0 +1,276 @@
+"""Watches the calls of every client of the SDK in this process: ours, and those that are the SDK's own.
+
+The methods of the SDK's base classes are wrapped when somebody begins to watch, and stay wrapped: while nobody watches
+any more they only ask whether somebody does. `request` is called once for a call, around all attempts, and has its
+arguments before anything is translated. `_process_response` gets the reply in OpenAI's form. `_send_request` of the
+base class is where each native request leaves, of our clients too, which call it for each.
+
+Source: openai-python src/openai/_base_client.py, v2.45.0 and v3.54.0. tests/traffic/test_watch.py checks it.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
+from typing import Any
+from urllib.parse import urlsplit
+
+from openai._base_client import AsyncAPIClient, BaseClient, SyncAPIClient
+
+from llm_adapter.provider import Json
+from llm_adapter.routing.description import IN_THIS_PROCESS, Destination, authority, destination_at, destination_of
+from llm_adapter.settings.hosts import is_loopback, is_openai
+from llm_adapter.traffic.made import keep_places, when_made
+from llm_adapter.traffic.places import Place, user_place
+from llm_adapter.traffic.reading import StreamFacts, facts_of_body
+from llm_adapter.transport.body import observe
+
+EXTENSION = "llm_adapter_call"  # the extension of a request that carries the call which it is sent for
+HEADER = "x-llm-adapter-call"  # the same for a fake server of this process, which sees no extensions
+_numbers = itertools.count(1)
+
+
+@dataclass(eq=False)
+class ObservedCall:
+    """One call of a client, with all its attempts. What is not known yet, or not told, is None."""
+
+    client: Any = field(repr=False)
+    client_kind: str  # the class's name, with its package where it is the SDK's own
+    client_place: Place
+    place: Place
+    destination: Destination  # of the client
+    method: str
+    path: str  # below /v1
+    body: Json = field(repr=False)  # as the call site gave it, with `extra_body` merged in
+    number: int = field(default_factory=lambda: next(_numbers))
+    urls: list[str] = field(default_factory=list)  # of the requests that were sent for it, without queries
+    model: str | None = None  # that the reply names
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    notes: str = ""  # what was adapted: "ignored=user; emulated=n"
+    provider: str | None = None  # that the reply names
+    error: str | None = None
+
+    @property
+    def answered_by(self) -> Destination:
+        """Where the last request went; where none was sent, the client's destination."""
+        if not self.urls:
+            return self.destination
+        host = authority(self.urls[-1])
+        if self.destination.host == IN_THIS_PROCESS and is_loopback(self.urls[-1]):
+            return self.destination
+        if host == self.destination.host:
+            return self.destination
+        known = self.provider or ("openai" if is_openai(self.urls[-1]) else "a /v1 server")
+        return Destination(known, host)
+
+
+class Watcher:
+    """Who watches. Methods are quick, may be called in any thread, and raise nothing."""
+
+    def client_made(self, client: Any) -> None:
+        """A client was made; not a copy that goes where the original goes."""
+
+    def call_begun(self, call: ObservedCall) -> None:
+        """A client was called."""
+
+    def call_ended(self, call: ObservedCall) -> None:
+        """The call has its reply, all of it, or its error."""
+
+
+_watchers: tuple[Watcher, ...] = ()
+_current: ContextVar[ObservedCall | None] = ContextVar("llm_adapter_call", default=None)
+marked_origins: set[str] = set()  # host:port of fake servers of this process: their requests name the call
+
+
+def add_watcher(watcher: Watcher) -> None:
+    """Have it told from now on."""
+    global _watchers
+    _wrap_sdk()
+    _watchers = (*_watchers, watcher)
+
+
+def remove_watcher(watcher: Watcher) -> None:
+    global _watchers
+    _watchers = tuple(one for one in _watchers if one is not watcher)
+
+
+def tell_made(client: Any) -> None:
+    """Tell those who watch of a client that was made."""
+    for watcher in _watchers:
+        watcher.client_made(client)
+
+
+def client_kind(client: Any) -> str:
+    """The name of a client's class; one of the SDK's own with its package."""
+    kind = type(client)
+    is_sdk = not hasattr(client, "_connection") and kind.__module__.partition(".")[0] == "openai"
+    return f"openai.{kind.__name__.lstrip('_')}" if is_sdk else kind.__name__
+
+
+def client_place(client: Any) -> Place:
+    """The line that made a client."""
+    origin = getattr(client, "_origin", None)
+    found: Place | None = origin.place if origin is not None else getattr(client, "_made_at", None)
+    return found or Place("", 0)
+
+
+def client_destination(client: Any) -> Destination:
+    """Where a client's calls go."""
+    connection = getattr(client, "_connection", None)
+    return destination_of(connection) if connection is not None else destination_at(str(client.base_url))
+
+
+def call_of(request: Any) -> ObservedCall | None:
+    """The call that a request of httpx or httpx2 is sent for, while somebody watches."""
+    found: ObservedCall | None = request.extensions.get(EXTENSION)
+    return found
+
+
+# --- the calls
+
+
+@contextmanager
+def _observed(client: Any, options: Any) -> Iterator[None]:
+    """Watch one call. What a call asks for itself, such as the list of models, is part of it."""
+    if not _watchers or _current.get() is not None:
+        yield
+        return
+    call = _begun(client, options)
+    token = _current.set(call)
+    try:
+        yield
+    except BaseException as error:
+        _ended(call, error)
+        raise
+    finally:
+        _current.reset(token)
+
+
+def _begun(client: Any, options: Any) -> ObservedCall:
+    body = options.json_data if isinstance(options.json_data, Mapping) else {}
+    call = ObservedCall(
+        client,
+        client_kind(client),
+        client_place(client),
+        user_place(),
+        client_destination(client),
+        options.method.upper(),
+        _path(client, options.url),
+        {**body, **(options.extra_json or {})},
+    )
+    for watcher in _watchers:
+        watcher.call_begun(call)
+    return call
+
+
+def _path(client: Any, url: str) -> str:
+    """The path below /v1; of an absolute address, what follows the client's own."""
+    path = urlsplit(url).path
+    return "/" + path.removeprefix(urlsplit(str(client.base_url)).path if "://" in url else "").lstrip("/")
+
+
+def _answered(call: ObservedCall, response: Any) -> None:
+    """Take what the reply says, now or while it is read."""
+    _read_headers(call, response)
+
+    def end(found: dict[str, Any], error: BaseException | None) -> None:
+        for name, value in found.items():
+            setattr(call, name, value)
+        _ended(call, error)
+
+    if response.is_closed:
+        end(facts_of_body(response.content), None)
+    else:
+        kind = response.headers.get("content-type", "")
+        observe(response, StreamFacts(end, events=kind.startswith("text/event-stream")))
+
+
+def _read_headers(call: ObservedCall, response: Any) -> None:
+    provider, _, notes = response.headers.get("x-llm-adapter", "").partition("; ")
+    if provider.startswith("provider="):
+        call.provider, call.notes = provider.removeprefix("provider="), notes
+
+
+def _ended(call: ObservedCall, error: BaseException | None) -> None:
+    if error is not None:
+        status = getattr(error, "status_code", None)
+        call.error = type(error).__name__ + (f" {status}" if status else "")
+        if (response := getattr(error, "response", None)) is not None:
+            _read_headers(call, response)
+    for watcher in _watchers:
+        watcher.call_ended(call)
+
+
+# --- the SDK's methods
+
+
+def _wrap_sdk() -> None:
+    """Wrap the SDK's methods, once for the process."""
+    keep_places()
+    if tell_made in when_made:
+        return
+    when_made.append(tell_made)
+    BaseClient._build_request = _marking(BaseClient._build_request)  # type: ignore[method-assign]
+    for kind in (SyncAPIClient, AsyncAPIClient):
+        kind.request = _watched(kind.request)  # type: ignore[method-assign]
+        kind._send_request = _after(_note_address, kind._send_request)  # type: ignore[method-assign]
+        kind._process_response = _after(_note_reply, kind._process_response)  # type: ignore[method-assign]
+
+
+def _marking(build: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(build)
+    def _build_request(*arguments: Any, **options: Any) -> Any:
+        request = build(*arguments, **options)
+        if (call := _current.get()) is not None:
+            request.extensions[EXTENSION] = call
+        return request
+
+    return _build_request
+
+
+def _watched(original: Callable[..., Any]) -> Callable[..., Any]:
+    def request(client: Any, cast_to: Any, options: Any, **more: Any) -> Any:
+        __tracebackhide__ = True
+        with _observed(client, options):
+            return original(client, cast_to, options, **more)
+
+    async def async_request(client: Any, cast_to: Any, options: Any, **more: Any) -> Any:
+        __tracebackhide__ = True
+        with _observed(client, options):
+            return await original(client, cast_to, options, **more)
+
+    return functools.wraps(original)(async_request if iscoroutinefunction(original) else request)
+
+
+def _after(note: Callable[..., None], original: Callable[..., Any]) -> Callable[..., Any]:
+    """The method, which is called when `note` was called with the same arguments."""
+
+    def method(*arguments: Any, **options: Any) -> Any:
+        note(*arguments, **options)
+        return original(*arguments, **options)
+
+    async def async_method(*arguments: Any, **options: Any) -> Any:
+        note(*arguments, **options)
+        return await original(*arguments, **options)
+
+    return functools.wraps(original)(async_method if iscoroutinefunction(original) else method)
+
+
+def _note_address(client: Any, request: Any, **more: Any) -> None:
+    if (call := call_of(request)) is None:
+        return
+    netloc = request.url.netloc.decode()
+    call.urls.append(f"{request.url.scheme}://{netloc}{request.url.path}")
+    if netloc in marked_origins:
+        request.headers[HEADER] = f"{call.number}.{request.headers.get('x-stainless-retry-count', '0')}"
+
+
+def _note_reply(client: Any, *, response: Any, **more: Any) -> None:
+    if (call := call_of(response.request)) is not None and call.client is client and call is _current.get():
+        _answered(call, response)
