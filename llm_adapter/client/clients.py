@@ -27,6 +27,7 @@ from pydantic import ValidationError
 from llm_adapter.client import pickling
 from llm_adapter.client.event_decoder import EventDecoder
 from llm_adapter.client.http_clients import HttpClients, closed_client
+from llm_adapter.client.plain_arguments import QuickResources
 from llm_adapter.client.reply_fields import with_attributes, with_report
 from llm_adapter.client.requests import prefixed_model, translate_call, with_own_credentials
 from llm_adapter.client.signatures import with_sdk_signature
@@ -62,7 +63,7 @@ FAST: frozenset[Any] = frozenset({ChatCompletion, ChatCompletionChunk, Completio
 pickling.register()
 
 
-class _ClientBase:
+class _ClientBase(QuickResources):
     """What the sync and the async client share; a base class before the SDK's."""
 
     _client: Any  # the HTTP client
