@@ -1,14 +1,15 @@
-"""What the adapter costs, as a ratio to the plain SDK: python benchmarks/compare.py [--quick] [--json FILE]
+"""What the adapter costs, as a ratio to the plain SDK: see README.md.
+
+python benchmarks/compare.py [--quick] [--rows chat,chunk] [--curve] [--json FILE]
 
 Every number is the CPU time of this process alone: the stub server has its own. The columns take turns within each
-round, so that a busy machine slows them alike, and the least of all rounds counts. See README.md.
+round, so that a busy machine slows them alike, and the least of all rounds counts.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import compileall
 import gc
 import json
 import os
@@ -16,80 +17,21 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
+import curve
 import openai
+import start
+from work import DIALECT, LONG, NATIVE, OURS, PASS_THROUGH, PLAIN, ROWS, WORKS, Cost, Work, respond_in_events, stream
 
 import llm_adapter
 from llm_adapter import Settings
 
-PLAIN, PASS_THROUGH, DIALECT, NATIVE = "openai", "pass-through", "llamacpp /v1", "native ollama"
-OURS = (PASS_THROUGH, DIALECT, NATIVE)
-CHAT, FIXED, CHUNK, ONE, MANY = "chat call", "stream, fixed", "stream, chunk", "1 embedding", "16 embeddings"
-IMPORT = "import"
-# A dialect's stream is translated like a native one, and shares its limit.
-TARGETS: Mapping[str, Mapping[str, float]] = {
-    CHAT: dict.fromkeys(OURS, 1.0),
-    CHUNK: {PASS_THROUGH: 0.3, DIALECT: 0.4, NATIVE: 0.4},
-    IMPORT: {"llm_adapter": 1.05},
-}
-SHORT, LONG = 1, 257  # pieces of text of the two streams whose difference is the cost of a chunk
-MESSAGES: Any = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Tell me about the sea."}]
-_ADDED = """
-import time, openai
-begun = time.process_time()
-from llm_adapter import OpenAI
-print(time.process_time() - begun)
-"""
+FEWEST = 4  # rounds, however long one takes
 _FOREIGN = ("OPENAI_", "OLLAMA_", "LLM_ADAPTER_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-
-Cost: TypeAlias = dict[str, float]  # column to seconds of CPU
-Act: TypeAlias = Callable[[Any], Any]
-
-
-@dataclass(frozen=True)
-class Work:
-    """Something that is timed: sync and async, so many times a sample."""
-
-    times: int
-    sync: Act
-    asynchronous: Callable[[Any], Awaitable[Any]]
-
-
-def chat(client: Any) -> Any:
-    return client.chat.completions.create(model="stub-64", messages=MESSAGES, temperature=0.2, max_tokens=100)
-
-
-def stream(client: Any, count: int) -> Any:
-    return client.chat.completions.create(model=f"stub-{count}", messages=MESSAGES, stream=True)
-
-
-def embed(client: Any, count: int) -> Any:
-    return client.embeddings.create(model="stub", input=["The sea is blue."] * count if count > 1 else "The sea.")
-
-
-def _streamed(count: int, times: int) -> Work:
-    async def asynchronous(client: Any) -> Any:
-        return [chunk async for chunk in await stream(client, count)]
-
-    return Work(times, lambda client: list(stream(client, count)), asynchronous)
-
-
-def _called(act: Act, times: int) -> Work:
-    return Work(times, act, act)
-
-
-WORK = {
-    CHAT: _called(chat, 5),
-    f"{CHUNK} {SHORT}": _streamed(SHORT, 5),
-    f"{CHUNK} {LONG}": _streamed(LONG, 1),
-    ONE: _called(lambda client: embed(client, 1), 5),
-    MANY: _called(lambda client: embed(client, 16), 2),
-}
 
 
 @contextmanager
@@ -120,6 +62,7 @@ def sampler(client: Any, work: Work, loop: asyncio.AbstractEventLoop | None) -> 
     """One sample of one column."""
 
     def sync() -> None:
+        assert work.sync is not None
         for _ in range(work.times):
             work.sync(client)
 
@@ -130,11 +73,17 @@ def sampler(client: Any, work: Work, loop: asyncio.AbstractEventLoop | None) -> 
     return sync if loop is None else lambda: loop.run_until_complete(asynchronous())
 
 
-def least(samples: Mapping[str, Callable[[], None]], rounds: int) -> Cost:
-    """The least CPU time of each sample. Each round begins with another one: no column is always the first."""
+def least(samples: Mapping[str, Callable[[], None]], rounds: int, seconds: float) -> Cost:
+    """The least CPU time of each sample. Each round begins with another one: no column is always the first.
+
+    seconds: how much CPU may be spent on all of them before there are fewer rounds.
+    """
     names = list(samples)
     best = dict.fromkeys(names, float("inf"))
+    ends = time.process_time() + seconds
     for turn in range(-1, rounds):  # the first round warms up
+        if turn >= FEWEST and time.process_time() > ends:
+            break
         gc.collect()
         gc.freeze()  # what is there already is not looked through during a sample
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
@@ -146,127 +95,111 @@ def least(samples: Mapping[str, Callable[[], None]], rounds: int) -> Cost:
 
 
 def same(given: Mapping[str, Any]) -> None:
-    """Refuse to compare unequal work: every column says the same text in as many chunks, or the same vectors."""
+    """Refuse to compare unequal work: every column says the same text in as many chunks."""
     texts = {name: [chunk.choices[0].delta.content or "" for chunk in chunks] for name, chunks in given.items()}
     assert len({(len(text), "".join(text)) for text in texts.values()}) == 1, texts
 
 
-def measured(root: str, rounds: int, *, asynchronous: bool) -> dict[str, Cost]:
-    """Row to column to seconds a call, or a chunk."""
+def same_events(given: Mapping[str, Any]) -> None:
+    """The same for a response's events: as many of every kind."""
+    kinds = {name: [event.type for event in events] for name, events in given.items()}
+    assert len({tuple(kind) for kind in kinds.values()}) == 1, kinds
+
+
+def measured(root: str, rows: Iterable[str], rounds: int, *, asynchronous: bool) -> dict[str, Cost]:
+    """Row to column to seconds a call, a chunk or an event."""
     loop = asyncio.new_event_loop() if asynchronous else None
     columns = clients(root, asynchronous=asynchronous)
     if loop is None:
         same({name: list(stream(client, LONG)) for name, client in columns.items()})
-    costs = {}
-    for row, work in WORK.items():
-        samples = {name: sampler(client, work, loop) for name, client in columns.items()}
-        costs[row] = {name: spent / work.times for name, spent in least(samples, rounds).items()}
+        same_events({name: list(respond_in_events(client, LONG)) for name, client in columns.items()})
+    costs: dict[str, Cost] = {}
+    for name in dict.fromkeys(name for row in rows for name in ROWS[row].works):
+        work = WORKS[name]
+        if loop is not None or work.sync is not None:
+            samples = {column: sampler(client, work, loop) for column, client in columns.items()}
+            spent = least(samples, rounds, seconds=rounds / 10)
+            costs[name] = {column: seconds / work.times for column, seconds in spent.items()}
     if loop is not None:
         for client in columns.values():
             loop.run_until_complete(client.close())
         loop.close()
-    return _split(costs)
+    return {row: _cost(row, costs) for row in rows if costs.keys() >= set(ROWS[row].works)}
 
 
-def _split(costs: dict[str, Cost]) -> dict[str, Cost]:
-    """The two streams' costs as what a stream costs once and what it costs a chunk."""
-    short, long = costs[f"{CHUNK} {SHORT}"], costs[f"{CHUNK} {LONG}"]
-    chunk = {name: (long[name] - short[name]) / (LONG - SHORT) for name in short}
-    fixed = {name: short[name] - chunk[name] * (SHORT + 1) for name in short}  # the finish is a chunk too
-    return {CHAT: costs[CHAT], FIXED: fixed, CHUNK: chunk, ONE: costs[ONE], MANY: costs[MANY]}
+def _cost(row: str, costs: Mapping[str, Cost]) -> Cost:
+    return {column: ROWS[row].of(*(costs[name][column] for name in ROWS[row].works)) for column in (PLAIN, *OURS)}
 
 
-def imports(rounds: int) -> Cost:
-    """The least CPU time of fresh interpreters that import the SDK, and of those that import ours instead.
-
-    A process that imports nothing is taken off. What ours adds is timed inside its process: whole processes, with the
-    taking down of all that was imported, differ from one another by more than that.
-    """
-    # An installer compiles what it installs; a checkout may not have been.
-    compileall.compile_dir(str(Path(llm_adapter.__file__).parent), quiet=2)
-    best = {"nothing": float("inf"), "openai": float("inf"), "added": float("inf")}
-    for _ in range(rounds):
-        best["nothing"] = min(best["nothing"], _process("pass")[0])
-        best["openai"] = min(best["openai"], _process("import openai")[0])
-        best["added"] = min(best["added"], float(_process(_ADDED)[1]))
-    sdk = best["openai"] - best["nothing"]
-    return {"openai": sdk, "llm_adapter": sdk + best["added"]}
-
-
-def _process(code: str) -> tuple[float, str]:
-    """The CPU time of a fresh interpreter, and what it prints."""
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, encoding="utf-8") as process:
-        assert process.stdout is not None
-        printed = process.stdout.read()
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"this failed: {code}")
-    return used.ru_utime + used.ru_stime, printed
-
-
-def verdict(row: str, column: str, ratio: float) -> str:
-    limit = TARGETS.get(row, {}).get(column)
+def verdict(limit: float | None, ratio: float) -> str:
     return "" if limit is None else f" {'ok' if ratio <= limit else 'OVER'} {limit:g}"
 
 
 def table(mode: str, rows: Mapping[str, Cost]) -> str:
     """Absolute CPU of the plain SDK, ratios to it for the rest, each with its target."""
-    lines = [f"{mode:<16}{PLAIN + ' µs':>12}" + "".join(f"{name:>20}" for name in OURS)]
+    lines = [f"{mode:<34}{PLAIN + ' µs':>12}" + "".join(f"{name:>18}" for name in OURS)]
     for row, cost in rows.items():
-        ratios = [(name, cost[name] / cost[PLAIN]) for name in OURS]
-        cells = [f"{ratio:.2f}{verdict(row, name, ratio):<9}" for name, ratio in ratios]
-        lines.append(f"{row:<16}{cost[PLAIN] * 1e6:>12.0f}" + "".join(f"{cell:>20}" for cell in cells))
+        ratios = {name: cost[name] / cost[PLAIN] for name in OURS}
+        cells = [f"{ratio:.3f}{verdict(ROWS[row].targets.get(name), ratio):<11}" for name, ratio in ratios.items()]
+        lines.append(f"{row:<34}{cost[PLAIN] * 1e6:>12.0f}" + "".join(f"{cell:>18}" for cell in cells))
     return "\n".join(lines)
 
 
-def imported(cost: Cost) -> str:
-    ratio = cost["llm_adapter"] / cost["openai"]
-    return (
-        f"{IMPORT}: openai {cost['openai'] * 1e3:.0f} ms, llm_adapter {cost['llm_adapter'] * 1e3:.0f} ms, "
-        f"{ratio:.3f}{verdict(IMPORT, 'llm_adapter', ratio)}"
-    )
+def started(costs: Mapping[str, Cost]) -> str:
+    """A line for each way to begin, with the ratios to the SDK's whole process."""
+    lines = []
+    for row, cost in costs.items():
+        ratios = [(name, cost[name] / cost[PLAIN]) for name in cost if name != PLAIN]
+        cells = [f"{name} {ratio:.3f}{verdict(start.TARGETS.get(row), ratio)}" for name, ratio in ratios]
+        lines.append(f"{row}: {PLAIN} {cost[PLAIN] * 1e3:.0f} ms, " + ", ".join(cells))
+    return "\n".join(lines)
 
 
-def report(found: Mapping[str, Mapping[str, Cost]], start: Cost) -> dict[str, Any]:
+def report(found: Mapping[str, Mapping[str, Cost]], starts: Mapping[str, Cost]) -> dict[str, Any]:
     """The same as data: seconds of CPU, and ratios to the plain SDK."""
     rows = [
-        {"mode": mode, "row": row, "seconds": cost, "ratios": {name: cost[name] / cost[PLAIN] for name in OURS}}
-        for mode, rows in found.items()
-        for row, cost in rows.items()
+        {"mode": mode, "row": row, "seconds": cost, "ratios": {name: cost[name] / cost[PLAIN] for name in cost}}
+        for mode, costs in {**found, "processes": starts}.items()
+        for row, cost in costs.items()
     ]
-    ratio = start["llm_adapter"] / start["openai"]
     versions = {
         "openai": openai.__version__,
         "llm_adapter": llm_adapter.__version__,
         "python": platform.python_version(),
     }
-    return {
-        "versions": versions,
-        "rows": rows,
-        IMPORT: {"seconds": start, "ratio": ratio},
-        "targets": TARGETS,
-    }
+    targets = {row: ROWS[row].targets for row in ROWS}
+    return {"versions": versions, "rows": rows, "targets": {**targets, **start.TARGETS}}
+
+
+def chosen(parts: str | None, names: Iterable[str]) -> list[str]:
+    """The names that hold one of the parts, which stand with commas between them; all without any."""
+    wanted = parts.split(",") if parts else [""]
+    return [name for name in names if any(part.strip() in name for part in wanted)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="CPU of the adapter as a ratio to the plain openai SDK")
     parser.add_argument("--quick", action="store_true", help="fewer rounds: a minute, and noisier")
+    parser.add_argument("--rows", metavar="PARTS", help="only the rows whose names hold one of these, as `chat,chunk`")
+    parser.add_argument("--curve", action="store_true", help="instead: how a call's cost grows at 1, 10, 100 and 1,000")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file too")
     given = parser.parse_args()
     for name in [name for name in os.environ if name.upper().startswith(_FOREIGN)]:
         del os.environ[name]
-    rounds, starts = (40, 15) if given.quick else (200, 30)
+    rounds, starts = (40, 15) if given.quick else (200, 40)
     print(f"openai {openai.__version__}, Python {platform.python_version()}; CPU, ratios to the plain SDK\n")
-    found = {}
+    found: dict[str, dict[str, Cost]] = {}
     with stub() as root:
+        if given.curve:
+            curve.show(clients(root, asynchronous=False), chosen(given.rows, curve.CURVES), sampler, least)
+            return
         for mode in ("sync", "async"):
-            found[mode] = measured(root, rounds, asynchronous=mode == "async")
+            found[mode] = measured(root, chosen(given.rows, ROWS), rounds, asynchronous=mode == "async")
             print(table(mode, found[mode]) + "\n", flush=True)
-    start = imports(starts)
-    print(imported(start))
+    begun = start.measured(chosen(given.rows, start.WAYS), starts)
+    print(started(begun))
     if given.json:
-        given.json.write_text(json.dumps(report(found, start), indent=2) + "\n", encoding="utf-8")
+        given.json.write_text(json.dumps(report(found, begun), indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 `python benchmarks/stub.py` prints its port. Every reply is rendered once and sent whole, so that the client's CPU is
 all that differs; each piece of a stream is an HTTP chunk of its own, as servers send them.
-The call says what it wants: model "stub-264" answers in 264 pieces, an embedding of two inputs gives two vectors.
+The call says what it wants: model "stub-264" answers in 264 pieces, "stub-1x5000" in one of 5,000 bytes; an embedding
+of two inputs gives two vectors.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import socket
 import sys
 import threading
 from array import array
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, BinaryIO
 
@@ -29,11 +31,65 @@ _DURATIONS = {
 _NATIVE_HEAD = {"model": "stub", "created_at": "2025-10-09T08:53:20.123456789Z"}
 _NATIVE_END = {"done": True, "done_reason": "stop", **_DURATIONS, **_COUNTS}
 _USAGE = {"prompt_tokens": 21, "completion_tokens": 64, "total_tokens": 85}
+_MESSAGE = "msg_0123456789abcdef0123456789abcdef"
+_RESPONSE_USAGE = {
+    "input_tokens": 21,
+    "input_tokens_details": {"cached_tokens": 0},
+    "output_tokens": 64,
+    "output_tokens_details": {"reasoning_tokens": 0},
+    "total_tokens": 85,
+}
+# The fields that OpenAI sends with every response: openai-python types/responses/response.py, v3.52.0.
+_RESPONSE = {
+    "id": "resp_0123456789abcdef0123456789abcdef",
+    "object": "response",
+    "created_at": _CREATED,
+    "background": False,
+    "error": None,
+    "incomplete_details": None,
+    "instructions": None,
+    "max_output_tokens": None,
+    "max_tool_calls": None,
+    "metadata": {},
+    "model": "stub",
+    "output": [],
+    "parallel_tool_calls": True,
+    "previous_response_id": None,
+    "prompt_cache_key": None,
+    "reasoning": {"effort": None, "summary": None},
+    "safety_identifier": None,
+    "service_tier": "default",
+    "store": True,
+    "temperature": 1.0,
+    "text": {"format": {"type": "text"}},
+    "tool_choice": "auto",
+    "tools": [],
+    "top_logprobs": 0,
+    "top_p": 1.0,
+    "truncation": "disabled",
+    "usage": None,
+    "user": None,
+}
 
 
-def pieces(count: int) -> list[str]:
-    """The text of every chat reply, in `count` pieces."""
-    return [f" word{place:03d}" for place in range(count)]
+@dataclass(frozen=True)
+class Text:
+    """The text of a reply: so many pieces, each of so many bytes at least."""
+
+    count: int
+    width: int = 0
+
+    @classmethod
+    def of(cls, model: str) -> Text:
+        """As the model's name says: `stub-COUNT` or `stub-COUNTxWIDTH`."""
+        count, _, width = model.rpartition("-")[2].partition("x")
+        return cls(int(count), int(width or 0))
+
+    def pieces(self) -> list[str]:
+        return [f" word{place:03d}".ljust(self.width, "x") for place in range(self.count)]
+
+    def whole(self) -> str:
+        return "".join(self.pieces())
 
 
 @lru_cache
@@ -43,19 +99,41 @@ def vectors(count: int) -> list[list[float]]:
     return [[float(f"{dice.gauss(0, 0.03):.7g}") for _ in range(DIMENSIONS)] for _ in range(count)]
 
 
-def v1_chat(count: int) -> Any:
-    message = {"role": "assistant", "content": "".join(pieces(count)), "refusal": None}
+def v1_chat(text: Text) -> Any:
+    message = {"role": "assistant", "content": text.whole(), "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     return {**_head("chat.completion"), "choices": [choice], "usage": _USAGE}
 
 
-def v1_stream(count: int) -> list[bytes]:
-    deltas: list[Any] = [{"content": piece} for piece in pieces(count)]
+def v1_stream(text: Text) -> list[bytes]:
+    deltas: list[Any] = [{"content": piece} for piece in text.pieces()]
     deltas[0] = {"role": "assistant", **deltas[0]}
     choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None} for delta in deltas]
     choices.append({"index": 0, "delta": {}, "logprobs": None, "finish_reason": "stop"})
     events = [_dumps({**_head("chat.completion.chunk"), "choices": [choice]}) for choice in choices]
     return [b"data: " + event + b"\n\n" for event in [*events, b"[DONE]"]]
+
+
+def v1_response(text: Text) -> Any:
+    return {**_RESPONSE, "status": "completed", "output": [_item([_part(text.whole())])], "usage": _RESPONSE_USAGE}
+
+
+def v1_response_stream(text: Text) -> list[bytes]:
+    """The events of one message, in OpenAI's order."""
+    whole, part = text.whole(), {"output_index": 0, "content_index": 0, "item_id": _MESSAGE}
+    events = [
+        _event("created", response={**_RESPONSE, "status": "in_progress"}),
+        _event("in_progress", response={**_RESPONSE, "status": "in_progress"}),
+        _event("output_item.added", output_index=0, item={**_item([]), "status": "in_progress"}),
+        _event("content_part.added", **part, part=_part("")),
+        *(_event("output_text.delta", **part, delta=each, logprobs=[]) for each in text.pieces()),
+        _event("output_text.done", **part, text=whole, logprobs=[]),
+        _event("content_part.done", **part, part=_part(whole)),
+        _event("output_item.done", output_index=0, item=_item([_part(whole)])),
+        _event("completed", response=v1_response(text)),
+    ]
+    numbered = [{**event, "sequence_number": place} for place, event in enumerate(events)]
+    return [f"event: {event['type']}\n".encode() + b"data: " + _dumps(event) + b"\n\n" for event in numbered]
 
 
 def v1_embeddings(count: int, encoding: str) -> Any:
@@ -67,12 +145,12 @@ def v1_embeddings(count: int, encoding: str) -> Any:
     return {"object": "list", "data": data, "model": "stub", "usage": usage}
 
 
-def native_chat(count: int) -> Any:
-    return {**_NATIVE_HEAD, "message": {"role": "assistant", "content": "".join(pieces(count))}, **_NATIVE_END}
+def native_chat(text: Text) -> Any:
+    return {**_NATIVE_HEAD, "message": {"role": "assistant", "content": text.whole()}, **_NATIVE_END}
 
 
-def native_stream(count: int) -> list[bytes]:
-    messages = [{"role": "assistant", "content": piece} for piece in pieces(count)]
+def native_stream(text: Text) -> list[bytes]:
+    messages = [{"role": "assistant", "content": piece} for piece in text.pieces()]
     lines = [{**_NATIVE_HEAD, "message": message, "done": False} for message in messages]
     lines.append({**_NATIVE_HEAD, "message": {"role": "assistant", "content": ""}, **_NATIVE_END})
     return [_dumps(line) + b"\n" for line in lines]
@@ -82,31 +160,38 @@ def native_embed(count: int) -> Any:
     return {"model": "stub", "embeddings": vectors(count), **_DURATIONS, "prompt_eval_count": 21}
 
 
+_STREAMS = {
+    "/v1/chat/completions": ("text/event-stream", v1_stream),
+    "/v1/responses": ("text/event-stream", v1_response_stream),
+    "/api/chat": ("application/x-ndjson", native_stream),
+}
+_WHOLE = {"/v1/chat/completions": v1_chat, "/v1/responses": v1_response, "/api/chat": native_chat}
+
+
 @lru_cache
-def rendered(path: str, stream: bool, count: int, encoding: str) -> bytes:
-    """The whole HTTP response, headers included."""
-    match path, stream:
-        case "/v1/chat/completions", True:
-            return _streamed("text/event-stream", v1_stream(count))
-        case "/api/chat", True:
-            return _streamed("application/x-ndjson", native_stream(count))
-        case "/v1/chat/completions", False:
-            return _whole("200 OK", v1_chat(count))
-        case "/api/chat", False:
-            return _whole("200 OK", native_chat(count))
-        case "/v1/embeddings", _:
-            return _whole("200 OK", v1_embeddings(count, encoding))
-        case "/api/embed", _:
-            return _whole("200 OK", native_embed(count))
-        case _:
-            return _whole("404 Not Found", {"error": f"the stub does not know {path}"})
+def said(path: str, stream: bool, text: Text) -> bytes:
+    """The whole HTTP response that says a text, headers included."""
+    if stream:
+        content_type, render = _STREAMS[path]
+        return _streamed(content_type, render(text))
+    return _whole("200 OK", _WHOLE[path](text))
+
+
+@lru_cache
+def embedded(path: str, count: int, encoding: str) -> bytes:
+    """The whole HTTP response with so many vectors."""
+    return _whole("200 OK", native_embed(count) if path == "/api/embed" else v1_embeddings(count, encoding))
 
 
 def reply(path: str, body: Any) -> bytes:
-    given = body.get("input")
-    count = int(body["model"].rpartition("-")[2]) if given is None else len(given) if isinstance(given, list) else 1
-    stream = body.get("stream") is True
-    return rendered(path, stream, count, body.get("encoding_format", "float"))
+    if path in _WHOLE:
+        return said(path, body.get("stream") is True, Text.of(body["model"]))
+    if path in ("/v1/embeddings", "/api/embed"):
+        count = len(body["input"]) if isinstance(body["input"], list) else 1
+        return embedded(path, count, body.get("encoding_format", "float"))
+    if path == "/api/show":
+        return _whole("200 OK", {"capabilities": ["completion", "tools", "embedding"], "model_info": {}, "details": {}})
+    return _whole("404 Not Found", {"error": f"the stub does not know {path}"})
 
 
 def serve(connection: socket.socket) -> None:
@@ -115,7 +200,7 @@ def serve(connection: socket.socket) -> None:
     with connection, connection.makefile("rb") as requests:
         while line := requests.readline():
             body = requests.read(_length(requests))
-            connection.sendall(reply(line.split()[1].decode(), json.loads(body)))
+            connection.sendall(reply(line.split()[1].decode(), json.loads(body or b"{}")))
 
 
 def main() -> None:
@@ -147,6 +232,18 @@ def _head(kind: str) -> dict[str, Any]:
         "model": "stub",
         "system_fingerprint": "fp_stub",
     }
+
+
+def _event(kind: str, **about: Any) -> dict[str, Any]:
+    return {"type": f"response.{kind}", **about}
+
+
+def _item(content: list[Any]) -> Any:
+    return {"id": _MESSAGE, "type": "message", "status": "completed", "role": "assistant", "content": content}
+
+
+def _part(text: str) -> Any:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
 def _dumps(value: Any) -> bytes:
