@@ -18,10 +18,11 @@ _STYLES = {"---": "bold", "+++": "bold", "@@": "cyan", "-": "red", "+": "green"}
 _NEXT = "Next: run your formatter (the order of imports is its job), require `llm_adapter`, and run your tests."
 
 
-def fix(paths: Sequence[Path], *, yes: bool) -> int:
+def fix(paths: Sequence[Path], *, yes: bool, own_addresses: bool = False) -> int:
     """Swap the imports of these files and folders. The exit status: 0 if all is done, 1 if something is left.
 
     Without `yes` a person is asked, once for all files; where there is no terminal to ask, nothing is written.
+    own_addresses: swap a file with a client that has an address of its own without asking about it.
     """
     screen = console()
     plan = planned(paths)
@@ -29,6 +30,9 @@ def fix(paths: Sequence[Path], *, yes: bool) -> int:
         _show_change(screen, change)
     _show_rest(screen, plan)
     left = bool(plan.by_hand or plan.failed)
+    if not own_addresses:
+        chosen = [one for one in plan.changes if not one.addresses or _is_meant(screen, one, yes)]
+        left, plan.changes = left or len(chosen) < len(plan.changes), chosen
     if not plan.changes:
         say(screen, "nothing to swap")
         return int(left)
@@ -41,6 +45,18 @@ def fix(paths: Sequence[Path], *, yes: bool) -> int:
     if not _confirmed(len(plan.changes), yes):
         return 1
     return int(not _write_all(screen, plan.changes) or left)
+
+
+def _is_meant(screen: Console, change: Change, yes: bool) -> bool:
+    """Whether a file is swapped although a client in it has an address of its own: a person says so."""
+    for place, argument in change.addresses:
+        say(screen, f"{one_line(str(place))}  this client has an address of its own, {one_line(argument)}", "yellow")
+    name = one_line(str(change.path))
+    say(screen, f"{name}: after the swap such a client goes to that address as before, unless it is Ollama's")
+    if not yes and sys.stdin.isatty():
+        return typer.confirm(f"Swap {name} too?")
+    say(screen, f"{name} is left as it is: --own-addresses swaps it too")
+    return False
 
 
 def _confirmed(count: int, yes: bool) -> bool:

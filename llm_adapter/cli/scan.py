@@ -43,6 +43,10 @@ def scan(
     ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Swap the imports instead: show a diff, ask, and write.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Write what --fix changes without a question.")] = False,
+    own_addresses: Annotated[
+        bool,
+        typer.Option("--own-addresses", help="Let --fix swap files whose clients have an address of their own, too."),
+    ] = False,
 ) -> None:
     """Find every OpenAI client, call and model in a code base, and say what becomes of each call on a profile."""
     if as_json and as_sarif:
@@ -56,9 +60,10 @@ def scan(
     if fix:
         from llm_adapter.cli.fix import fix as swap
 
-        raise typer.Exit(swap(paths, yes=yes))
-    if yes:
-        raise typer.BadParameter("--yes can only be given with --fix", param_hint="--yes")
+        raise typer.Exit(swap(paths, yes=yes, own_addresses=own_addresses))
+    for name, given in (("--yes", yes), ("--own-addresses", own_addresses)):
+        if given:
+            raise typer.BadParameter(f"{name} can only be given with --fix", param_hint=name)
     found = _scan(paths, profile)
     _print(found, as_json, as_sarif)
     failing = {one.value.replace("-", " ") for one in fail_on or ()}

@@ -15,6 +15,7 @@ from llm_adapter.settings.settings import Settings
 
 _LEVELS = {"error": "bold red", "warning": "yellow", "note": ""}
 _VERDICTS = {"refused": "bold red", "left out": "yellow", "ignored": "yellow", "emulated": "cyan", "passed on": "cyan"}
+_ANY = '"*" = "..."'
 _WIDTH = max(map(len, RULES))
 
 
@@ -42,7 +43,7 @@ def _alike(found: list[ScanFinding]) -> list[tuple[ScanFinding, int]]:
 def _finding(screen: Console, one: ScanFinding, column: int, more: int) -> None:
     text = _call_text(one) if one.kind == "call" else one.subject
     likely = "" if one.certain else " (likely)"
-    message = f"  {one.message}" if one.message and one.kind != "call" else ""
+    message = f"  {one.message}" if one.message and one.kind != "call" and "verdict" not in one.details else ""
     message += f"  (and {more} more in this file)" if more else ""
     style = _LEVELS[RULES[one.kind].level]
     print_marked(screen, one.kind, style, one.place.within, f"{text}{likely}{message}", column, indent=2, width=_WIDTH)
@@ -57,7 +58,7 @@ def _call_text(one: ScanFinding) -> str:
 
 
 def _verdict_notes(one: ScanFinding) -> list[tuple[str, str, str]]:
-    """What is not simply taken: the call as a whole, then its arguments."""
+    """What is not simply taken: the call or the tool as a whole, then its arguments."""
     found = [(part.name, part.verdict, part.note) for part in one.parameters if part.verdict in _VERDICTS]
     if "verdict" in one.details:
         found.insert(0, (one.subject, str(one.details["verdict"]), one.message))
@@ -65,12 +66,7 @@ def _verdict_notes(one: ScanFinding) -> list[tuple[str, str, str]]:
 
 
 def _summary(screen: Console, scan: Scan) -> None:
-    calls = scan.calls
-    likely = sum(not one.certain for one in calls)
-    where = f"{counted(len({one.place.path for one in calls}), 'file')} of {scan.files}"
-    screen.print(
-        f"{counted(len(calls), 'call site')} in {where}{f', {likely} of them likely' if likely else ''}", style="bold"
-    )
+    screen.print(_call_sites(scan), style="bold")
     verdicts = ", ".join(f"{count} {name}" for name, count in scan.verdicts().items())
     if verdicts:
         say(screen, f"on {scan.target.title}, by argument: {verdicts}")
@@ -78,6 +74,20 @@ def _summary(screen: Console, scan: Scan) -> None:
         say(screen, f"No profile is {_assumption()}")
     if scan.unreadable:
         say(screen, f"{counted(len(scan.unreadable), 'file')} not scanned", "yellow")
+
+
+def _call_sites(scan: Scan) -> str:
+    """How many calls there are, and which frameworks, that make calls of their own."""
+    frameworks = ", ".join(f"{name} ({count})" for name, count in scan.frameworks().items())
+    if frameworks and not scan.calls:
+        using = {one.place.path for one in scan.findings if "framework" in one.details}
+        return (
+            f"no call site of the SDK's own; frameworks in {counted(len(using), 'file')} of {scan.files}: {frameworks}"
+        )
+    likely = sum(not one.certain for one in scan.calls)
+    where = f"{counted(len({one.place.path for one in scan.calls}), 'file')} of {scan.files}"
+    found = f"{counted(len(scan.calls), 'call site')} in {where}{f', {likely} of them likely' if likely else ''}"
+    return f"{found}; frameworks: {frameworks}" if frameworks else found
 
 
 def _assumption() -> str:
@@ -101,7 +111,7 @@ def _next_steps(screen: Console, scan: Scan) -> None:
     for kind in asking:
         text = RULES[kind].help
         if kind == "unmapped-model":
-            text = f"{text.rstrip('.')}: models = {{ {', '.join(unmapped)} }}"
+            text = f'{text.rstrip(".")}: models = {{ {", ".join([*unmapped, _ANY])} }}; "*" is every other name'
         print_marked(screen, kind, _LEVELS[RULES[kind].level], str(counts[kind]), text, 4, indent=2, width=_WIDTH)
 
 

@@ -17,6 +17,10 @@ from llm_adapter.devtools.migrate.names import NO_CLIENT, Held, Names
 from llm_adapter.devtools.migrate.trees import Node, Scope, Tree
 
 CREATING = ("create", "parse", "stream")
+# What an instructor client has for `create`, on itself, on `messages` and on the chat's resource.
+# Source: instructor/v2/core/client.py Instructor, 1.17.0.
+INSTRUCTOR = ("create", "create_partial", "create_iterable", "create_with_completion")
+_INSTRUCTOR_STREAMS = ("create_partial", "create_iterable")
 MAIN = {resource: path for path, resource in RESOURCES.items()}  # the endpoints whose arguments have rows
 # What is below a resource and is none of the four: its path begins so. The longest name counts.
 _RESOURCES = {
@@ -88,11 +92,19 @@ class Method(NamedTuple):
     path: str  # below /v1
     main: bool = False  # its arguments have rows
 
+    @property
+    def streams(self) -> bool:
+        """Whether it makes a stream of itself, without `stream=True`."""
+        return self.name.rpartition(".")[2] in ("stream", *_INSTRUCTOR_STREAMS)
+
 
 def method_of(chain: tuple[str, ...]) -> Method | None:
     """The method that a chain of attributes is; None where it is none."""
     parts = chain[1:] if chain[:2] == ("beta", "chat") else chain
     resource, last = ".".join(parts[:-1]), parts[-1] if parts else ""
+    if last in INSTRUCTOR[1:] and resource in ("chat.completions", "messages", "", "responses"):
+        endpoint = MAIN["responses" if resource == "responses" else "chat.completions"]
+        return Method(".".join(parts), "POST", endpoint, main=True)
     if last.startswith("_") or not resource or last in _GROUPS:
         return None
     name = ".".join(parts)
@@ -111,7 +123,7 @@ def telling_end(chain: tuple[str, ...]) -> tuple[str, ...] | None:
     """The end of a chain that only OpenAI's clients have, whatever it is called on."""
     for start in range(len(chain) - 1):
         end = chain[start:]
-        if end[-1] in CREATING and ".".join(end[:-1]) in MAIN and method_of(end) is not None:
+        if end[-1] in (*CREATING, *INSTRUCTOR) and ".".join(end[:-1]) in MAIN and method_of(end) is not None:
             return end
         if (".".join(end) in _TELLING_METHODS or (len(end) > 2 and end[:2] in _TELLING_RESOURCES)) and method_of(
             end
@@ -233,7 +245,7 @@ def _method_and_client(names: Names, function: Any, chain: tuple[str, ...]) -> t
     """The method, by what it is called on, or by its name alone."""
     held = names.held(function)
     if held is not None and held not in NO_CLIENT:
-        method = method_of(held.path) if held.package == "openai" else None
+        method = _method_on_client(held.path, names) if held.package == "openai" else None
         return (method, held) if method is not None else None
     end = telling_end(chain)
     if held is not None or end is None:
@@ -242,6 +254,13 @@ def _method_and_client(names: Names, function: Any, chain: tuple[str, ...]) -> t
     if method is None or names.held(_without(function, len(end))) in NO_CLIENT:
         return None
     return method, Held("openai", end, certain=False)
+
+
+def _method_on_client(path: tuple[str, ...], names: Names) -> Method | None:
+    """The method at this path of a client; a file that imports instructor has its clients."""
+    if path in (("create",), ("messages", "create")) and "instructor" in names.packages:
+        return Method(".".join(path), "POST", MAIN["chat.completions"], main=True)
+    return method_of(path)
 
 
 def _is_telling(method: Method, arguments: tuple[Argument, ...], more: bool) -> bool:

@@ -10,9 +10,11 @@ import libcst as cst
 
 from llm_adapter.devtools.migrate.bindings import key
 from llm_adapter.devtools.migrate.findings import ScanFinding
+from llm_adapter.devtools.migrate.frameworks import finding, framework_name
 from llm_adapter.devtools.migrate.literals import UNKNOWN, literal
 from llm_adapter.devtools.migrate.names import ELSEWHERE, Names
 from llm_adapter.devtools.migrate.trees import Node, Tree, value_of
+from llm_adapter.settings.hosts import is_openai
 
 _ADDRESSES = ("base_url", "azure_endpoint", "websocket_base_url")
 _KEYS = ("api_key", "admin_api_key", "azure_ad_token")
@@ -81,6 +83,27 @@ def fixed_arguments(tree: Tree, names: Names, one: Node) -> Iterator[ScanFinding
                 )
 
 
+def own_addresses(tree: Tree, names: Names) -> Iterator[tuple[int, str]]:
+    """The clients of the SDK with an address that is not OpenAI's: the line, and the argument as the text has it.
+
+    An address from a variable is one as well: nobody can tell that it is OpenAI's.
+    """
+    for one in tree.all(cst.Call):
+        made, name = names.made(one.node.func), names.qualified(one.node.func) or ""
+        if (
+            made is None
+            or made.package != "openai"
+            or name.startswith("llm_adapter.")
+            or name.endswith(tuple(ELSEWHERE))
+        ):
+            continue
+        for argument in one.node.args:
+            if argument.keyword is not None and argument.keyword.value == "base_url":
+                value = literal(argument.value, names, one.scope)
+                if value is UNKNOWN or (isinstance(value, str) and value and not is_openai(value)):
+                    yield tree.place(argument).line, f"base_url={tree.code(argument.value)}"
+
+
 _CHAT = "client.chat.completions.create(...)"
 _EMBED = "client.embeddings.create(...)"
 _NO_SUCH = "of OpenAI's old API: there is no such thing any more"
@@ -132,31 +155,6 @@ _LITELLM = {
 }
 _LANGCHAIN_OLLAMA = frozenset({"ChatOllama", "OllamaEmbeddings", "OllamaLLM", "Ollama"})
 _TIKTOKEN = frozenset({"encoding_for_model", "get_encoding", "encoding_name_for_model"})
-# What makes a client for itself, or takes one. The root of the package, the name, and how ours gets in.
-_LANGCHAIN = "hand it the client: client=ours.chat.completions, root_client=ours (async_client=, root_async_client=)"
-_FRAMEWORKS: dict[tuple[str, str], str] = {
-    ("instructor", "from_openai"): "takes llm_adapter's client as it is",
-    ("instructor", "patch"): "takes llm_adapter's client as it is",
-    ("instructor", "apatch"): "takes llm_adapter's client as it is",
-    ("instructor", "from_provider"): "makes a client of its own: from_openai(OpenAI()) takes ours",
-    ("langchain", "ChatOpenAI"): _LANGCHAIN,
-    ("langchain", "AzureChatOpenAI"): "makes a client of its own; ChatOpenAI takes ours",
-    ("langchain", "OpenAIEmbeddings"): "client=ours.embeddings, and check_embedding_ctx_length=False",
-    ("langchain", "OpenAI"): "client=ours.completions",
-    ("llama_index", "OpenAI"): "openai_client=ours",
-    ("llama_index", "OpenAIEmbedding"): "makes a client of its own; it takes http_client= alone",
-    ("agents", "OpenAIChatCompletionsModel"): "openai_client=ours (AsyncOpenAI)",
-    ("agents", "OpenAIResponsesModel"): "openai_client=ours (AsyncOpenAI)",
-    ("agents", "OpenAIProvider"): "openai_client=ours (AsyncOpenAI)",
-    ("agents", "set_default_openai_client"): "takes ours; set_tracing_disabled(True) keeps prompts from OpenAI",
-    ("agents", "Runner"): "set_default_openai_client(AsyncOpenAI()), with ours, and set_tracing_disabled(True)",
-    ("pydantic_ai", "OpenAIProvider"): "openai_client=ours (AsyncOpenAI)",
-    ("pydantic_ai", "OpenAIModel"): "provider=OpenAIProvider(openai_client=ours)",
-    ("pydantic_ai", "OpenAIChatModel"): "provider=OpenAIProvider(openai_client=ours)",
-    ("pydantic_ai", "OpenAIResponsesModel"): "provider=OpenAIProvider(openai_client=ours)",
-    ("autogen_ext", "OpenAIChatCompletionClient"): "makes a client of its own: name the address and the model there",
-    ("dspy", "LM"): "goes through litellm: name the address and the model there",
-}
 
 
 def other_packages(tree: Tree, names: Names) -> Iterator[ScanFinding]:
@@ -164,7 +162,10 @@ def other_packages(tree: Tree, names: Names) -> Iterator[ScanFinding]:
     for one in tree.all(cst.Call):
         kind, subject, advice = _package_rule(one.node.func, names)
         if kind:
-            yield ScanFinding(kind, tree.place(one.node.func), subject, advice)
+            details = {"framework": kind} if kind == "litellm" else {}
+            yield ScanFinding(kind, tree.place(one.node.func), subject, advice, details=details)
+        elif known := framework_name(names.qualified(one.node.func) or ""):
+            yield finding(tree, one.node.func, known)
 
 
 def _package_rule(function: cst.BaseExpression, names: Names) -> tuple[str, str, str]:
@@ -183,15 +184,7 @@ def _package_rule(function: cst.BaseExpression, names: Names) -> tuple[str, str,
         return "ollama", name, _OLLAMA[last]
     if held is not None and held.package == "ollama" and len(held.path) == 1 and held.path[0] in _OLLAMA:
         return "ollama", f"ollama.{held.path[0]}", _OLLAMA[held.path[0]]
-    advice = _framework_advice(root, last) or _framework_advice(root, (key(function) or ""), name)
-    return ("framework", name, advice) if advice else ("", "", "")
-
-
-def _framework_advice(root: str, last: str, name: str = "") -> str | None:
-    """What to do about a framework's name; `Runner.run` is found by what comes before its last part."""
-    begin = "langchain" if root.startswith("langchain") else root
-    middle = name.split(".")[-2] if name.count(".") else last
-    return _FRAMEWORKS.get((begin, last)) or (_FRAMEWORKS.get((begin, middle)) if name else None)
+    return "", "", ""
 
 
 def old_api(tree: Tree, names: Names) -> Iterator[ScanFinding]:

@@ -93,7 +93,16 @@ RULES: dict[str, Rule] = {
         "They may stay. ChatOpenAI with a client of ours (`client=client.chat.completions`, `root_client=client`) "
         "switches by configuration.",
     ),
-    "framework": Rule("note", "A framework that makes or takes a client", "Give it a client of llm_adapter's."),
+    "framework": Rule(
+        "note",
+        "A framework that makes or takes a client",
+        "Give it a client of llm_adapter's, or start the program with `llm-adapter run`: see docs/frameworks.md.",
+    ),
+    "hosted-tool": Rule(
+        "error",
+        "A tool of an agent that OpenAI runs",
+        "Give the agent a function of your own that does the same, or let this agent's calls go to OpenAI.",
+    ),
 }
 VERDICTS = {"refused": "refused", "left out": "left-out", "ignored": "ignored", "emulated": "emulated"}
 

@@ -11,9 +11,10 @@ import libcst as cst
 from llm_adapter.devtools.migrate.bindings import key
 from llm_adapter.devtools.migrate.calls import Site
 from llm_adapter.devtools.migrate.findings import ScanFinding
+from llm_adapter.devtools.migrate.frameworks import framework_of
 from llm_adapter.devtools.migrate.literals import bound_once
 from llm_adapter.devtools.migrate.names import NO_CLIENT, Names
-from llm_adapter.devtools.migrate.trees import Scope, Tree, value_of
+from llm_adapter.devtools.migrate.trees import Node, Scope, Tree, value_of
 from llm_adapter.devtools.migrate.verdicts import Target
 from llm_adapter.providers import PROVIDERS
 
@@ -22,8 +23,16 @@ _OPENAI = re.compile(
     r"((openai[./])?(ft:)?gpt-|chatgpt-|o[134](-|$)|text-(embedding|davinci|moderation)-|(davinci|babbage|curie|ada)(-|$)|whisper-|tts-"
     r"|dall-e|sora-|omni-moderation|code-davinci|codex-|computer-use)"
 )
+_PREFIX = re.compile(r"^openai[./:]")
 _MODEL_WORD = re.compile(r"(?i)model|engine|deployment")
 _GETTERS = re.compile(r"(?i)get|env|setdefault|config")  # with a name and a default
+# A whole text that is one of their names, whatever it is bound to.
+_WHOLE = re.compile(
+    r"(openai[./:])?(ft:)?(gpt-\d[\w.:-]*|chatgpt-[\w.-]+|gpt-(image|audio|realtime|oss)[\w.:-]*|o[134](-(mini|pro|preview)[\w.-]*)?"
+    r"|text-embedding-[\w-]+|omni-moderation-[\w-]+|dall-e-\d|whisper-1|tts-1(-hd)?|computer-use-preview|codex-mini[\w-]*)"
+)
+# A dictionary with one of these is a reply, as tests have them.
+_OF_REPLIES = frozenset({"choices", "object", "id", "created", "usage", "output", "data", "index", "finish_reason"})
 _SETTINGS = ("Field", "Option", "Argument", "field", "add_argument", "option", "Unicode")
 
 
@@ -35,7 +44,8 @@ def models(
     refused: calls that the target has no endpoint for; no model would make them work.
     """
     seen = {id(node) for _, node in _models_of_calls(refused or [], names)}
-    for value, node in [*_models_of_calls(sites, names), *_models_by_name(tree, names)]:
+    found = [*_models_of_calls(sites, names), *_models_of_frameworks(tree, names)]
+    for value, node in [*found, *_models_by_name(tree, names), *_default_models(tree, names)]:
         if id(node) not in seen:
             seen.add(id(node))
             kind, message = _kind_and_message(value, target)
@@ -106,12 +116,85 @@ def _models_by_name(tree: Tree, names: Names) -> Iterator[tuple[str, Any]]:
                     yield text, node
 
 
+def _models_of_frameworks(tree: Tree, names: Names) -> Iterator[tuple[str, Any]]:
+    """What a framework's names are called with. A provider before a model, "openai/gpt-4o", is the framework's word."""
+    for one in tree.all(cst.Call):
+        dotted = names.qualified(one.node.func) or ""
+        if framework_of(dotted) is None:
+            continue
+        for argument in one.node.args:
+            for text, node in model_names(argument.value, names, one.scope, tree):
+                if _WHOLE.fullmatch(text):
+                    yield _PREFIX.sub("", text), node
+
+
+def _default_models(tree: Tree, names: Names) -> Iterator[tuple[str, Any]]:
+    """Whole names of models where defaults stand: fields of classes, tables, variables' and options' defaults."""
+    for one in tree.all(cst.SimpleString):
+        text = value_of(one.node) if _WHOLE.search(one.node.value) else None
+        if isinstance(text, str) and _WHOLE.fullmatch(text) and _is_default(tree, one, names):
+            yield _PREFIX.sub("", text) if ":" in text else text, one.node
+
+
+def _is_default(tree: Tree, one: Node, names: Names) -> bool:
+    """Whether a text is what a setting has if nobody says otherwise."""
+    node, fallback = one.node, False
+    for parent in tree.above(one):
+        if isinstance(parent, cst.BooleanOperation):
+            fallback = fallback or parent.right is node
+        elif isinstance(parent, cst.Arg):
+            call = tree.call(parent)
+            if call is None or _is_fallback(call, parent):
+                return call is not None
+        elif isinstance(parent, cst.Call):
+            if framework_of(names.qualified(parent.func) or ""):
+                return True
+            if (key(parent.func) or "").removeprefix(".") not in (*_SETTINGS, "dict"):
+                return fallback
+        elif isinstance(parent, (cst.Assign, cst.AnnAssign)):
+            return fallback or _is_table(one.scope, tree)
+        elif not _holds(parent, node):
+            return fallback or (isinstance(parent, cst.Param) and parent.default is node)
+        node = parent
+    return False
+
+
+def _holds(parent: Any, node: Any) -> bool:
+    """Whether a container of a default is one: a table, a list in it, a choice, a function that gives it."""
+    match parent:
+        case cst.DictElement(value=value):
+            return value is node
+        case cst.Dict():
+            return not _keys(parent) & _OF_REPLIES
+    return isinstance(parent, (cst.IfExp, cst.Lambda, cst.List, cst.Element))
+
+
+def _is_fallback(call: cst.Call, argument: cst.Arg) -> bool:
+    """`os.environ.get("CHAT", "gpt-4o")`, `Field("gpt-4o")`, `add_argument("--llm", default="gpt-4o")`."""
+    name, place = key(call.func) or "", next(i for i, one in enumerate(call.args) if one is argument)
+    if argument.keyword is not None:
+        return argument.keyword.value == "default"
+    return (place == 1 and bool(_GETTERS.search(name))) or (place == 0 and name.removeprefix(".") in _SETTINGS)
+
+
+def _is_table(scope: Scope, tree: Tree) -> bool:
+    """Whether constants and fields stand here; those of an Enum are a list of what there is."""
+    while isinstance(scope, cst.Lambda):
+        scope = tree.scopes.get(id(scope))
+    if isinstance(scope, cst.ClassDef):
+        return not any((key(base.value) or "").endswith("Enum") for base in scope.bases)
+    return scope is None
+
+
+def _keys(dictionary: Any) -> set[str]:
+    """The keys of a dictionary that are plain texts."""
+    keys = (getattr(one, "key", None) for one in dictionary.elements)
+    return {str(value_of(one)) for one in keys if isinstance(one, cst.SimpleString)}
+
+
 def _is_request(dictionary: Any) -> bool:
     """Whether a dictionary is a call's body; tests are full of those of replies."""
-    keys = {
-        str(value_of(one.key)) for one in dictionary.elements if isinstance(getattr(one, "key", None), cst.SimpleString)
-    }
-    return bool(keys & {"messages", "input", "prompt"})
+    return bool(_keys(dictionary) & {"messages", "input", "prompt"})
 
 
 def _option(call: cst.Call, scope: Scope) -> Iterator[tuple[str, Any, Scope]]:

@@ -47,7 +47,10 @@ _OTHERS = frozenset(
 )
 _MOCKS = frozenset({"Mock", "MagicMock", "AsyncMock", "NonCallableMock", "create_autospec", "SimpleNamespace"})
 # Frameworks have classes that are called like the SDK's: theirs are not clients.
-_FRAMEWORKS = ("langchain", "llama_index", "pydantic_ai", "agents", "crewai", "haystack", "dspy", "autogen", "guidance")
+_FRAMEWORKS = (
+    *("langchain", "llama_index", "pydantic_ai", "agents", "crewai", "haystack", "dspy", "autogen", "ag2", "guidance"),
+    *("semantic_kernel", "smolagents", "mem0", "ragas", "aisuite"),
+)
 # Bases that make no client of a class.
 _PLAIN = ("pydantic", "dataclasses", "enum", "collections", "object", "dict", "list", "unittest")
 

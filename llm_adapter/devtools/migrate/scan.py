@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -11,12 +12,13 @@ from typing import Any
 from llm_adapter.devtools.migrate.calls import Site, sites
 from llm_adapter.devtools.migrate.finders import MOCK_MESSAGE, addresses, clients, mocks, old_api, other_packages
 from llm_adapter.devtools.migrate.findings import RULES, Parameter, ScanFinding
+from llm_adapter.devtools.migrate.frameworks import FRAMEWORKS, hosted_tools, imported
 from llm_adapter.devtools.migrate.literals import UNKNOWN
 from llm_adapter.devtools.migrate.models import models
 from llm_adapter.devtools.migrate.names import Names
 from llm_adapter.devtools.migrate.sources import Source, sources
 from llm_adapter.devtools.migrate.trees import Tree, display_path, may_concern_openai, rare_garbage_collection, tree
-from llm_adapter.devtools.migrate.verdicts import Target, argument_verdicts, unavailable, verdict_counts
+from llm_adapter.devtools.migrate.verdicts import Target, argument_verdicts, hosted_tool, unavailable, verdict_counts
 
 _FINDERS = (other_packages, old_api, mocks, addresses)
 _SHORT = 60  # characters of a literal that are shown
@@ -38,8 +40,13 @@ class Scan:
     def verdicts(self) -> dict[str, int]:
         """How often each verdict was given, to parameters and to calls as a whole, the gravest first."""
         given = [part.verdict for one in self.calls for part in one.parameters]
-        given += [str(one.details["verdict"]) for one in self.calls if "verdict" in one.details]
+        given += [str(one.details["verdict"]) for one in self.findings if "verdict" in one.details]
         return verdict_counts(given)
+
+    def frameworks(self) -> dict[str, int]:
+        """The frameworks that call models themselves, each with its number of findings, the most first."""
+        titles = (str(one.details["framework"]) for one in self.findings if "framework" in one.details)
+        return dict(Counter(titles).most_common())
 
     def json(self) -> dict[str, Any]:
         kinds = [one.kind for one in self.findings]
@@ -48,6 +55,7 @@ class Scan:
             "files": self.files,
             "unreadable": self.unreadable,
             "calls": len(self.calls),
+            "frameworks": self.frameworks(),
             "verdicts": self.verdicts(),
             "kinds": {kind: kinds.count(kind) for kind in RULES if kind in kinds},
             "findings": [one.json() for one in self.findings],
@@ -73,7 +81,9 @@ def scan(paths: Iterable[Path], target: Target) -> Scan:
 
 def _scan_file(path: Path, code: Sequence[Source], done: Scan) -> None:
     try:
-        done.findings += _adjusted(list(_file_findings(_trees(code, done), done.target)))
+        trees = _trees(code, done)
+        found = list(_file_findings(trees, done.target))
+        done.findings += _adjusted(_with_imported_frameworks(found, trees))
     except RecursionError:
         done.unreadable[display_path(path)] = "its expressions are nested too deeply"
     except Exception as error:  # a fault of the scan's own costs one file, is listed, and is worth a report
@@ -103,8 +113,19 @@ def _file_findings(trees: Sequence[Tree], target: Target) -> Iterator[ScanFindin
         yield from clients(one, names)
         refused = [site for site, call in calls if call.details.get("verdict") == "refused"]
         yield from models(one, names, [site for site, _ in calls if site not in refused], target, refused)
+        for node, name, kind in hosted_tools(one, names):
+            verdict, note = hosted_tool(kind, target)
+            if verdict:
+                details = {"verdict": verdict, "framework": FRAMEWORKS[name.partition(".")[0]].title}
+                yield ScanFinding("hosted-tool", one.place(node), name, note, details=details)
         for finder in _FINDERS:
             yield from finder(one, names)
+
+
+def _with_imported_frameworks(found: list[ScanFinding], trees: Sequence[Tree]) -> list[ScanFinding]:
+    """The findings of a file, with the frameworks that are imported there and of which none of them tells."""
+    told = {str(one.details["framework"]) for one in found if "framework" in one.details}
+    return [*found, *(more for one in trees for more in imported(one, told))]
 
 
 def _adjusted(found: list[ScanFinding]) -> list[ScanFinding]:

@@ -14,13 +14,16 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import libcst
 import openai
 
 import llm_adapter
-from llm_adapter.devtools.migrate.sources import LONG
+from llm_adapter.devtools.migrate.finders import own_addresses
+from llm_adapter.devtools.migrate.names import Names
+from llm_adapter.devtools.migrate.sources import LONG, Source
 from llm_adapter.devtools.migrate.swap_uses import (
     ROOT,
     ImportedName,
@@ -30,7 +33,7 @@ from llm_adapter.devtools.migrate.swap_uses import (
     Use,
     openai_uses,
 )
-from llm_adapter.devtools.migrate.trees import is_too_deep, without_types
+from llm_adapter.devtools.migrate.trees import Tree, is_too_deep, tree, without_types
 
 # What only openai 0.x had, beside the classes that the SDK still names to refuse them.
 # Source: openai/__init__.py and the package's modules, version 0.28.1.
@@ -332,6 +335,9 @@ class Swap:
     edits: tuple[Edit, ...] = ()  # in the text's order, of the text before
     by_hand: tuple[ManualStep, ...] = ()
     kept: tuple[int, ...] = ()  # lines of imports that stay the SDK's: their names only stand where types do
+    addresses: tuple[
+        tuple[int, str], ...
+    ] = ()  # clients with an address of their own, that are swapped: line, argument
 
 
 def _nothing_swapped(code: str, reason: str) -> tuple[ManualStep, ...]:
@@ -369,7 +375,12 @@ def swapped(code: str, *, shared: bool = False, at: Callable[[int], str] = _line
     if edits and not compiles(after) and compiles(code):
         hands.append(ManualStep(found.imports[0].line, "a swap would break this file: nothing is swapped"))
         return Swap(code, (), tuple(hands), kept)
-    return Swap(after, edits, tuple(hands), kept)
+    return Swap(after, edits, tuple(hands), kept, _own_addresses(code) if edits else ())
+
+
+def _own_addresses(code: str) -> tuple[tuple[int, str], ...]:
+    found = tree(Source(Path(), None, code)) if "base_url" in code else None
+    return tuple(own_addresses(found, Names([found]))) if isinstance(found, Tree) else ()
 
 
 def applied(code: str, edits: Iterable[Edit]) -> str:

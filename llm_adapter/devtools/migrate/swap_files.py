@@ -40,6 +40,7 @@ class Change:
     before: bytes
     after: bytes
     parts: tuple[Part, ...]
+    addresses: tuple[tuple[SourceLine, str], ...] = ()  # of clients that have one of their own: where, and the argument
 
 
 class SourceLine(NamedTuple):
@@ -122,7 +123,8 @@ def _add_swap(plan: Plan, text: _SourceText, *, shared: bool, shadowed: bool) ->
         plan.by_hand.append((SourceLine(path, None, 1), ManualStep(1, f"`{ROOT}` may be a module of your own here")))
         return
     if after != code:
-        plan.changes.append(Change(path, text.data, after.encode(text.encoding), parts))
+        addresses = tuple((places[line - 1], argument) for line, argument in swap.addresses)
+        plan.changes.append(Change(path, text.data, after.encode(text.encoding), parts, addresses))
     plan.by_hand += [(places[hand.line - 1], hand) for hand in swap.by_hand]
     plan.kept += [places[line - 1] for line in swap.kept]
 

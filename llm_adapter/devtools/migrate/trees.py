@@ -30,7 +30,8 @@ _WORDS = re.compile(
     r"openai|OpenAI|ollama|litellm|tiktoken|langchain|instructor|\bllm_adapter\b|11434"
     r"|\.completions\b|\.embeddings\b|\.responses\b|\.beta\.(threads|assistants)\b|\.fine_tuning\.jobs\b"
     r"|\.(images\.(generate|edit|create_variation)|(speech|transcriptions|translations|moderations)\.create)\b"
-    r"|[\"'](gpt-\d|chatgpt-|o[134]-mini|text-embedding-|dall-e-|whisper-1)|(from|import)[ \t]+(agents|dspy)\b"
+    r"|[\"'](openai[/:.])?(gpt-\d|chatgpt-|o[134]-mini|text-embedding-|dall-e-|whisper-1)|(from|import)[ \t]+"
+    r"(agents|dspy|llama_index|haystack|crewai|autogen|ag2|semantic_kernel|smolagents|mem0|ragas|langfuse|pydantic_ai|aisuite)"
 )
 # The types of the SDK are no clients and no calls: half of a framework's files have to do with them alone.
 _TYPES = re.compile(r"^[ \t]*from[ \t]+openai\.types[\w.]*[ \t]+import[ \t]+(\([^)]*\)|[^\n(]*)", re.MULTILINE)
@@ -81,6 +82,7 @@ class Tree:
     _positions: Positions | None = None
     _own: set[int] | None = None  # the ids of its nodes
     _calls: dict[int, cst.Call] | None = None  # by the ids of their arguments
+    _parents: dict[int, Any] | None = None  # by the ids of their children
 
     def all(self, *kinds: type[cst.CSTNode]) -> Iterator[Node]:
         """The nodes of these kinds, in the order of the text for each kind."""
@@ -98,6 +100,15 @@ class Tree:
         if self._calls is None:
             self._calls = {id(one.node): one.parent for one in self.all(cst.Arg) if isinstance(one.parent, cst.Call)}
         return self._calls.get(id(argument))
+
+    def above(self, one: Node) -> Iterator[Any]:
+        """What a node stands in, from its parent up to the module."""
+        if self._parents is None:
+            self._parents = {id(each.node): each.parent for ones in self.nodes.values() for each in ones}
+        parent = one.parent
+        while parent is not None:
+            yield parent
+            parent = self._parents.get(id(parent))
 
     def place(self, node: cst.CSTNode) -> SourcePlace:
         """Where a node begins. The positions of a tree take long, and are worked out when the first is asked for."""

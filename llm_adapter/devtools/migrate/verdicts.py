@@ -95,6 +95,16 @@ def unavailable(method: Method, target: Target) -> tuple[str, str]:
     return "passed on", f"goes to the server's own `{method.path}` as it is; most local servers have none"
 
 
+def hosted_tool(kind: str, target: Target) -> tuple[str, str]:
+    """The verdict and the note on a hosted tool of this type; empty where OpenAI itself is the target."""
+    if target.strict:
+        return "", ""
+    explained = _explanation_of(target, "/responses", {**_needed("/responses"), "tools": [{"type": kind}]})
+    if explained.refusal is not None:
+        return "refused", _without_policy(str(explained.refusal)).removeprefix("tools[0]: ")
+    return "left out", f"a tool of type {kind!r} is not available on {target.name}"
+
+
 def _is_openais(connection: Connection) -> bool:
     return connection.provider.name == "openai" and is_openai(connection.url("models"))
 
@@ -116,7 +126,7 @@ def _body(site: Site, known: Json, given: list[Argument]) -> Json:
     body = _needed(path) | {name: value for name, value in stand_ins.items() if name in names}
     if site.more and "tools" in stand_ins:
         body["tools"] = stand_ins["tools"]
-    if site.more or "stream" in names or site.method.name.endswith(".stream"):
+    if site.more or "stream" in names or site.method.streams:
         body["stream"] = True
     body |= {
         one.name: 1 for one in given if one.name not in body and one.name not in known_arguments(path)

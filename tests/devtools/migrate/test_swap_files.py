@@ -66,15 +66,55 @@ def test_a_person_is_asked(monkeypatch: pytest.MonkeyPatch, project: Path, answe
     assert [(project / name).read_text(encoding="utf-8") for name in ("app.py", "other.py")] == [text, text]
 
 
+OWN = CODE + "mine = OpenAI(base_url='https://api.groq.com/openai/v1')\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        (["--yes"], ["own.py", "variable.py"]),
+        (["--yes", "--own-addresses"], []),
+    ],
+)
+def test_a_client_with_an_address_of_its_own(
+    command: Command,  # noqa: F811
+    project: Path,
+    options: list[str],
+    left: list[str],
+) -> None:
+    """It goes somewhere else than the profile says, on purpose perhaps: its file is not swapped without a word."""
+    (project / "own.py").write_text(OWN, encoding="utf-8")
+    (project / "variable.py").write_text(CODE + "mine = OpenAI(base_url=url)\n", encoding="utf-8")
+    for name, same in (("openais.py", "'https://api.openai.com/v1'"), ("nothing.py", "None")):
+        (project / name).write_text(CODE + f"same = OpenAI(base_url={same})\n", encoding="utf-8")
+    result = command("scan", str(project), "--fix", *options)
+    assert result.code == bool(left)
+    assert [path.name for path in sorted(project.iterdir()) if "from openai" in path.read_text("utf-8")] == left
+    assert (f"{project / 'own.py'}:3  this client has an address of its own, base_url=" in result.out) == bool(left)
+    assert ("--own-addresses swaps it too" in result.out) == bool(left)
+
+
+@pytest.mark.parametrize(("answers", "swapped"), [("y\ny\n", True), ("n\n", False), ("y\nn\n", False)])
+def test_a_person_is_asked_about_its_file(
+    monkeypatch: pytest.MonkeyPatch, project: Path, answers: str, swapped: bool
+) -> None:
+    from llm_adapter.cli.fix import fix
+
+    monkeypatch.setattr(sys, "stdin", Terminal(*answers.split()))
+    (project / "app.py").write_text(OWN, encoding="utf-8")
+    assert fix([project], yes=False) == (not swapped)
+    assert ("from llm_adapter" in (project / "app.py").read_text("utf-8")) == swapped
+
+
 class Terminal:
-    def __init__(self, line: str) -> None:
-        self._line = line
+    def __init__(self, *lines: str) -> None:
+        self._lines = list(lines)
 
     def isatty(self) -> bool:
         return True
 
     def readline(self, *size: int) -> str:
-        return self._line + "\n"
+        return self._lines.pop(0) + "\n"
 
 
 def test_fix_reports_nothing_else(command: Command, project: Path) -> None:  # noqa: F811

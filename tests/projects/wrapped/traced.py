@@ -1,6 +1,6 @@
 """Langfuse's client; null is the same as not given."""
 
-from langfuse.openai import openai
+from langfuse.openai import openai  # expect: framework langfuse.openai
 
 client = openai.OpenAI()  # expect: client OpenAI
 client.embeddings.create(name="n", metadata=m, model=model, input="Hi")  # expect: call embeddings.create

@@ -1,0 +1,13 @@
+"""The Agents SDK with tools that OpenAI runs."""
+
+from agents import Agent, FileSearchTool, Runner, WebSearchTool, function_tool
+
+agent = Agent(
+    name="a",
+    tools=[
+        WebSearchTool(),  # expect: hosted-tool agents.WebSearchTool; refused agents.WebSearchTool
+        FileSearchTool(vector_store_ids=["v"]),  # expect: hosted-tool agents.FileSearchTool; refused agents.FileSearchTool
+        function_tool(own),
+    ],
+)
+Runner.run_sync(agent, "Hi")  # expect: framework agents.Runner.run_sync
