@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llm_adapter.client.clients import AsyncOpenAI, OpenAI
+    from llm_adapter.installation.install import install, uninstall
     from llm_adapter.provider import (
         Address,
         Call,
@@ -56,7 +57,9 @@ __all__ = [
     "StartedInBackground",
     "count_tokens",
     "embedding_fingerprint",
+    "install",
     "trim_messages",
+    "uninstall",
 ]
 
 _HOMES = {
@@ -77,6 +80,7 @@ _HOMES = {
         "Started",
         "StartedInBackground",
     ),
+    "installation.install": ("install", "uninstall"),
     "settings.errors": ("AdapterWarning", "SettingsError"),
     "settings.settings": ("Settings",),
 }

@@ -20,6 +20,7 @@ LAYERS = (
     "cli",
     "testing",
     "devtools",
+    "installation",
     "client",
     "management",
     "shadow",

@@ -18,6 +18,8 @@ from llm_adapter.cli.doctor import doctor
 from llm_adapter.cli.embed import embed
 from llm_adapter.cli.explain import explain
 from llm_adapter.cli.parity import parity
+from llm_adapter.cli.run import OPTIONS
+from llm_adapter.cli.run import run as run_program
 from llm_adapter.cli.scan import scan
 from llm_adapter.cli.screen import allow_all_scripts, console, say
 from llm_adapter.cli.shadow import shadow
@@ -36,6 +38,7 @@ app.command()(demo)
 app.command()(chat)
 app.command()(embed)
 app.add_typer(models.app, name="models")
+app.command("run", context_settings=OPTIONS)(run_program)
 app.command()(scan)
 app.command()(explain)
 app.command()(doctor)

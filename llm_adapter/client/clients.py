@@ -280,7 +280,11 @@ class _ClientBase(QuickResources):
             own = {key: value for key, value in mine.items() if key not in credential_names(mine)}
             instead = options.pop(f"set_{name}", None)
             kept[name] = instead if instead is not None else {**own, **(options.pop(name, None) or {})}
-        return type(self)(profile=profile, settings=settings, **{**kept, **options})  # type: ignore[call-arg]
+        return self._instance({"profile": profile, "settings": settings, **kept, **options})
+
+    def _instance(self, options: dict[str, Any]) -> Any:
+        """A client of the same class."""
+        return type(self)(**options)
 
     def _copy_of(self, copy: Callable[..., Any], options: dict[str, Any], extra: Mapping[str, Any]) -> Any:
         """The SDK's copy. It keeps the destination, or else no key that the configuration chose for it."""

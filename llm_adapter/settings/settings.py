@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, TypeAlias, get_args, runtime_checkable
 
 from annotated_types import Gt
@@ -269,9 +270,21 @@ class Settings(BaseModel):
 
         environ: os.environ by default. Raises `SettingsError`.
         """
+        return cls.at(None, environ, profile=profile, **arguments)
+
+    @classmethod
+    def at(
+        cls,
+        folder: Path | None,
+        environ: Mapping[str, str] | None = None,
+        *,
+        profile: str | None = None,
+        **arguments: Any,
+    ) -> Settings:
+        """The same, with the project's file looked for from a folder upwards, whatever the working directory is."""
         from llm_adapter.settings.sources import merged
 
-        found = merged(cls, environ, profile, arguments)
+        found = merged(cls, environ, profile, arguments, folder)
         try:
             settings = cls(**found.values)
         except SettingsError as error:

@@ -82,13 +82,20 @@ class Merged(NamedTuple):
         return SettingsError(f"{error} ({named})" if named else str(error), error.fields)
 
 
-def merged(model: Model, environ: Mapping[str, str] | None, profile: str | None, arguments: dict[str, Any]) -> Merged:
-    """What files, environment and arguments say for one profile. model: the class with the fields.
+def merged(
+    model: Model,
+    environ: Mapping[str, str] | None,
+    profile: str | None,
+    arguments: dict[str, Any],
+    folder: Path | None = None,
+) -> Merged:
+    """What files, environment and arguments say for one profile.
 
-    Raises `SettingsError`.
+    model: the class with the fields. folder: from which the project's file is looked for; by default the working
+    directory. Raises `SettingsError`.
     """
     environ = os.environ if environ is None else environ
-    files, refused = _files(model, environ)
+    files, refused = _files(model, environ, folder)
     given = {name: value for name, value in arguments.items() if value is not None}
     stronger = (_environment(model, environ), _layer(given, "argument"))
     chosen = _profile(profile, environ, files)
@@ -198,9 +205,11 @@ def _profile(
     return chosen or None
 
 
-def _files(model: Model, environ: Mapping[str, str]) -> tuple[list[_File], trust.LeftOut | None]:
+def _files(
+    model: Model, environ: Mapping[str, str], folder: Path | None = None
+) -> tuple[list[_File], trust.LeftOut | None]:
     """The user's file and the project's, and what is said of a project's file that must not be read."""
-    user, project = _user_file(environ), project_file()
+    user, project = _user_file(environ), project_file(folder)
     files = [] if user is None else [_File(user, content(model, user))]
     if project is None or project == user:
         return files, None

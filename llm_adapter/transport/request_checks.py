@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 
 import openai
 
-from llm_adapter.routing.connection import Connection, credential_names
+from llm_adapter.routing.connection import NO_KEY, Connection, credential_names
 from llm_adapter.routing.proxies import proxy_of
 from llm_adapter.settings.hosts import hostname, is_openai, is_private, same_origin, without_credentials
 from llm_adapter.transport.body import http_library
@@ -130,7 +130,7 @@ def missing_credentials(response: Any) -> str:
     names = [f"`{name}`" for name in rules.withheld]
     if rules.connection.withheld_key is not None:
         names.insert(0, "`api_key`")
-    if not names and os.environ.get("OPENAI_API_KEY"):
+    if not names and os.environ.get("OPENAI_API_KEY") not in (None, "", NO_KEY):
         names = ["OPENAI_API_KEY"]
     if not names:
         return ""

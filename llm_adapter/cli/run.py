@@ -1,0 +1,84 @@
+"""`llm-adapter run`: a program on a profile, without a change to it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from llm_adapter.cli.options import Profile
+from llm_adapter.cli.screen import console, say
+from llm_adapter.installation.active import Installation
+from llm_adapter.installation.process import variables
+from llm_adapter.settings.errors import AdapterWarning, SettingsError
+
+_SCRIPTS = (".py", ".pyw", ".pyc", ".pyz")
+can_become_another = sys.platform != "win32"
+REFUSED, NOT_EXECUTABLE, NOT_FOUND = 2, 126, 127  # the last two as a shell has them
+OPTIONS = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
+
+
+def run(
+    context: typer.Context,
+    profile: Profile = None,
+    takes_all: Annotated[
+        bool, typer.Option("--all", help="Also switch clients that the program gives an address of its own.")
+    ] = False,
+) -> None:
+    """Run a program, as it is, with its openai clients on a profile: `app.py`, `-m module` or a script, and arguments.
+
+    The program's child processes are switched too. Its exit code is the command's; 2 says that it was not started.
+    """
+    command = _command(context.args)
+    installation = Installation(profile, folder=Path.cwd(), takes_all=takes_all)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AdapterWarning)  # the program itself warns
+            chosen = variables(installation, os.environ, installation.settings())
+    except SettingsError as error:
+        _refuse(str(error), REFUSED)
+    _become(command, {**os.environ, **chosen})
+
+
+def _command(arguments: list[str]) -> list[str]:
+    """The program and its arguments: Python files and modules are run by this Python, all else as it is."""
+    if not arguments:
+        raise typer.BadParameter("name a program: app.py, -m module, or a script", param_hint="PROGRAM")
+    program = arguments[0]
+    if program in ("-m", "-c") and len(arguments) > 1:
+        return [sys.executable, *arguments]
+    if program.startswith("-"):
+        raise typer.BadParameter(f"there is no option {program}; options of the program stand behind its name")
+    return [sys.executable, *arguments] if program.endswith(_SCRIPTS) else arguments
+
+
+def _become(command: list[str], environ: Mapping[str, str]) -> NoReturn:
+    """Be this program from now on, signals and exit code included."""
+    sys.stdout.flush()
+    try:
+        if not can_become_another:
+            sys.exit(_child(command, environ))
+        os.execvpe(command[0], command, environ)  # noqa: S606 - the user's own command
+    except FileNotFoundError:
+        _refuse(f"there is no program {command[0]!r}", NOT_FOUND)
+    except OSError as error:
+        _refuse(f"{command[0]!r} cannot be run: {error.strerror}", NOT_EXECUTABLE)
+
+
+def _child(command: list[str], environ: Mapping[str, str]) -> int:
+    """The exit code of the program as a child: Windows cannot become it. Ctrl-C, which reaches both, is the child's."""
+    import signal
+    import subprocess
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return subprocess.run(command, env=dict(environ)).returncode  # noqa: S603 - the user's own command
+
+
+def _refuse(text: str, code: int) -> NoReturn:
+    say(console(stderr=True), f"llm-adapter run: {text}")
+    raise typer.Exit(code)
