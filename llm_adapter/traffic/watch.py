@@ -117,7 +117,7 @@ def client_place(client: Any) -> Place:
     """The line that made a client."""
     origin = getattr(client, "_origin", None)
     found: Place | None = origin.place if origin is not None else getattr(client, "_made_at", None)
-    return found or Place("", 0)
+    return found or Place("<unknown>", 0)
 
 
 def client_destination(client: Any) -> Destination:
