@@ -29,6 +29,7 @@ from llm_adapter.client.event_decoder import EventDecoder
 from llm_adapter.client.http_clients import HttpClients, closed_client
 from llm_adapter.client.plain_arguments import QuickResources
 from llm_adapter.client.reply_fields import with_attributes, with_report
+from llm_adapter.client.request_templates import RequestTemplates
 from llm_adapter.client.requests import prefixed_model, translate_call, with_own_credentials
 from llm_adapter.client.signatures import with_sdk_signature
 from llm_adapter.routing.connection import NO_KEY, Connection, connect, credential_names, without_ambient_credentials
@@ -72,6 +73,7 @@ class _ClientBase(QuickResources):
     _given: frozenset[str]  # the arguments that are the caller's own, in a copy too
     _withheld: tuple[str, ...] = ()  # the names of headers and parameters of the caller's that no call is sent with
     _http_clients: HttpClients  # shared with the clients that are made of this one for other destinations
+    _templates: RequestTemplates
     _borrows: bool = False  # the HTTP client belongs to the client that this one was made of
     _shadow: Shadow | None = None  # who gets a share of the calls, too
 
@@ -82,7 +84,7 @@ class _ClientBase(QuickResources):
         inherited = _inherited(original, options)
         self._connection = connection = inherited or resolve(profile, settings, options)
         self._origin = ClientOrigin(user_place()) if original is None or inherited is None else original._origin
-        self._given = _given(options)
+        self._given, self._templates = _given(options), RequestTemplates()
         self._share_http_clients(options.pop("_made_of", None))
         if connection.resolved.shadow is not None:
             from llm_adapter.shadow.selection import shadow_of
@@ -218,7 +220,7 @@ class _ClientBase(QuickResources):
         defaults = self._custom_headers, self._custom_query  # type: ignore[attr-defined]
         connection, options, trip = translate_call(self._connection, options, defaults)
         options, withheld = with_own_credentials(connection, options, defaults)
-        request = super()._build_request(options, retries_taken=retries_taken)  # type: ignore[misc]
+        request = self._templates.request(self, options, retries_taken, super()._build_request)  # type: ignore[misc]
         if request.headers.get("authorization") == f"Bearer {NO_KEY}":
             del request.headers["authorization"]
         follows = self._follows_redirects(options)
@@ -296,7 +298,7 @@ class _ClientBase(QuickResources):
                 own = None if "api_key" in given else NO_KEY
                 options["api_key"] = self._connection.withheld_key or own
         copied = copy(_extra_kwargs={"settings": self.settings, **kept, **extra}, **options)
-        copied._given = given
+        copied._given, copied._templates = given, self._templates
         if options.get("http_client") is None:  # then the SDK's copy has the same one, and closes it, too
             copied._http_clients, copied._borrows = self._http_clients, self._borrows
         return copied
