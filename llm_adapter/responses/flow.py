@@ -7,7 +7,18 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from llm_adapter.provider import Call, Endpoint, Flow, Json, LongWork, NativeRequest, Rejected, Replay, Reply
+from llm_adapter.provider import (
+    Call,
+    Endpoint,
+    Flow,
+    Json,
+    LongWork,
+    NativeRequest,
+    Rejected,
+    Replay,
+    Reply,
+    rendered,
+)
 from llm_adapter.responses.events import ResponseDecoder
 from llm_adapter.responses.history import Turn, reading
 from llm_adapter.responses.output import response
@@ -32,11 +43,11 @@ def create(call: Call, chat: Endpoint) -> Flow:
         raise in_responses_words(refusal) from None
     if isinstance(reply, Replay):
         events = ResponseDecoder(turn)
-        told = events.take(reply.data) + events.finish()
+        told = [*events.take(reply.data), *events.last_events()]
         if events.long_work:
             yield turn.saving
             told += events.long_work()
-        return Replay(told)
+        return Replay(rendered(told))
     if not isinstance(reply, dict):
         return ResponseDecoder(turn, reply)
     whole = response(call, turn.first, reply)

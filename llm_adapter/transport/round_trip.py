@@ -24,6 +24,7 @@ from llm_adapter.routing.terms import Terms, is_explicit, is_repeatable
 from llm_adapter.settings.errors import caller_kept
 from llm_adapter.translation.process_cache import forget_server
 from llm_adapter.transport.body import Observer, TranslatedBody, http_library, observe, set_elapsed, stream_class
+from llm_adapter.transport.event_pieces import response_class
 from llm_adapter.transport.native_requests import NativeRequests, translated_headers
 from llm_adapter.transport.read_limit import has_begun
 from llm_adapter.transport.sending import asend_all, in_event_loop, in_time, send_all
@@ -244,10 +245,13 @@ class RoundTrip:
         """
         response = yield from self._steps(client, first, stream=stream)
         if self._connection.starter is not None:
+            use = self._server_use
             if response.is_closed:
-                self._server_use.ended = True
+                use.ended = True
+            elif isinstance(response.stream, TranslatedBody):
+                response.stream.when_closed = use.end
             else:
-                observe(response, _EndOfUse(self._server_use))
+                observe(response, _EndOfUse(use))
         return response
 
     def _steps(self, client: Any, first: Any, *, stream: bool) -> Steps:
@@ -374,7 +378,8 @@ class RoundTrip:
         extensions = dict(natives[-1].extensions) if natives else {}
         extensions.pop("network_stream", None)
         http = http_library(request)
-        make = partial(http.Response, status, headers=headers, request=request, extensions=extensions)
+        kind = response_class(http) if is_stream else http.Response
+        make = partial(kind, status, headers=headers, request=request, extensions=extensions)
         # Where one of several failed, the others' streams are still open: the body closes them.
         if isinstance(content, bytes) and not stream and all(native.is_closed for native in natives):
             response = make(content=content)
@@ -403,7 +408,7 @@ class _EndOfUse(Observer):
         self._use = use
 
     def closed(self) -> None:
-        self._use.ended = True
+        self._use.end()
 
 
 def timeout_error(request: Any, message: str) -> openai.APITimeoutError:
