@@ -14,7 +14,8 @@ from llm_adapter.provider import Started
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.description import deciding_setting
 from llm_adapter.settings.hosts import same_origin
-from llm_adapter.traffic.watch import ObservedCall, Watcher, add_watcher, remove_watcher
+from llm_adapter.traffic.observed import ObservedCall
+from llm_adapter.traffic.watch import Watcher, add_watcher, remove_watcher
 
 _SHADOW = "<thread llm_adapter shadow>"  # calls of the background are not the test's
 
