@@ -35,6 +35,28 @@ class AdapterReport(BaseModel):
     structured_output: dict[str, Any] | None = None
 
 
+def adapted(reply: object) -> AdapterReport | None:
+    """What became of the call, with types: `completion.adapter`, which a type checker does not know.
+
+    reply: a completion, a chunk, a response or one of its events, embeddings. None where nothing is said of it: it came
+    from OpenAI as it is, or it is not the chunk that has it.
+    """
+    found = _field(reply, "adapter")
+    return found if isinstance(found, AdapterReport) else None
+
+
+def timings(reply: object) -> OllamaFigures | None:
+    """Ollama's own figures, in nanoseconds and tokens, with types: `completion.ollama`. None where it gave none."""
+    found = _field(reply, "ollama")
+    return found if isinstance(found, OllamaFigures) else None
+
+
+def _field(reply: object, name: str) -> object:
+    """A field of ours, on a reply or on the response that an event holds."""
+    found: object = getattr(reply, name, None)
+    return found if found is not None else getattr(getattr(reply, "response", None), name, None)
+
+
 _CLASSES: dict[str, type[BaseModel]] = {"ollama": OllamaFigures, "adapter": AdapterReport}
 _FIELDS = {name: frozenset(kind.model_fields) for name, kind in _CLASSES.items()}
 

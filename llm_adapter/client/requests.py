@@ -22,9 +22,12 @@ from llm_adapter.routing.destination import destination, names_provider
 from llm_adapter.settings.errors import warn_caller
 from llm_adapter.settings.hosts import hostname, is_openai, is_private
 from llm_adapter.translation.addresses import refusal_of_addresses
+from llm_adapter.translation.reasoning import with_reasoning_fields
 
 if TYPE_CHECKING:
     from llm_adapter.transport.round_trip import RoundTrip
+
+_WITH_REASONING = ("/chat/completions", "/completions")
 
 Defaults: TypeAlias = tuple[Mapping[str, Any], Mapping[str, Any]]
 Translated: TypeAlias = "tuple[Connection, FinalRequestOptions, RoundTrip]"
@@ -118,6 +121,8 @@ def _endpoint(connection: Connection, method: str, path: str, body: Json) -> End
     if connection.is_programs_own:
         return None
     endpoint = connection.provider.endpoint(method, path)
+    if endpoint is not None and path in _WITH_REASONING and connection.resolved.reasoning_fields != "both":
+        return with_reasoning_fields(endpoint)
     if endpoint is None and connection.resolved.local_only and connection.provider.name == "ollama":
         from llm_adapter.providers.ollama.local import passed_on_if_local
 

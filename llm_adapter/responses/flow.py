@@ -26,6 +26,7 @@ from llm_adapter.responses.parameters import RESPONSES_NAMES, chat_call
 from llm_adapter.responses.store import store_of
 from llm_adapter.translation import overflow
 from llm_adapter.translation.empty_values import telling
+from llm_adapter.translation.reasoning import with_reasoning_fields
 from llm_adapter.translation.token_count import estimated_count
 
 _INDEXED = re.compile(r"\bmessages\[\d+\]")
@@ -37,6 +38,7 @@ def create(call: Call, chat: Endpoint) -> Flow:
     call = telling(call)
     turn = yield from _turn(call)
     asked = chat_call(call, turn.history, len(turn.before))
+    chat = with_reasoning_fields(chat) if call.settings.reasoning_fields == "none" else chat
     try:
         reply = yield from _at_chat_path(chat(asked))
     except Rejected as refusal:

@@ -117,6 +117,12 @@ class Settings(BaseModel):
         "the model's template",
         json_schema_extra=_read_by(*KNOWN, changes_reply=True),
     )
+    reasoning_fields: Literal["both", "reasoning", "reasoning_content", "none"] = Field(
+        "both",
+        description="the keys under which replies and deltas carry what the model thought; OpenAI's have neither. "
+        "With `none` the text is in no reply, also of the Responses API",
+        json_schema_extra=_read_by(*NOT_OPENAI),
+    )
     options: dict[str, Any] = Field(
         default_factory=ReadOnlyDict,
         description="Ollama's `options` for every call; on other servers those that have a parameter of the same "

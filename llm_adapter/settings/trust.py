@@ -129,6 +129,7 @@ NEEDS_TRUST: dict[str, _Rule | None] = {
     **dict.fromkeys(("expected_dimensions", "pull", "preload", "unsupported", "sampling_defaults", "corrections")),
     **dict.fromkeys(("recover_tool_calls", "token_encoding", "connect_timeout", "load_timeout", "idle_timeout")),
     "response_store_limit": None,
+    "reasoning_fields": None,
     **dict.fromkeys(("first_token_timeout", "max_concurrency", "shadow_sample", "n_gpu_layers")),
     **dict.fromkeys(("model_path", "embedding_model_path")),  # these are only read
 }

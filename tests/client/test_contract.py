@@ -179,7 +179,12 @@ TYPED = """
 import openai
 from openai.types.chat import ChatCompletion
 
-from llm_adapter import AsyncOpenAI, OpenAI, Settings
+from llm_adapter import AsyncOpenAI, OpenAI, Settings, adapted, timings
+
+def seconds(reply: ChatCompletion) -> float:
+    report, figures = adapted(reply), timings(reply)
+    assert report is None or report.provider.isidentifier()
+    return (figures.total_duration or 0) / 1e9 if figures is not None else 0.0
 
 def ask(client: openai.OpenAI) -> str | None:
     hi: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
@@ -200,6 +205,7 @@ ask(AsyncOpenAI())  # type: ignore[arg-type]
 OpenAI(timeout="soon")  # type: ignore[arg-type]
 OpenAI(nonsense=1)  # type: ignore[call-arg]
 OpenAI().copy(profile=3)  # type: ignore[arg-type]
+seconds(OpenAI().chat.completions.create(model="m", messages=[])).upper()  # type: ignore[attr-defined]
 OpenAI().chat.completions.create(model=3, messages=[])  # type: ignore[call-overload]
 """
 
