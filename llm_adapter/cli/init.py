@@ -60,26 +60,32 @@ _NEITHER = re.compile(r"whisper|tts|dall-e|gpt-image|transcribe|audio|realtime|m
 _EXAMPLE = {CHAT_NAME: "qwen3:8b", EMBEDDING_NAME: "nomic-embed-text"}
 
 
+Overwrite = Annotated[bool, typer.Option("--yes", "-y", help="Overwrite an existing file without a question.")]
+Chosen = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        "-p",
+        help=f"Let the file choose one of its profiles: {', '.join(_PROFILES)}. By default it chooses none.",
+    ),
+]
+FromScan = Annotated[
+    bool,
+    typer.Option("--from-scan", help="Scan the code for models, map each in the profile `local`, and choose it."),
+]
+Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        exists=True, help="What --from-scan looks at; by default the working directory.", metavar="[PATH...]"
+    ),
+]
+
+
 def init(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Overwrite an existing file without a question.")] = False,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Let the file choose one of its profiles: {', '.join(_PROFILES)}. By default it chooses none."
-        ),
-    ] = None,
-    from_scan: Annotated[
-        bool,
-        typer.Option(
-            "--from-scan", help="Scan the code for models, map each of them in the profile `local`, and choose it."
-        ),
-    ] = False,
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            exists=True, help="What --from-scan looks at; by default the working directory.", metavar="[PATH...]"
-        ),
-    ] = None,
+    yes: Overwrite = False,
+    profile: Chosen = None,
+    from_scan: FromScan = False,
+    paths: Paths = None,
     as_json: AsJson = False,
 ) -> None:
     """Write an llm_adapter.toml, with comments that explain each choice, into the working directory."""
