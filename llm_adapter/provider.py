@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 Json: TypeAlias = dict[str, Any]
 
 
+def in_ascii(text: str) -> str:
+    """A name of a configuration's as a header can hold it."""
+    return text.encode("ascii", "backslashreplace").decode()
+
+
 @dataclass(slots=True)
 class Report:
     """What became of one call; the reply shows it as `completion.adapter`. Names of parameters, never their values."""
@@ -35,6 +40,8 @@ class Report:
     requested_model: str | None = None
     notes: dict[str, list[str]] = field(default_factory=dict)  # emulated, ignored, left_out, changed, unknown
     structured_output: Json | None = None  # enforced, validated, repaired
+    route: Json | None = None  # the profile that a route led to, and by which key: to, by
+    fallback: Json | None = None  # why another profile than the call's own answered: from, to, reason
 
     def note(self, kind: str, what: str) -> None:
         """Add one name to a list of the report, once."""
@@ -45,14 +52,20 @@ class Report:
     def json(self, model: Any) -> Json:
         """The report for a reply of the provider's model."""
         report: Json = {"provider": self.provider, "model": model, "requested_model": self.requested_model or model}
-        if self.structured_output is not None:
-            report["structured_output"] = self.structured_output
+        for name in ("structured_output", "route", "fallback"):
+            if (value := getattr(self, name)) is not None:
+                report[name] = value
         return {**report, **self.notes}
 
     def header(self) -> str:
         """The same in one line, for raw responses: known when the response begins."""
+        ways = {"route": self.route, "fallback": self.fallback}
         return "; ".join(
-            [f"provider={self.provider}", *(f"{kind}={','.join(names)}" for kind, names in self.notes.items())]
+            [
+                f"provider={self.provider}",
+                *(f"{kind}={in_ascii(way['to'])}" for kind, way in ways.items() if way),
+                *(f"{kind}={','.join(names)}" for kind, names in self.notes.items()),
+            ]
         )
 
 

@@ -1,9 +1,10 @@
-"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with six hooks. Only this folder knows the SDK's inside.
+"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with seven hooks. Only this folder knows the SDK's inside.
 
 `_prepare_options`         the server is asked whether a name with a provider's prefix is one of its models
 `_build_request`           a call's options become a native request, inside the SDK's retry loop
 `_send_request`            the native response becomes an OpenAI one; the only IO of a request
 `_make_status_error`       a 401 or 403 says which credentials were not sent
+`_process_response`        a stream that has begun names, in its errors, the profile that would have been next
 `_process_response_data`   for speed alone: strict validation where it holds, the SDK's own way where it does not
 `_make_sse_decoder`        for speed alone: events of the common shape are cut out faster
 
@@ -53,7 +54,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from llm_adapter.client.arguments import AsyncClientOptions, AsyncCopyOptions, ClientOptions, CopyOptions
+    from llm_adapter.client.other_profiles import OtherProfiles
     from llm_adapter.management.models import AsyncModels, Models
+    from llm_adapter.routing.profile_plan import Destination
     from llm_adapter.settings.settings import Settings
     from llm_adapter.shadow.selection import Shadow
 
@@ -82,6 +85,7 @@ class _ClientBase(QuickResources):
     _templates: RequestTemplates
     _borrows: bool = False  # the HTTP client belongs to the client that this one was made of
     _shadow: Shadow | None = None  # who gets a share of the calls, too
+    _others: OtherProfiles | None = None  # where calls may go by `routes` and `fallback`
 
     def _sdk_arguments(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> dict[str, Any]:
         """Find the destination; the arguments for the SDK's constructor."""
@@ -96,6 +100,10 @@ class _ClientBase(QuickResources):
             from llm_adapter.shadow.selection import shadow_of
 
             self._shadow = shadow_of(connection, OpenAI)
+        if connection.configured.routes or connection.configured.fallback:
+            from llm_adapter.client.other_profiles import OtherProfiles
+
+            self._others = OtherProfiles(connection.configured, self._client_of)
         if connection.base_url is not None:
             options["base_url"] = connection.base_url
         elif options["base_url"] is None and os.environ.get("OPENAI_BASE_URL") == "":  # which the SDK takes for one
@@ -219,6 +227,8 @@ class _ClientBase(QuickResources):
         self._open_again()
         if not self._origin.announced:
             self._origin.announce(type(self).__name__, self._connection)
+        if self._others is not None and (routed := self._others.routed(self._connection, options)) is not None:
+            return cast("httpx2.Request", self._others.build_routed(routed, options, retries_taken))
         parser = options.post_parser
         if callable(parser):  # .parse() builds its reply anew, from a dictionary: what we add to it is one again then
             options.post_parser = lambda reply: with_attributes(parser(reply))
@@ -237,6 +247,8 @@ class _ClientBase(QuickResources):
         trip.last = retries_taken >= options.get_max_retries(self.max_retries)  # type: ignore[attr-defined]
         if self._shadow is not None:
             self._shadow.sample(self, asked, request, retries_taken)
+        if self._others is not None:
+            self._others.keep(asked, request)
         return cast("httpx2.Request", request)
 
     def _model_list_call(self, options: FinalRequestOptions) -> dict[str, Any] | None:
@@ -255,6 +267,8 @@ class _ClientBase(QuickResources):
 
     def _make_status_error(self, err_msg: str, *, body: object, response: httpx2.Response) -> openai.APIStatusError:
         message = f"{err_msg}{missing_credentials(response)}"
+        if self._others is not None:
+            message += self._others.failures(response)
         error = super()._make_status_error(message, body=body, response=response)  # type: ignore[misc]
         return cast("openai.APIStatusError", error)
 
@@ -278,8 +292,15 @@ class _ClientBase(QuickResources):
             with_report(reply, report)
         return cast("ResponseT", with_attributes(reply))
 
-    def _new_client(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> Any:
-        """A client for another destination that keeps what is not about the destination."""
+    def _client_of(self, to: Destination) -> Any:
+        """The client for another profile that calls go to; not of a subclass, whose constructor is the program's."""
+        kind = AsyncOpenAI if isinstance(self, openai.AsyncOpenAI) else OpenAI
+        return self._new_client(None, to.connection.configured, {}, kind)
+
+    def _new_client(
+        self, profile: str | None, settings: Settings | None, options: dict[str, Any], kind: Any = None
+    ) -> Any:
+        """A client for another destination that keeps what is not about the destination. kind: its class."""
         kept: dict[str, Any] = {"timeout": self.timeout, "max_retries": self.max_retries}  # type: ignore[attr-defined]
         if "http_client" in self._given:
             kept["http_client"] = self._client
@@ -289,7 +310,8 @@ class _ClientBase(QuickResources):
             own = {key: value for key, value in mine.items() if key not in credential_names(mine)}
             instead = options.pop(f"set_{name}", None)
             kept[name] = instead if instead is not None else {**own, **(options.pop(name, None) or {})}
-        return self._instance({"profile": profile, "settings": settings, **kept, **options})
+        arguments = {"profile": profile, "settings": settings, **kept, **options}
+        return self._instance(arguments) if kind is None else kind(**arguments)
 
     def _instance(self, options: dict[str, Any]) -> Any:
         """A client of the same class."""
@@ -371,6 +393,8 @@ class OpenAI(_ClientBase, openai.OpenAI):
         return Models(self)
 
     def _prepare_options(self, options: FinalRequestOptions) -> FinalRequestOptions:
+        if self._others is not None and (routed := self._others.routed(self._connection, options)) is not None:
+            return cast("FinalRequestOptions", routed[0]._prepare_options(options))
         if (call := self._model_list_call(options)) is not None:
             reply = None
             with suppress(openai.OpenAIError):
@@ -378,7 +402,17 @@ class OpenAI(_ClientBase, openai.OpenAI):
             remember(self._connection, reply)
         return super()._prepare_options(options)
 
+    def _process_response(self, *, response: httpx2.Response, **kwargs: Any) -> Any:
+        reply = super()._process_response(response=response, **kwargs)
+        return reply if self._others is None else self._others.named_next(reply, response)
+
     def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+        if self._others is None:
+            return self._send_own(request, stream=stream, **kwargs)
+        return cast("httpx2.Response", self._others.send(self, request, stream=stream, **kwargs))
+
+    def _send_own(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+        """Send it to the client's own server."""
         sample = None if self._shadow is None else self._shadow.sample_of(request)
         if sample is None:
             return self._round_trip(request, stream=stream, **kwargs)
@@ -434,6 +468,8 @@ class AsyncOpenAI(_ClientBase, openai.AsyncOpenAI):
         return AsyncModels(self)
 
     async def _prepare_options(self, options: FinalRequestOptions) -> FinalRequestOptions:
+        if self._others is not None and (routed := self._others.routed(self._connection, options)) is not None:
+            return cast("FinalRequestOptions", await routed[0]._prepare_options(options))
         if (call := self._model_list_call(options)) is not None:
             reply = None
             with suppress(openai.OpenAIError):
@@ -441,7 +477,17 @@ class AsyncOpenAI(_ClientBase, openai.AsyncOpenAI):
             remember(self._connection, reply)
         return await super()._prepare_options(options)
 
+    async def _process_response(self, *, response: httpx2.Response, **kwargs: Any) -> Any:
+        reply = await super()._process_response(response=response, **kwargs)
+        return reply if self._others is None else self._others.named_next(reply, response)
+
     async def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+        if self._others is None:
+            return await self._send_own(request, stream=stream, **kwargs)
+        return cast("httpx2.Response", await self._others.asend(self, request, stream=stream, **kwargs))
+
+    async def _send_own(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+        """Send it to the client's own server."""
         sample = None if self._shadow is None else self._shadow.sample_of(request)
         if sample is None:
             return await self._round_trip(request, stream=stream, **kwargs)

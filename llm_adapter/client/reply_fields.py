@@ -33,6 +33,8 @@ class AdapterReport(BaseModel):
     changed: list[str] | None = None
     unknown: list[str] | None = None  # passed on to a server that is not known to read it
     structured_output: dict[str, Any] | None = None
+    route: dict[str, Any] | None = None  # where a profile's `routes` led the call: to, by
+    fallback: dict[str, Any] | None = None  # which profile answered for which, and why: from, to, reason
 
 
 def adapted(reply: object) -> AdapterReport | None:
@@ -76,9 +78,12 @@ def with_attributes(reply: Any) -> Any:
 
 
 def with_report(reply: Any, report: Report) -> None:
-    """Put the report onto a reply that came as its server made it."""
+    """Put the report onto a reply that came as its server made it; of a streamed response's events, onto its whole."""
+    reply = getattr(reply, "response", None) or reply
     extra: dict[str, Any] | None = getattr(reply, "__pydantic_extra__", None)
-    if extra is not None and (model := getattr(reply, "model", None)):
+    model = getattr(reply, "model", None)
+    led_away = (report.route or report.fallback) and not hasattr(reply, "sequence_number")
+    if extra is not None and (model or led_away):
         extra.setdefault("adapter", report.json(model))
 
 

@@ -77,9 +77,10 @@ def _check_request(client: Any, request: Any) -> None:
         return
     url = str(request.url)
     if rules.connection.resolved.local_only:
-        _check_private(request, url, "host")
+        why = rules.connection.resolved.why_local
+        _check_private(request, url, "host", why)
         if (proxy := proxy_of(client, request.url)) is not None:
-            _check_private(request, proxy.url, "proxy")
+            _check_private(request, proxy.url, "proxy", why)
     if rules.connection.starter is not None:
         return
     for name in _kept_back(rules, url, request.headers):
@@ -152,11 +153,11 @@ def _is_same_server(origin: str, url: str) -> bool:
     return upgraded or same_origin(origin, url)
 
 
-def _check_private(request: Any, url: str, what: str) -> None:
+def _check_private(request: Any, url: str, what: str, why: str) -> None:
     if is_private(url):
         return
     message = (
-        f"`local_only` is set, and the {what} {hostname(url)!r} is not known to be private: nothing was sent there. "
+        f"{why}, and the {what} {hostname(url)!r} is not known to be private: nothing was sent there. "
         "Names are not looked up: a private host is given by its private address, or by a name without a dot or below "
         ".internal or .local"
     )

@@ -76,6 +76,20 @@ def test_hooks(ours: Any, theirs: Any, hook: str) -> None:
 
 
 @SYNC_AND_ASYNC
+def test_what_reads_a_response(ours: Any, theirs: Any) -> None:
+    """The hook takes all but the response as it comes; tests/client/test_other_profiles.py shows what it does."""
+    assert parameters(theirs._process_response)["response"] == "KEYWORD_ONLY"
+    assert inspect.iscoroutinefunction(theirs._process_response) == inspect.iscoroutinefunction(ours._process_response)
+
+
+@SYNC_AND_ASYNC
+@pytest.mark.parametrize("name", ["_parse_retry_after_header", "_should_retry"])
+def test_what_is_asked_of_a_response(ours: Any, theirs: Any, name: str) -> None:
+    """What the SDK thinks of trying again."""
+    assert len(parameters(getattr(theirs, name))) == 2
+
+
+@SYNC_AND_ASYNC
 def test_copy_carries_our_arguments(ours: Any, theirs: Any) -> None:
     """`copy()` hands `_extra_kwargs` to the constructor, and `with_options` is the same method."""
     assert parameters(theirs.copy)["_extra_kwargs"] == "KEYWORD_ONLY"
