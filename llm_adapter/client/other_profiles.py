@@ -19,10 +19,7 @@ from llm_adapter.client.fallback import FAILURES, MovableCall
 from llm_adapter.client.requests import arguments
 from llm_adapter.provider import in_ascii
 from llm_adapter.routing.connection import Connection, credential_names
-from llm_adapter.routing.destination import names_provider
-from llm_adapter.routing.privacy import asks_for_privacy
 from llm_adapter.routing.profile_plan import Destination, Route, plan_of
-from llm_adapter.routing.stateful import names_state
 from llm_adapter.transport.native_requests import EXTENSION
 from llm_adapter.transport.round_trip import RoundTrip
 
@@ -35,13 +32,6 @@ HEADER = "x-llm-adapter-fallback"
 # Extensions of a request: the call as the SDK had it, and the client of the profile that a route leads to.
 _ASKED, _ROUTED = "llm_adapter_asked", "llm_adapter_routed"
 _NEXT = "llm_adapter_next"  # of a stream's response: the profile that would have been next
-# The endpoints that another server can answer as well: nothing of theirs is kept at one.
-_PATHS = frozenset(
-    [
-        *("/chat/completions", "/completions", "/embeddings", "/responses"),
-        *("/moderations", "/images/generations", "/audio/speech"),
-    ]
-)
 
 
 class Try(NamedTuple):
@@ -118,8 +108,7 @@ class OtherProfiles:
         path = urlsplit(options.url).path
         if not self._plan.routes or connection.is_programs_own or not path.startswith("/") or path.startswith("/api/"):
             return None
-        model = arguments(options).get("model")
-        route = None if names_provider(model) else self._plan.route(path, model)
+        route = self._plan.route(path, arguments(options).get("model"))
         return None if route is None else (self._client(route.to), route)
 
     def build_routed(self, found: tuple[Any, Route], options: FinalRequestOptions, retries_taken: int) -> Any:
@@ -155,19 +144,14 @@ class OtherProfiles:
             return _only(Try(routed, request, routed=True))
         asked = request.extensions.pop(_ASKED, None)
         trip: RoundTrip = request.extensions[EXTENSION]
-        others = [] if asked is None else self._candidates(asked, trip.connection)
+        others = [] if asked is None or asked.files else self._candidates(asked, trip.connection)
         if not others:
             return _only(Try(client, request))
         return self._with_fallback(client, request, trip, MovableCall(asked, others, self._plan.settings))
 
     def _candidates(self, options: FinalRequestOptions, connection: Connection) -> list[Destination]:
         """The profiles that a call may go to when its own server cannot take it."""
-        path, body = urlsplit(options.url).path, arguments(options)
-        may_move = options.method.upper() == "POST" and path in _PATHS and not options.files
-        if not may_move or connection.is_programs_own or connection.via_model_prefix or names_state(body, path):
-            return []
-        private = asks_for_privacy(body)
-        return [one for one in self._plan.fallback if one.is_private or not private]
+        return self._plan.candidates(connection, options.method, urlsplit(options.url).path, arguments(options))
 
     def _with_fallback(self, client: Any, request: Any, trip: RoundTrip, call: MovableCall) -> Steps:
         why = None if trip.is_answered else call.left_alone(trip.connection)

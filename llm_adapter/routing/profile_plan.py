@@ -17,9 +17,12 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
+from llm_adapter.provider import Json
 from llm_adapter.routing.connection import Connection
-from llm_adapter.routing.destination import resolve
+from llm_adapter.routing.destination import names_provider, resolve
 from llm_adapter.routing.other_profiles import named_in, other_profile, unusable
+from llm_adapter.routing.privacy import asks_for_privacy
+from llm_adapter.routing.stateful import names_state
 from llm_adapter.settings.errors import SettingsError, near
 from llm_adapter.settings.hosts import is_private
 from llm_adapter.settings.settings import Settings
@@ -28,12 +31,26 @@ from llm_adapter.translation.unavailable import ENDPOINTS
 MODEL = "model:"
 
 
+# The endpoints that another server can answer as well: nothing of theirs is kept at one.
+MOVABLE = frozenset(
+    [
+        *("/chat/completions", "/completions", "/embeddings", "/responses"),
+        *("/moderations", "/images/generations", "/audio/speech"),
+    ]
+)
+
+
 class Destination(NamedTuple):
     """Another profile, ready for calls."""
 
     name: str
     connection: Connection
     plan: ProfilePlan | None = None  # kept, so that it is not made a second time with the client
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words."""
+        return "in this process" if self.connection.starter is not None else f"at {self.connection.address}"
 
     @property
     def is_private(self) -> bool:
@@ -62,8 +79,17 @@ class ProfilePlan:
     fallback: tuple[Destination, ...]
 
     def route(self, path: str, model: object) -> Route | None:
-        """The first route of a call; None: it stays."""
-        return next((one for one in self.routes if one.leads(path, model)), None)
+        """The first route of a call; None: it stays, as one does whose model names its provider."""
+        return None if names_provider(model) else next((one for one in self.routes if one.leads(path, model)), None)
+
+    def candidates(self, connection: Connection, method: str, path: str, body: Json) -> list[Destination]:
+        """The profiles that a call may go to when its server cannot take it. connection: the call's own."""
+        if method.upper() != "POST" or path not in MOVABLE or names_state(body, path):
+            return []
+        if connection.is_programs_own or connection.via_model_prefix:
+            return []
+        private = asks_for_privacy(body)
+        return [one for one in self.fallback if one.is_private or not private]
 
 
 # By the settings' identity: they cannot be hashed, copies of a client share them, and a plan keeps its own alive.
