@@ -99,9 +99,9 @@ def with_own_credentials(
 
     The latter only where the configuration names the host; also the names of what is left out.
     """
-    if not (connection.withholds or connection.headers):
-        return options, []
     headers = dict(options.headers) if isinstance(options.headers, Mapping) else {}
+    if not (connection.headers or (connection.withholds and (headers or options.params))):
+        return options, []
     params = dict(options.params)
     withheld: list[str] = []
     if connection.withholds:

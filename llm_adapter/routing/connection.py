@@ -78,6 +78,8 @@ class Connection:
     starter: Started | None = None  # the provider, if its server starts with the first request
     terms: Terms | None = None  # of waiting, and of how much at once; None: the SDK's own
     siblings: dict[str, Connection] = field(default_factory=dict, repr=False, compare=False)
+    # What was found in headers that were sent before: the names of those that must not leave.
+    judged: dict[Any, list[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def address(self) -> str:

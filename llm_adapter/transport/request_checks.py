@@ -28,6 +28,7 @@ _HARMLESS = frozenset(
     | {"content-type", "content-length", "content-encoding", "transfer-encoding"}
 )
 _KEEPS_METHOD = (307, 308)
+_JUDGED = 64  # sets of headers that are remembered for a connection
 
 
 def is_harmless(header: str) -> bool:
@@ -113,10 +114,23 @@ def _kept_back(rules: RequestRules, url: str, headers: Any) -> list[str]:
         return [name for name in headers if not is_harmless(name)]
     if not rules.connection.withholds:
         return []
-    # What the caller's HTTP client adds. Cookies are those that the server itself has set.
-    own = {name.lower(): value for name, value in rules.connection.headers.items()}
-    own.setdefault("authorization", f"Bearer {rules.connection.api_key}")
-    secret = credential_names(headers, rules.connection.withheld_key)
+    # Most calls of a client have the same headers, but for their length.
+    judged, key = rules.connection.judged, tuple(pair for pair in headers.raw if pair[0].lower() != b"content-length")
+    if key not in judged:
+        if len(judged) >= _JUDGED:
+            judged.clear()
+        judged[key] = _withheld(rules.connection, headers)
+    return judged[key]
+
+
+def _withheld(connection: Connection, headers: Any) -> list[str]:
+    """The names of the headers that the caller's HTTP client adds for another host.
+
+    Cookies are those that the server itself has set.
+    """
+    own = {name.lower(): value for name, value in connection.headers.items()}
+    own.setdefault("authorization", f"Bearer {connection.api_key}")
+    secret = credential_names(headers, connection.withheld_key)
     return [name for name in secret if name != "cookie" and own.get(name) != headers[name]]
 
 
