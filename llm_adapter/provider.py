@@ -32,6 +32,12 @@ def in_ascii(text: str) -> str:
     return text.encode("ascii", "backslashreplace").decode()
 
 
+class Unasked(str):
+    """An argument's text that the caller did not give: the SDK sends it for reasons of its own."""
+
+    __slots__ = ()
+
+
 @dataclass(slots=True)
 class Report:
     """What became of one call; the reply shows it as `completion.adapter`. Names of parameters, never their values."""

@@ -140,12 +140,13 @@ class MadeBody:
         pass
 
 
-def set_elapsed(response: Any, natives: Sequence[Any]) -> None:
-    """`.elapsed` is the native response's, which is known once that is closed; a mocked one has none."""
+def set_elapsed(response: Any, natives: Sequence[Any]) -> Any:
+    """The response, whose `.elapsed` is the native one's: known once that is closed; a mocked one has none."""
     try:
         response.elapsed = natives[-1].elapsed
     except (IndexError, RuntimeError):
         pass
+    return response
 
 
 class WholeLines:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import openai
 
 from llm_adapter.exchange import Exchange
-from llm_adapter.provider import Fetch, NativeReply, NativeRequest, Rejected, Replay, Report, ServerUse
+from llm_adapter.provider import Fetch, NativeReply, NativeRequest, Rejected, Replay, Report, ServerUse, json_bytes
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.detours import answered_on_the_way, may_be_a_detour, redirected
 from llm_adapter.routing.proxies import proxy_of
@@ -25,6 +25,7 @@ from llm_adapter.settings.errors import caller_kept
 from llm_adapter.translation.process_cache import forget_server
 from llm_adapter.transport.body import Observer, TranslatedBody, http_library, observe, set_elapsed, stream_class
 from llm_adapter.transport.event_pieces import response_class
+from llm_adapter.transport.held_reply import RAW, held_response
 from llm_adapter.transport.native_requests import NativeRequests, translated_headers
 from llm_adapter.transport.read_limit import has_begun
 from llm_adapter.transport.sending import asend_all, in_event_loop, in_time, send_all
@@ -368,8 +369,7 @@ class RoundTrip:
         """The OpenAI response to the SDK's request; `natives` are the responses of the last step."""
         status, content = exchange.reply()
         self._log_outcome(status)
-        is_stream = not isinstance(content, bytes)
-        content = content.data if isinstance(content, Replay) else content
+        is_stream = not isinstance(content, bytes | dict)
         headers = translated_headers(natives[-1].headers) if natives else []
         headers.append(("content-type", "text/event-stream" if is_stream else "application/json"))
         headers.append(("x-llm-adapter", exchange.call.report.header()))
@@ -377,16 +377,19 @@ class RoundTrip:
             headers.append(NO_RETRY)
         extensions = dict(natives[-1].extensions) if natives else {}
         extensions.pop("network_stream", None)
-        http = http_library(request)
-        kind = response_class(http) if is_stream else http.Response
-        make = partial(kind, status, headers=headers, request=request, extensions=extensions)
+        http, about = http_library(request), {"headers": headers, "request": request, "extensions": extensions}
         # Where one of several failed, the others' streams are still open: the body closes them.
-        if isinstance(content, bytes) and not stream and all(native.is_closed for native in natives):
-            response = make(content=content)
-            set_elapsed(response, natives)
-            return response
+        whole = not stream and all(native.is_closed for native in natives)
+        if isinstance(content, dict):
+            if whole and RAW not in request.headers:
+                return set_elapsed(held_response(http, content, **about), natives)
+            content = json_bytes(content)
+        content = content.data if isinstance(content, Replay) else content
+        kind = response_class(http) if is_stream else http.Response
+        if isinstance(content, bytes) and whole:
+            return set_elapsed(kind(status, content=content, **about), natives)
         body = stream_class(TranslatedBody, http)(content, natives)
-        body.response = make(stream=body)
+        body.response = kind(status, stream=body, **about)
         return body.response
 
     def _log_outcome(self, outcome: int | str) -> None:
