@@ -45,6 +45,12 @@ def stub() -> Iterator[str]:
         process.stdin.close()
 
 
+def without_the_callers_settings() -> None:
+    """Take out of the environment whatever would send a call elsewhere."""
+    for name in [name for name in os.environ if name.upper().startswith(_FOREIGN)]:
+        del os.environ[name]
+
+
 def clients(root: str, *, asynchronous: bool) -> dict[str, Any]:
     """One client a column; all but the native one send to the same /v1."""
     plain, ours = (openai.AsyncOpenAI, llm_adapter.AsyncOpenAI) if asynchronous else (openai.OpenAI, llm_adapter.OpenAI)
@@ -184,8 +190,7 @@ def main() -> None:
     parser.add_argument("--curve", action="store_true", help="instead: how a call's cost grows at 1, 10, 100 and 1,000")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file too")
     given = parser.parse_args()
-    for name in [name for name in os.environ if name.upper().startswith(_FOREIGN)]:
-        del os.environ[name]
+    without_the_callers_settings()
     rounds, starts = (40, 15) if given.quick else (200, 40)
     print(f"openai {openai.__version__}, Python {platform.python_version()}; CPU, ratios to the plain SDK\n")
     found: dict[str, dict[str, Cost]] = {}

@@ -3,7 +3,7 @@
 `python benchmarks/stub.py` prints its port. Every reply is rendered once and sent whole, so that the client's CPU is
 all that differs; each piece of a stream is an HTTP chunk of its own, as servers send them.
 The call says what it wants: model "stub-264" answers in 264 pieces, "stub-1x5000" in one of 5,000 bytes; an embedding
-of two inputs gives two vectors.
+of two inputs gives two vectors. Model "caller-64" calls get_weather_0 until a tool has answered.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import socket
 import sys
 import threading
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, BinaryIO
@@ -178,12 +179,27 @@ def said(path: str, stream: bool, text: Text) -> bytes:
 
 
 @lru_cache
+def called(path: str) -> bytes:
+    """The whole HTTP response that calls a tool."""
+    function: dict[str, Any] = {"name": "get_weather_0", "arguments": {"city": "Paris"}}
+    if path == "/api/chat":
+        message: Any = {"role": "assistant", "content": "", "tool_calls": [{"function": function}]}
+        return _whole("200 OK", {**_NATIVE_HEAD, "message": message, **_NATIVE_END})
+    call = {"id": "call_0123", "type": "function", "function": {**function, "arguments": '{"city":"Paris"}'}}
+    message = {"role": "assistant", "content": None, "refusal": None, "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "tool_calls"}
+    return _whole("200 OK", {**_head("chat.completion"), "choices": [choice], "usage": _USAGE})
+
+
+@lru_cache
 def embedded(path: str, count: int, encoding: str) -> bytes:
     """The whole HTTP response with so many vectors."""
     return _whole("200 OK", native_embed(count) if path == "/api/embed" else v1_embeddings(count, encoding))
 
 
 def reply(path: str, body: Any) -> bytes:
+    if body.get("model", "").startswith("caller") and body["messages"][-1]["role"] != "tool":
+        return called(path)
     if path in _WHOLE:
         return said(path, body.get("stream") is True, Text.of(body["model"]))
     if path in ("/v1/embeddings", "/api/embed"):
@@ -197,7 +213,7 @@ def reply(path: str, body: Any) -> bytes:
 def serve(connection: socket.socket) -> None:
     """Answer one connection's requests until the client hangs up."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    with connection, connection.makefile("rb") as requests:
+    with suppress(ConnectionError), connection, connection.makefile("rb") as requests:
         while line := requests.readline():
             body = requests.read(_length(requests))
             connection.sendall(reply(line.split()[1].decode(), json.loads(body or b"{}")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from llm_adapter.provider import Event, Json, NativeReply, NativeRequest, ObjectEvents
+from llm_adapter.provider import Events, Json, NativeReply, NativeRequest
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[NativeRequest, NativeReply, T]  # one request at a time, and a result
@@ -38,17 +38,17 @@ def seeded(sampling: Json, count: int) -> list[Json]:
     return [{**sampling, "seed": seed + place} for place in range(count)]
 
 
-class SequentialStreams(ObjectEvents):
+class SequentialStreams:
     """The decoder of several streams of one reply, which are fed one after the other: see `SequentialEvents`."""
 
-    def __init__(self, parts: Sequence[ObjectEvents]) -> None:
+    def __init__(self, parts: Sequence[Events]) -> None:
         self._parts = list(parts)
 
-    def events(self, data: bytes) -> list[Event]:
-        return self._parts[0].events(data)
+    def feed(self, data: bytes) -> bytes:
+        return self._parts[0].feed(data)
 
-    def next_stream(self) -> list[Event]:
-        return self._parts.pop(0).last_events()
+    def next_stream(self) -> bytes:
+        return self._parts.pop(0).finish()
 
-    def last_events(self) -> list[Event]:
-        return self._parts[0].last_events()
+    def finish(self) -> bytes:
+        return self._parts[0].finish()

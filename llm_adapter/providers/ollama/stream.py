@@ -6,13 +6,13 @@ from the SDK's stream. Source: recordings of 0.24.0 and 0.32.15; middleware/open
 
 from __future__ import annotations
 
-from llm_adapter.provider import Call, Done, Event, Json, ObjectEvents, Rejected
+from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.translation.errors import stream_envelope, stream_error
 from llm_adapter.translation.reply_shapes import Shape
-from llm_adapter.translation.wire import INTERRUPTED
+from llm_adapter.translation.wire import INTERRUPTED, event
 
 
-class LineDecoder(ObjectEvents):
+class LineDecoder:
     """The decoder's common part. A subclass says what one native message becomes, in `chunks`."""
 
     shape: Shape  # of a native message
@@ -23,20 +23,20 @@ class LineDecoder(ObjectEvents):
         self._over = False  # done, or failed: what comes after is not part of the reply
         self.pieces = 0
 
-    def chunks(self, native: Json) -> list[Event]:
+    def chunks(self, native: Json) -> bytes:
         raise NotImplementedError
 
-    def events(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> bytes:
         *lines, self._rest = (self._rest + data).split(b"\n")
-        return [event for line in lines for event in self._line_events(line)]
+        return b"".join(self._line_events(line) for line in lines)
 
-    def last_events(self) -> list[Event]:
+    def finish(self) -> bytes:
         rest, self._rest = self._line_events(self._rest), b""
-        return rest if self._over else [*rest, *self._error_event(INTERRUPTED)]
+        return rest if self._over else rest + self._error_event(INTERRUPTED)
 
-    def _line_events(self, line: bytes) -> list[Event]:
+    def _line_events(self, line: bytes) -> bytes:
         if self._over or not line.strip():
-            return []
+            return b""
         try:
             native = self.shape.parsed(line)
         except Rejected as refusal:
@@ -47,7 +47,7 @@ class LineDecoder(ObjectEvents):
         self.pieces += 1
         if native.get("done") and not self._over:
             self._over = True
-            return [*out, Done()] if self.last else out
+            out += b"data: [DONE]\n\n" if self.last else b""
         return out
 
     @property
@@ -55,10 +55,10 @@ class LineDecoder(ObjectEvents):
         """Whether the whole reply ends with this stream."""
         return True
 
-    def failed(self, envelope: Json) -> list[Event]:
+    def failed(self, envelope: Json) -> bytes:
         """The event that ends the stream with an error."""
         self._over = True
-        return [Event(envelope)]
+        return event(envelope)
 
-    def _error_event(self, error: str) -> list[Event]:
+    def _error_event(self, error: str) -> bytes:
         return self.failed(stream_error(error))
