@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llm_adapter.client.clients import AsyncOpenAI, OpenAI
+    from llm_adapter.client.reply_fields import AdapterReport, OllamaFigures, adapted, timings
     from llm_adapter.installation.install import install, uninstall
     from llm_adapter.provider import (
         Address,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdapterReport",
     "AdapterWarning",
     "Address",
     "AsyncClient",
@@ -47,6 +49,7 @@ __all__ = [
     "Flow",
     "NativeReply",
     "NativeRequest",
+    "OllamaFigures",
     "OpenAI",
     "Provider",
     "Rejected",
@@ -55,15 +58,18 @@ __all__ = [
     "SettingsError",
     "Started",
     "StartedInBackground",
+    "adapted",
     "count_tokens",
     "embedding_fingerprint",
     "install",
+    "timings",
     "trim_messages",
     "uninstall",
 ]
 
 _HOMES = {
     "client.clients": ("AsyncOpenAI", "OpenAI"),
+    "client.reply_fields": ("AdapterReport", "OllamaFigures", "adapted", "timings"),
     "translation.token_count": ("Count", "count_tokens", "trim_messages"),
     "translation.embeddings": ("embedding_fingerprint",),
     "provider": (

@@ -17,6 +17,7 @@ from llm_adapter.provider import (
     Endpoint,
     Events,
     Fetch,
+    Json,
     LongWork,
     NativeReply,
     NativeRequest,
@@ -84,15 +85,15 @@ class Exchange:
             else:
                 self.pending = tuple(step) if self._many else (step,)
 
-    def reply(self) -> tuple[int, bytes | Events | Replay]:
-        """The status and the body of the OpenAI response, once nothing is pending."""
+    def reply(self) -> tuple[int, Json | bytes | Events | Replay]:
+        """The status and the body of the OpenAI response, once nothing is pending. A reply's JSON is not written."""
         match self.answer:
             case Rejected() as refusal:
                 return refusal.status, json_bytes(refusal.envelope())
             case dict() as reply:
                 if "model" in reply:
                     reply["adapter"] = self.call.report.json(reply["model"])
-                return 200, json_bytes(reply)
+                return 200, reply
             case None:
                 raise RuntimeError("the exchange still has pending requests")
             case events:

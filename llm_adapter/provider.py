@@ -27,6 +27,17 @@ if TYPE_CHECKING:
 Json: TypeAlias = dict[str, Any]
 
 
+def in_ascii(text: str) -> str:
+    """A name of a configuration's as a header can hold it."""
+    return text.encode("ascii", "backslashreplace").decode()
+
+
+class Unasked(str):
+    """An argument's text that the caller did not give: the SDK sends it for reasons of its own."""
+
+    __slots__ = ()
+
+
 @dataclass(slots=True)
 class Report:
     """What became of one call; the reply shows it as `completion.adapter`. Names of parameters, never their values."""
@@ -35,6 +46,8 @@ class Report:
     requested_model: str | None = None
     notes: dict[str, list[str]] = field(default_factory=dict)  # emulated, ignored, left_out, changed, unknown
     structured_output: Json | None = None  # enforced, validated, repaired
+    route: Json | None = None  # the profile that a route led to, and by which key: to, by
+    fallback: Json | None = None  # why another profile than the call's own answered: from, to, reason
 
     def note(self, kind: str, what: str) -> None:
         """Add one name to a list of the report, once."""
@@ -45,14 +58,20 @@ class Report:
     def json(self, model: Any) -> Json:
         """The report for a reply of the provider's model."""
         report: Json = {"provider": self.provider, "model": model, "requested_model": self.requested_model or model}
-        if self.structured_output is not None:
-            report["structured_output"] = self.structured_output
+        for name in ("structured_output", "route", "fallback"):
+            if (value := getattr(self, name)) is not None:
+                report[name] = value
         return {**report, **self.notes}
 
     def header(self) -> str:
         """The same in one line, for raw responses: known when the response begins."""
+        ways = {"route": self.route, "fallback": self.fallback}
         return "; ".join(
-            [f"provider={self.provider}", *(f"{kind}={','.join(names)}" for kind, names in self.notes.items())]
+            [
+                f"provider={self.provider}",
+                *(f"{kind}={in_ascii(way['to'])}" for kind, way in ways.items() if way),
+                *(f"{kind}={','.join(names)}" for kind, names in self.notes.items()),
+            ]
         )
 
 
@@ -172,6 +191,56 @@ class Replay:
     data: bytes
 
 
+class Event:
+    """One server-sent event as an object, with what the SDK's streams look at: its bytes are made when they are read.
+
+    value: its JSON. name: what stands before it as `event:`. raw: its bytes, where it came as it is.
+    """
+
+    __slots__ = ("event", "raw", "value")
+    is_told = True  # to the SDK's streams; a comment is for who reads bytes
+    data = ""  # where the SDK looks for [DONE], and for nothing else
+
+    def __init__(self, value: Any, name: str | None = None, raw: bytes = b"") -> None:
+        self.value = value
+        self.event = name
+        self.raw = raw
+
+    def json(self) -> Any:
+        return self.value
+
+    def rendered(self) -> bytes:
+        if self.raw:
+            return self.raw
+        head = b"" if self.event is None else f"event: {self.event}\n".encode()
+        return head + b"data: " + json_bytes(self.value) + b"\n\n"
+
+
+class Comment(Event):
+    """Lines that keep a connection alive. raw: the bytes."""
+
+    __slots__ = ()
+    is_told = False
+
+    def __init__(self, raw: bytes) -> None:
+        super().__init__(None, None, raw)
+
+
+class Done(Event):
+    """The end of a stream. raw: its bytes, where they came as they are."""
+
+    __slots__ = ()
+    data = "[DONE]"
+
+    def __init__(self, raw: bytes = b"data: [DONE]\n\n") -> None:
+        super().__init__(None, None, raw)
+
+
+def rendered(events: Sequence[Event]) -> bytes:
+    """The bytes of some events."""
+    return b"".join([event.rendered() for event in events])
+
+
 class Events(Protocol):
     """A push decoder, in the manner of h11: native bytes in, server-sent events out.
 
@@ -184,21 +253,35 @@ class Events(Protocol):
         """The last bytes. An end that is not the end of the reply is an error event."""
 
 
-@runtime_checkable
+class ObjectEvents:
+    """`Events` that give objects: the SDK gets them as they are, and bytes are made for who reads bytes."""
+
+    def events(self, data: bytes) -> list[Event]:
+        raise NotImplementedError
+
+    def last_events(self) -> list[Event]:
+        raise NotImplementedError
+
+    def feed(self, data: bytes) -> bytes:
+        return rendered(self.events(data))
+
+    def finish(self) -> bytes:
+        return rendered(self.last_events())
+
+
 class EventsWithLongWork(Protocol):
     """`Events` that have long work to do, such as writing a file, which is done outside the event loop."""
 
     @property
-    def long_work(self) -> Callable[[], bytes] | None:
-        """What is to be done before more is fed; it returns the next events. None: there is nothing."""
+    def long_work(self) -> Callable[[], Any] | None:
+        """What is to be done before more is fed; it returns the next events, as `feed` does. None: there is nothing."""
 
 
-@runtime_checkable
 class SequentialEvents(Protocol):
     """`Events` of several streams that are fed one after the other."""
 
-    def next_stream(self) -> bytes:
-        """The last bytes of one stream; the next is fed from here on."""
+    def next_stream(self) -> Any:
+        """The last events of one stream, as bytes or as objects; the next is fed from here on."""
 
 
 Reply: TypeAlias = "Json | Events | Replay"
@@ -243,6 +326,9 @@ class ServerUse:
 
     def __init__(self) -> None:
         self.ended = False  # whether the call's reply has been read to its end or closed, or the call has failed
+
+    def end(self) -> None:
+        self.ended = True
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import console, print_json, print_verbose, say
 from llm_adapter.provider import Started
 from llm_adapter.routing.connection import NO_KEY, connect, with_ollama_host
+from llm_adapter.routing.profile_plan import plan_of
 from llm_adapter.routing.unread import unread
 from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.settings import Settings
@@ -36,6 +37,7 @@ def config(profile: str | None = None, as_json: bool = False) -> None:
     """Print the settings in effect, and where each one comes from."""
     settings = with_ollama_host(Settings.load(profile=profile), os.environ)
     address, key = _destination(settings, os.environ)
+    ways = _other_profiles(settings)
     without_effect = [one.message for one in _unread(settings, os.environ)]
     fields = {
         name: {"value": _masked(getattr(settings, name)), "from": settings.origin(name)}
@@ -43,10 +45,13 @@ def config(profile: str | None = None, as_json: bool = False) -> None:
     }
     if as_json:
         left_out = None if settings.left_out is None else asdict(settings.left_out)
-        print_json({"address": address, "key": key, "settings": fields, "left_out": left_out, "unread": without_effect})
+        found = {"address": address, "key": key, **ways, "settings": fields}
+        print_json({**found, "left_out": left_out, "unread": without_effect})
         return
     screen = console()
     say(screen, f"address  {address}\nkey      {key}")
+    for name, shown in ways.items():
+        say(screen, f"{name:9}{shown if isinstance(shown, str) else ', '.join(shown)}")
     if settings.left_out is not None:
         say(screen, f"left out {settings.left_out}", "yellow")
     for message in without_effect:
@@ -54,6 +59,19 @@ def config(profile: str | None = None, as_json: bool = False) -> None:
     screen.print()
     rows = [(name, _cell_text(field["value"]), field["from"]) for name, field in fields.items()]
     print_verbose(screen, ("setting", "value", "from"), rows, lambda row: "dim" if row[2] == "default" else "")
+
+
+def _other_profiles(settings: Settings) -> dict[str, list[str] | str]:
+    """Where routes lead, and which profiles calls fall back to; or why no client can be made."""
+    if not (settings.routes or settings.fallback):
+        return {}
+    try:
+        plan = plan_of(settings)
+    except SettingsError as error:
+        return {"routes" if "routes" in error.fields else "fallback": str(error)}
+    routes = [f"{one.key} to {one.to.name} {one.to.place}" for one in plan.routes]
+    fallback = [f"{one.name} {one.place}" for one in plan.fallback]
+    return {name: shown for name, shown in (("routes", routes), ("fallback", fallback)) if shown}
 
 
 def _unread(settings: Settings, environ: Mapping[str, str]) -> list[UnreadSetting]:

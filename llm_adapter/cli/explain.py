@@ -97,6 +97,12 @@ def _print(screen: Console, explained: Explanation) -> None:
     call, connection = explained.call, explained.connection
     place = "in this process" if connection.starter is not None else f"at {connection.address}"
     screen.print(f"POST {call.path} on provider {connection.provider.name}, {place}", style="bold")
+    if explained.route is not None:
+        screen.print(
+            f"The route {explained.route.key!r} leads it to profile {explained.route.to.name!r}.", markup=False
+        )
+    for one in explained.fallback:
+        screen.print(f"If that server cannot take it: profile {one.name!r}, {one.place}.", markup=False)
     if call.report.requested_model != call.body.get("model"):
         screen.print(f"The model {call.report.requested_model} is {call.body.get('model')} there.")
     screen.print()

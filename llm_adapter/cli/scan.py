@@ -51,8 +51,7 @@ def scan(
     """Find every OpenAI client, call and model in a code base, and say what becomes of each call on a profile."""
     if as_json and as_sarif:
         raise typer.BadParameter("give either --json or --sarif", param_hint="--sarif")
-    if find_spec("libcst") is None:
-        raise SettingsError("scan needs the extra `migrate`: pip install 'llm_adapter[migrate]'")
+    check_installed()
     if fix and (as_json or as_sarif or fail_on):
         raise typer.BadParameter(
             "--fix shows a diff, and cannot be combined with --json, --sarif or --fail-on", param_hint="--fix"
@@ -64,19 +63,33 @@ def scan(
     for name, given in (("--yes", yes), ("--own-addresses", own_addresses)):
         if given:
             raise typer.BadParameter(f"{name} can only be given with --fix", param_hint=name)
-    found = _scan(paths, profile)
+    found = scan_paths(paths, _target(profile))
     _print(found, as_json, as_sarif)
     failing = {one.value.replace("-", " ") for one in fail_on or ()}
     raise typer.Exit(bool(failing & found.verdicts().keys()))
 
 
-def _scan(paths: list[Path], profile: str | None) -> Scan:
-    from llm_adapter.devtools.migrate.scan import scan as scan_paths
+def check_installed() -> None:
+    """Raises SettingsError where what a scan needs is not installed."""
+    if find_spec("libcst") is None:
+        raise SettingsError("scan needs the extra `migrate`: pip install 'llm_adapter[migrate]'")
 
-    found = scan_paths(paths, _target(profile))
+
+def scan_paths(paths: list[Path], target: Target) -> Scan:
+    """What is found there. What cannot be read is said on stderr."""
+    from llm_adapter.devtools.migrate.scan import scan as scanned
+
+    found = scanned(paths, target)
     for path, reason in found.unreadable.items():
         say(console(stderr=True), one_line(f"llm-adapter: {path} is not scanned: {reason}"))
     return found
+
+
+def ollama_target() -> Target:
+    """An Ollama that nothing is known of."""
+    from llm_adapter.devtools.migrate.verdicts import Target
+
+    return Target(resolve(None, Settings(provider="ollama"), {}), "ollama", assumed=True)
 
 
 def _target(profile: str | None) -> Target:
@@ -85,7 +98,7 @@ def _target(profile: str | None) -> Target:
 
     settings = Settings.load(profile=profile)
     if not settings.configured:
-        return Target(resolve(None, Settings(provider="ollama"), {}), "ollama", assumed=True)
+        return ollama_target()
     connection = resolve(None, settings, {})
     return Target(connection, settings.profile or connection.provider.name)
 

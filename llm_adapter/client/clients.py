@@ -1,9 +1,10 @@
-"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with six hooks. Only this folder knows the SDK's inside.
+"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with seven hooks. Only this folder knows the SDK's inside.
 
 `_prepare_options`         the server is asked whether a name with a provider's prefix is one of its models
 `_build_request`           a call's options become a native request, inside the SDK's retry loop
 `_send_request`            the native response becomes an OpenAI one; the only IO of a request
 `_make_status_error`       a 401 or 403 says which credentials were not sent
+`_process_response`        a whole reply becomes its object, faster; a stream's errors name the next profile
 `_process_response_data`   for speed alone: strict validation where it holds, the SDK's own way where it does not
 `_make_sse_decoder`        for speed alone: events of the common shape are cut out faster
 
@@ -20,15 +21,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import openai
-from openai.types import Completion
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from pydantic import ValidationError
 
 from llm_adapter.client import pickling
 from llm_adapter.client.event_decoder import EventDecoder
 from llm_adapter.client.http_clients import HttpClients, closed_client
 from llm_adapter.client.plain_arguments import QuickResources
+from llm_adapter.client.quick_replies import strictly_validated, whole_reply
 from llm_adapter.client.reply_fields import with_attributes, with_report
+from llm_adapter.client.request_templates import RequestTemplates
 from llm_adapter.client.requests import prefixed_model, translate_call, with_own_credentials
 from llm_adapter.client.signatures import with_sdk_signature
 from llm_adapter.routing.connection import NO_KEY, Connection, connect, credential_names, without_ambient_credentials
@@ -37,6 +37,8 @@ from llm_adapter.routing.destination import DESTINATION_ARGUMENTS, is_to_be_look
 from llm_adapter.routing.listed_models import remember
 from llm_adapter.routing.proxies import http_client
 from llm_adapter.settings.hosts import OPENAI_URL
+from llm_adapter.settings.sources import REPORT_VARIABLE, VERBOSE_VARIABLE
+from llm_adapter.traffic.current import mark_request
 from llm_adapter.traffic.origin import ClientOrigin
 from llm_adapter.traffic.places import user_place
 from llm_adapter.transport.native_requests import EXTENSION
@@ -50,17 +52,19 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from llm_adapter.client.arguments import AsyncClientOptions, AsyncCopyOptions, ClientOptions, CopyOptions
+    from llm_adapter.client.other_profiles import OtherProfiles
     from llm_adapter.management.models import AsyncModels, Models
+    from llm_adapter.routing.profile_plan import Destination
     from llm_adapter.settings.settings import Settings
     from llm_adapter.shadow.selection import Shadow
 
 ResponseT = TypeVar("ResponseT")
 
-# Replies whose strict validation gives an object equal to the SDK's field-by-field construction, which
-# tests/client/test_fast.py proves: some 5 µs a chunk instead of 130.
-FAST: frozenset[Any] = frozenset({ChatCompletion, ChatCompletionChunk, Completion})
-
 pickling.register()
+if os.environ.get(REPORT_VARIABLE) or os.environ.get(VERBOSE_VARIABLE):
+    from llm_adapter.traffic.report import begin
+
+    begin(os.environ)
 
 
 class _ClientBase(QuickResources):
@@ -72,8 +76,10 @@ class _ClientBase(QuickResources):
     _given: frozenset[str]  # the arguments that are the caller's own, in a copy too
     _withheld: tuple[str, ...] = ()  # the names of headers and parameters of the caller's that no call is sent with
     _http_clients: HttpClients  # shared with the clients that are made of this one for other destinations
+    _templates: RequestTemplates
     _borrows: bool = False  # the HTTP client belongs to the client that this one was made of
     _shadow: Shadow | None = None  # who gets a share of the calls, too
+    _others: OtherProfiles | None = None  # where calls may go by `routes` and `fallback`
 
     def _sdk_arguments(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> dict[str, Any]:
         """Find the destination; the arguments for the SDK's constructor."""
@@ -82,12 +88,16 @@ class _ClientBase(QuickResources):
         inherited = _inherited(original, options)
         self._connection = connection = inherited or resolve(profile, settings, options)
         self._origin = ClientOrigin(user_place()) if original is None or inherited is None else original._origin
-        self._given = _given(options)
+        self._given, self._templates = _given(options), RequestTemplates()
         self._share_http_clients(options.pop("_made_of", None))
         if connection.resolved.shadow is not None:
             from llm_adapter.shadow.selection import shadow_of
 
             self._shadow = shadow_of(connection, OpenAI)
+        if connection.configured.routes or connection.configured.fallback:
+            from llm_adapter.client.other_profiles import OtherProfiles
+
+            self._others = OtherProfiles(connection.configured, self._client_of)
         if connection.base_url is not None:
             options["base_url"] = connection.base_url
         elif options["base_url"] is None and os.environ.get("OPENAI_BASE_URL") == "":  # which the SDK takes for one
@@ -211,6 +221,8 @@ class _ClientBase(QuickResources):
         self._open_again()
         if not self._origin.announced:
             self._origin.announce(type(self).__name__, self._connection)
+        if self._others is not None and (routed := self._others.routed(self._connection, options)) is not None:
+            return cast("httpx2.Request", self._others.build_routed(routed, options, retries_taken))
         parser = options.post_parser
         if callable(parser):  # .parse() builds its reply anew, from a dictionary: what we add to it is one again then
             options.post_parser = lambda reply: with_attributes(parser(reply))
@@ -218,16 +230,19 @@ class _ClientBase(QuickResources):
         defaults = self._custom_headers, self._custom_query  # type: ignore[attr-defined]
         connection, options, trip = translate_call(self._connection, options, defaults)
         options, withheld = with_own_credentials(connection, options, defaults)
-        request = super()._build_request(options, retries_taken=retries_taken)  # type: ignore[misc]
+        request = self._templates.request(self, options, retries_taken, super()._build_request)  # type: ignore[misc]
         if request.headers.get("authorization") == f"Bearer {NO_KEY}":
             del request.headers["authorization"]
         follows = self._follows_redirects(options)
         request.extensions[RULES] = rules_of(connection, request.url, follows, (*self._withheld, *withheld))
         request.extensions[EXTENSION] = trip
+        mark_request(request)
         trip.attempts = retries_taken + 1
         trip.last = retries_taken >= options.get_max_retries(self.max_retries)  # type: ignore[attr-defined]
         if self._shadow is not None:
             self._shadow.sample(self, asked, request, retries_taken)
+        if self._others is not None:
+            self._others.keep(asked, request)
         return cast("httpx2.Request", request)
 
     def _model_list_call(self, options: FinalRequestOptions) -> dict[str, Any] | None:
@@ -246,6 +261,8 @@ class _ClientBase(QuickResources):
 
     def _make_status_error(self, err_msg: str, *, body: object, response: httpx2.Response) -> openai.APIStatusError:
         message = f"{err_msg}{missing_credentials(response)}"
+        if self._others is not None:
+            message += self._others.failures(response)
         error = super()._make_status_error(message, body=body, response=response)  # type: ignore[misc]
         return cast("openai.APIStatusError", error)
 
@@ -255,22 +272,25 @@ class _ClientBase(QuickResources):
     def _process_response_data(self, *, data: object, cast_to: type[ResponseT], response: httpx2.Response) -> ResponseT:
         reply: Any = None
         report = response.extensions.get(REPORT)
-        if cast_to in FAST and not self._strict_response_validation:  # type: ignore[attr-defined]
-            try:
-                reply = cast_to.__pydantic_validator__.validate_python(data, strict=True)  # type: ignore[attr-defined]
-            except ValidationError:
-                reply = None
-            else:
-                if report is None and not reply.__pydantic_extra__:
-                    return cast("ResponseT", reply)  # nearly every chunk: it has nothing of ours
+        if not self._strict_response_validation:  # type: ignore[attr-defined]
+            reply = strictly_validated(data, cast_to)
+            if reply is not None and report is None and not reply.__pydantic_extra__:
+                return cast("ResponseT", reply)  # nearly every chunk: it has nothing of ours
         if reply is None:
             reply = super()._process_response_data(data=data, cast_to=cast_to, response=response)  # type: ignore[misc]
         if report is not None:
             with_report(reply, report)
         return cast("ResponseT", with_attributes(reply))
 
-    def _new_client(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> Any:
-        """A client for another destination that keeps what is not about the destination."""
+    def _client_of(self, to: Destination) -> Any:
+        """The client for another profile that calls go to; not of a subclass, whose constructor is the program's."""
+        kind = AsyncOpenAI if isinstance(self, openai.AsyncOpenAI) else OpenAI
+        return self._new_client(None, to.connection.configured, {}, kind)
+
+    def _new_client(
+        self, profile: str | None, settings: Settings | None, options: dict[str, Any], kind: Any = None
+    ) -> Any:
+        """A client for another destination that keeps what is not about the destination. kind: its class."""
         kept: dict[str, Any] = {"timeout": self.timeout, "max_retries": self.max_retries}  # type: ignore[attr-defined]
         if "http_client" in self._given:
             kept["http_client"] = self._client
@@ -280,7 +300,8 @@ class _ClientBase(QuickResources):
             own = {key: value for key, value in mine.items() if key not in credential_names(mine)}
             instead = options.pop(f"set_{name}", None)
             kept[name] = instead if instead is not None else {**own, **(options.pop(name, None) or {})}
-        return self._instance({"profile": profile, "settings": settings, **kept, **options})
+        arguments = {"profile": profile, "settings": settings, **kept, **options}
+        return self._instance(arguments) if kind is None else kind(**arguments)
 
     def _instance(self, options: dict[str, Any]) -> Any:
         """A client of the same class."""
@@ -296,7 +317,7 @@ class _ClientBase(QuickResources):
                 own = None if "api_key" in given else NO_KEY
                 options["api_key"] = self._connection.withheld_key or own
         copied = copy(_extra_kwargs={"settings": self.settings, **kept, **extra}, **options)
-        copied._given = given
+        copied._given, copied._templates = given, self._templates
         if options.get("http_client") is None:  # then the SDK's copy has the same one, and closes it, too
             copied._http_clients, copied._borrows = self._http_clients, self._borrows
         return copied
@@ -362,6 +383,8 @@ class OpenAI(_ClientBase, openai.OpenAI):
         return Models(self)
 
     def _prepare_options(self, options: FinalRequestOptions) -> FinalRequestOptions:
+        if self._others is not None and (routed := self._others.routed(self._connection, options)) is not None:
+            return cast("FinalRequestOptions", routed[0]._prepare_options(options))
         if (call := self._model_list_call(options)) is not None:
             reply = None
             with suppress(openai.OpenAIError):
@@ -369,7 +392,19 @@ class OpenAI(_ClientBase, openai.OpenAI):
             remember(self._connection, reply)
         return super()._prepare_options(options)
 
+    def _process_response(self, *, response: httpx2.Response, **kwargs: Any) -> Any:
+        reply = whole_reply(self, response=response, **kwargs)
+        if reply is None:
+            reply = super()._process_response(response=response, **kwargs)
+        return reply if self._others is None else self._others.named_next(reply, response)
+
     def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+        if self._others is None:
+            return self._send_own(request, stream=stream, **kwargs)
+        return cast("httpx2.Response", self._others.send(self, request, stream=stream, **kwargs))
+
+    def _send_own(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+        """Send it to the client's own server."""
         sample = None if self._shadow is None else self._shadow.sample_of(request)
         if sample is None:
             return self._round_trip(request, stream=stream, **kwargs)
@@ -425,6 +460,8 @@ class AsyncOpenAI(_ClientBase, openai.AsyncOpenAI):
         return AsyncModels(self)
 
     async def _prepare_options(self, options: FinalRequestOptions) -> FinalRequestOptions:
+        if self._others is not None and (routed := self._others.routed(self._connection, options)) is not None:
+            return cast("FinalRequestOptions", await routed[0]._prepare_options(options))
         if (call := self._model_list_call(options)) is not None:
             reply = None
             with suppress(openai.OpenAIError):
@@ -432,7 +469,19 @@ class AsyncOpenAI(_ClientBase, openai.AsyncOpenAI):
             remember(self._connection, reply)
         return await super()._prepare_options(options)
 
+    async def _process_response(self, *, response: httpx2.Response, **kwargs: Any) -> Any:
+        reply = whole_reply(self, response=response, **kwargs)
+        if reply is None:
+            reply = await super()._process_response(response=response, **kwargs)
+        return reply if self._others is None else self._others.named_next(reply, response)
+
     async def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+        if self._others is None:
+            return await self._send_own(request, stream=stream, **kwargs)
+        return cast("httpx2.Response", await self._others.asend(self, request, stream=stream, **kwargs))
+
+    async def _send_own(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
+        """Send it to the client's own server."""
         sample = None if self._shadow is None else self._shadow.sample_of(request)
         if sample is None:
             return await self._round_trip(request, stream=stream, **kwargs)

@@ -18,6 +18,9 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from llm_adapter.provider import Event
+from llm_adapter.transport.event_pieces import EventPieces
+
 
 class RawEvent:
     """One event, as far as the SDK's streams look at it. raw: the data, in UTF-8."""
@@ -41,23 +44,34 @@ class RawEvent:
 
 
 class EventDecoder:
-    """The decoder of one stream. others: the SDK's, for what is not cut here."""
+    """The decoder of one stream. others: the SDK's, for what is not cut here.
+
+    Where the stream has events as objects, there is nothing to decode: see `llm_adapter/transport/event_pieces.py`.
+    """
 
     def __init__(self, others: Any) -> None:
         self._others = others
 
     def iter_bytes(self, iterator: Iterator[bytes]) -> Iterator[Any]:
         """The events of a stream whose bytes come in pieces of any size."""
-        cutter, iterator = Cutter(), iter(iterator)
+        body = iterator.body() if isinstance(iterator, EventPieces) else None
+        return self._decoded(iter(iterator)) if body is None else _told(body.batches())
+
+    def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        """The same in an event loop."""
+        body = iterator.body() if isinstance(iterator, EventPieces) else None
+        return self._async_decoded(aiter(iterator)) if body is None else _async_told(body.async_batches())
+
+    def _decoded(self, iterator: Iterator[bytes]) -> Iterator[Any]:
+        cutter = Cutter()
         for piece in iterator:
             yield from cutter.feed(piece)
             if cutter.others_go_on:
                 break
         yield from self._others.iter_bytes(chain(cutter.rest(), iterator))
 
-    async def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[Any]:
-        """The same in an event loop."""
-        cutter, iterator = Cutter(), aiter(iterator)
+    async def _async_decoded(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        cutter = Cutter()
         async for piece in iterator:
             for event in cutter.feed(piece):
                 yield event
@@ -65,6 +79,20 @@ class EventDecoder:
                 break
         async for event in self._others.aiter_bytes(_chained(cutter.rest(), iterator)):
             yield event
+
+
+def _told(batches: Iterator[list[Event]]) -> Iterator[Event]:
+    for batch in batches:
+        for event in batch:
+            if event.is_told:
+                yield event
+
+
+async def _async_told(batches: AsyncIterator[list[Event]]) -> AsyncIterator[Event]:
+    async for batch in batches:
+        for event in batch:
+            if event.is_told:
+                yield event
 
 
 async def _chained(before: Iterable[bytes], iterator: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

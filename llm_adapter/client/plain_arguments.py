@@ -22,9 +22,12 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import openai
-from openai import NotGiven, Omit
+from openai import NOT_GIVEN, NotGiven, Omit
 from openai._utils import maybe_transform
 from pydantic import BaseModel
+
+from llm_adapter.provider import Unasked
+from llm_adapter.transport.held_reply import RAW
 
 METHODS = ("create", "parse")
 _SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -74,23 +77,29 @@ def _given(body: dict[str, Any], _: object) -> dict[str, Any]:
     return {name: value for name, value in body.items() if type(value) not in _OMITTED}
 
 
-async def _agiven(body: dict[str, Any], _: object) -> dict[str, Any]:
-    return _given(body, _)
+def _given_but_encoding(body: dict[str, Any], _: object) -> dict[str, Any]:
+    """The same of a call for embeddings whose encoding the SDK chose: any that is quicker is as good."""
+    given = _given(body, _)
+    if "encoding_format" in given:
+        given["encoding_format"] = Unasked(given["encoding_format"])
+    return given
 
 
-_INSTEAD: dict[str, Any] = {"maybe_transform": _given, "async_maybe_transform": _agiven}
-
-
-def without_transform(function: Any) -> Any:
+def without_transform(function: Any, transform: Callable[..., Any] = _given) -> Any:
     """The SDK's own function with its own code, for which alone the transform's name means another function.
 
     None where it has no transform. (`parse` has it in a helper.)
     """
+
+    async def awaited(*arguments: Any) -> Any:
+        return transform(*arguments)
+
     own = function.__globals__
     used = {name: own.get(name) for name in function.__code__.co_names if name in own}
-    instead = {name: _INSTEAD[name] for name in used if name in _INSTEAD}
+    both = {"maybe_transform": transform, "async_maybe_transform": awaited}
+    instead: dict[str, Any] = {name: both[name] for name in used if name in both}
     if not instead:
-        helpers = {name: without_transform(one) for name, one in used.items() if _is_sdks_own(one)}
+        helpers = {name: without_transform(one, transform) for name, one in used.items() if _is_sdks_own(one)}
         instead = {name: one for name, one in helpers.items() if one is not None}
     if not instead:
         return None
@@ -99,6 +108,12 @@ def without_transform(function: Any) -> Any:
     )
     copied.__kwdefaults__, copied.__qualname__ = function.__kwdefaults__, function.__qualname__
     return copied
+
+
+def _has_encoding(arguments: dict[str, Any]) -> bool:
+    """Whether the encoding of embeddings matters: it is given, or the caller reads the response's own bytes."""
+    given = type(arguments.get("encoding_format", NOT_GIVEN)) not in _OMITTED
+    return given or RAW in {name.lower() for name in arguments.get("extra_headers") or ()}
 
 
 def _is_sdks_own(function: Any) -> bool:
@@ -112,13 +127,14 @@ def _quick_method(base: type, name: str) -> Any:
     quick = without_transform(inner) if _is_sdks_own(inner) else None
     if quick is None:
         return None
+    quicker = without_transform(inner, _given_but_encoding) if "encoding_format" in inner.__kwdefaults__ else quick
     required = {one.name for one in inspect.signature(inner).parameters.values() if one.default is one.empty} - {"self"}
 
     def chosen(positional: Any, arguments: dict[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
         theirs = getattr(base, name)
         if theirs is known and not positional and required <= arguments.keys():
             try:
-                return quick, _plain_arguments(arguments)
+                return quick if _has_encoding(arguments) else quicker, _plain_arguments(arguments)
             except (NotPlainError, RecursionError):
                 pass
         return theirs, arguments

@@ -33,6 +33,30 @@ class AdapterReport(BaseModel):
     changed: list[str] | None = None
     unknown: list[str] | None = None  # passed on to a server that is not known to read it
     structured_output: dict[str, Any] | None = None
+    route: dict[str, Any] | None = None  # where a profile's `routes` led the call: to, by
+    fallback: dict[str, Any] | None = None  # which profile answered for which, and why: from, to, reason
+
+
+def adapted(reply: object) -> AdapterReport | None:
+    """What became of the call, with types: `completion.adapter`, which a type checker does not know.
+
+    reply: a completion, a chunk, a response or one of its events, embeddings. None where nothing is said of it: it came
+    from OpenAI as it is, or it is not the chunk that has it.
+    """
+    found = _field(reply, "adapter")
+    return found if isinstance(found, AdapterReport) else None
+
+
+def timings(reply: object) -> OllamaFigures | None:
+    """Ollama's own figures, in nanoseconds and tokens, with types: `completion.ollama`. None where it gave none."""
+    found = _field(reply, "ollama")
+    return found if isinstance(found, OllamaFigures) else None
+
+
+def _field(reply: object, name: str) -> object:
+    """A field of ours, on a reply or on the response that an event holds."""
+    found: object = getattr(reply, name, None)
+    return found if found is not None else getattr(getattr(reply, "response", None), name, None)
 
 
 _CLASSES: dict[str, type[BaseModel]] = {"ollama": OllamaFigures, "adapter": AdapterReport}
@@ -54,9 +78,12 @@ def with_attributes(reply: Any) -> Any:
 
 
 def with_report(reply: Any, report: Report) -> None:
-    """Put the report onto a reply that came as its server made it."""
+    """Put the report onto a reply that came as its server made it; of a streamed response's events, onto its whole."""
+    reply = getattr(reply, "response", None) or reply
     extra: dict[str, Any] | None = getattr(reply, "__pydantic_extra__", None)
-    if extra is not None and (model := getattr(reply, "model", None)):
+    model = getattr(reply, "model", None)
+    led_away = (report.route or report.fallback) and not hasattr(reply, "sequence_number")
+    if extra is not None and (model or led_away):
         extra.setdefault("adapter", report.json(model))
 
 

@@ -19,12 +19,16 @@ from llm_adapter.exchange import Exchange
 from llm_adapter.provider import Call, Endpoint, Flow, Json, NativeRequest, Rejected, Report
 from llm_adapter.routing.connection import NO_KEY, Connection, ambient_headers, credential_names
 from llm_adapter.routing.destination import destination, names_provider
+from llm_adapter.routing.privacy import asks_for_privacy, private, refusal_of_host, without_privacy
 from llm_adapter.settings.errors import warn_caller
 from llm_adapter.settings.hosts import hostname, is_openai, is_private
 from llm_adapter.translation.addresses import refusal_of_addresses
+from llm_adapter.translation.reasoning import with_reasoning_fields
 
 if TYPE_CHECKING:
     from llm_adapter.transport.round_trip import RoundTrip
+
+_WITH_REASONING = ("/chat/completions", "/completions")
 
 Defaults: TypeAlias = tuple[Mapping[str, Any], Mapping[str, Any]]
 Translated: TypeAlias = "tuple[Connection, FinalRequestOptions, RoundTrip]"
@@ -38,7 +42,10 @@ def translate_call(connection: Connection, options: FinalRequestOptions, default
     path = urlsplit(options.url).path
     if options.content is not None or not options.url.startswith("/"):
         return _untranslated(connection, options)
-    body = _body(options)
+    body = arguments(options)
+    if asks_for_privacy(body):
+        connection, body = private(connection), without_privacy(body)
+        options = options.model_copy(update={"json_data": body, "extra_json": None})
     asked = body.get("model")
     origin, given = connection, body
     # Aliases of native paths are resolved by `client.models`.
@@ -82,7 +89,7 @@ def prefixed_model(options: FinalRequestOptions) -> Json:
     """The arguments of a call whose model may name a provider; nothing of one that only manages models."""
     if options.content is not None or not options.url.startswith("/") or options.url.startswith("/api/"):
         return {}
-    return _body(options)
+    return arguments(options)
 
 
 def with_own_credentials(
@@ -92,9 +99,9 @@ def with_own_credentials(
 
     The latter only where the configuration names the host; also the names of what is left out.
     """
-    if not (connection.withholds or connection.headers):
-        return options, []
     headers = dict(options.headers) if isinstance(options.headers, Mapping) else {}
+    if not (connection.headers or (connection.withholds and (headers or options.params))):
+        return options, []
     params = dict(options.params)
     withheld: list[str] = []
     if connection.withholds:
@@ -112,12 +119,14 @@ def with_own_credentials(
 
 def _endpoint(connection: Connection, method: str, path: str, body: Json) -> Endpoint | None:
     """What translates the call, or refuses it; None hands it on as it is."""
-    refusal = refusal_of_addresses(body, connection.resolved)
+    refusal = refusal_of_host(connection) or refusal_of_addresses(body, connection.resolved)
     if refusal is not None:
         return partial(_refused, refusal)
     if connection.is_programs_own:
         return None
     endpoint = connection.provider.endpoint(method, path)
+    if endpoint is not None and path in _WITH_REASONING and connection.resolved.reasoning_fields != "both":
+        return with_reasoning_fields(endpoint)
     if endpoint is None and connection.resolved.local_only and connection.provider.name == "ollama":
         from llm_adapter.providers.ollama.local import passed_on_if_local
 
@@ -141,7 +150,7 @@ def _round_trip(connection: Connection, exchange: Exchange | None, path: str) ->
     return RoundTrip(connection, exchange, path)
 
 
-def _body(options: FinalRequestOptions) -> Json:
+def arguments(options: FinalRequestOptions) -> Json:
     """The call's arguments, with `extra_body` merged the way the SDK does it."""
     body = options.json_data
     if options.extra_json:

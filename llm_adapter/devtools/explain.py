@@ -15,6 +15,8 @@ from llm_adapter.providers.v1.parameters import ROWS
 from llm_adapter.responses.parameters import RESPONSES
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.destination import destination
+from llm_adapter.routing.privacy import asks_for_privacy, private, refusal_of_host, without_privacy
+from llm_adapter.routing.profile_plan import Destination, ProfilePlan, Route, plan_of
 from llm_adapter.routing.unread import unread
 from llm_adapter.settings.errors import AdapterWarning
 from llm_adapter.translation.parameters import Row, Rows
@@ -49,6 +51,8 @@ class Explanation:
     requests: Sequence[NativeRequest] = ()
     refusal: Rejected | None = None
     warnings: list[str] = field(default_factory=list)
+    route: Route | None = None  # that leads the call to this connection
+    fallback: Sequence[Destination] = ()  # where it goes when this server cannot take it
 
     def url(self, request: NativeRequest) -> str:
         if self.connection.starter is not None:  # its port is chosen when it starts
@@ -91,6 +95,8 @@ class Explanation:
                 {"method": one.method, "url": self.url(one), "stream": one.stream, "body": one.body}
                 for one in self.requests
             ],
+            "route": None if self.route is None else {"to": self.route.to.name, "by": self.route.key},
+            "fallback": [{"to": one.name, "address": one.connection.address} for one in self.fallback],
             "refusal": None if self.refusal is None else {"status": self.refusal.status, **self.refusal.error},
         }
 
@@ -101,10 +107,16 @@ def explanation(connection: Connection, path: str, body: Json) -> Explanation:
     extra = body.get("extra_body")
     if isinstance(extra, dict):  # a call site's own keyword: the SDK merges it the same way
         body = {**{name: value for name, value in body.items() if name != "extra_body"}, **extra}
+    connection, route, others = _elsewhere(connection, path, body)
+    if asks_for_privacy(body):
+        connection, body = private(connection), without_privacy(body)
     connection, body = destination(connection, body)
     report = Report(connection.provider.name, asked)
     call = Call("POST", path, body, connection.resolved, id="0" * 32, created=0, report=report)
-    explained = Explanation(connection, call)
+    explained = Explanation(connection, call, route=route, fallback=others)
+    if (refusal := refusal_of_host(connection)) is not None:
+        explained.refusal = refusal
+        return explained
     endpoint = (
         None
         if connection.is_unconfigured and connection.is_openai_itself
@@ -119,6 +131,18 @@ def explanation(connection: Connection, path: str, body: Json) -> Explanation:
     without_effect = [one.message for one in unread(connection)]
     explained.warnings = list(dict.fromkeys([*without_effect, *(str(one.message) for one in caught)]))
     return explained
+
+
+def _elsewhere(connection: Connection, path: str, body: Json) -> tuple[Connection, Route | None, Sequence[Destination]]:
+    """Where a profile's `routes` lead the call, and where its `fallback` does."""
+    settings = connection.configured
+    if connection.is_programs_own or not (settings.routes or settings.fallback):
+        return connection, None, ()
+    plan: ProfilePlan | None = plan_of(settings)
+    route = plan_of(settings).route(path, body.get("model"))
+    if route is not None:
+        connection, plan = route.to.connection, route.to.plan
+    return connection, route, plan.candidates(connection, "POST", path, body) if plan else ()
 
 
 def _drive(exchange: Exchange, explained: Explanation) -> None:

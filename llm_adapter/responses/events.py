@@ -15,8 +15,8 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from llm_adapter.provider import Event, Json, ObjectEvents
 from llm_adapter.provider import Events as ChatEvents
-from llm_adapter.provider import Json
 from llm_adapter.responses import output
 from llm_adapter.responses.history import Turn
 from llm_adapter.responses.items import item_id
@@ -25,7 +25,7 @@ from llm_adapter.translation.errors import stream_error
 from llm_adapter.translation.wire import INTERRUPTED
 
 
-class ResponseDecoder:
+class ResponseDecoder(ObjectEvents):
     """The decoder of one response. `inner` is None when the chat's events are at hand already: see `take`."""
 
     def __init__(self, turn: Turn, inner: ChatEvents | None = None) -> None:
@@ -39,33 +39,56 @@ class ResponseDecoder:
         self._called: dict[Any, FunctionCallItem] = {}
         self._chat: Json = {}  # model, usage and figures, as they come
         self._reason: str | None = None
-        self.long_work: Callable[[], bytes] | None = None  # keeping the response in a file
+        self.long_work: Callable[[], list[Event]] | None = None  # keeping the response in a file
 
-    def feed(self, data: bytes) -> bytes:
-        assert self._inner is not None
-        return self.take(self._inner.feed(data))
+    def events(self, data: bytes) -> list[Event]:
+        inner = self._inner
+        assert inner is not None
+        if not isinstance(inner, ObjectEvents):
+            return self.take(inner.feed(data))
+        self._begin()
+        for event in inner.events(data):
+            self._read_event(event)
+        return self._writer.written()
 
-    def finish(self) -> bytes:
-        self._read(self._inner.finish() if self._inner is not None else b"")
+    def last_events(self) -> list[Event]:
+        inner = self._inner
+        self._begin()
+        if isinstance(inner, ObjectEvents):
+            for event in inner.last_events():
+                self._read_event(event)
+        elif inner is not None:
+            self._read(inner.finish())
         self._read_line(self._rest)
         if not self._over:
             # Some servers leave out [DONE]; without a reason, the reply has not ended either.
             self._complete() if self._reason else self._fail(stream_error(INTERRUPTED)["error"])
         return self._writer.written()
 
-    def take(self, data: bytes) -> bytes:
+    def take(self, data: bytes) -> list[Event]:
         """The events for some of chat's."""
+        self._begin()
         self._read(data)
         return self._writer.written()
 
-    def _read(self, data: bytes) -> None:
+    def _begin(self) -> None:
         if not self._begun:
             self._begun = True
             for kind in ("response.created", "response.in_progress"):
                 self._writer.write(kind, response=output.unfinished_response(self._call))
+
+    def _read(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._read_line(line)
+
+    def _read_event(self, event: Event) -> None:
+        if self._over or not event.is_told:
+            return
+        if event.data:
+            self._complete()
+        else:
+            self._read_chunk_or_error(event.json())
 
     def _read_line(self, line: bytes) -> None:
         field, _, value = line.partition(b":")
@@ -75,7 +98,9 @@ class ResponseDecoder:
         if value == b"[DONE]":
             self._complete()
             return
-        chunk = _parsed_chunk(value)
+        self._read_chunk_or_error(_parsed_chunk(value))
+
+    def _read_chunk_or_error(self, chunk: Json) -> None:
         if chunk.get("error"):
             self._fail(chunk["error"])
         else:
@@ -137,7 +162,7 @@ class ResponseDecoder:
         else:
             self._keep(whole)
 
-    def _keep_in_file(self, whole: Json) -> bytes:
+    def _keep_in_file(self, whole: Json) -> list[Event]:
         self.long_work = None
         self._keep(whole)
         return self._writer.written()

@@ -7,7 +7,18 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from llm_adapter.provider import Call, Endpoint, Flow, Json, LongWork, NativeRequest, Rejected, Replay, Reply
+from llm_adapter.provider import (
+    Call,
+    Endpoint,
+    Flow,
+    Json,
+    LongWork,
+    NativeRequest,
+    Rejected,
+    Replay,
+    Reply,
+    rendered,
+)
 from llm_adapter.responses.events import ResponseDecoder
 from llm_adapter.responses.history import Turn, reading
 from llm_adapter.responses.output import response
@@ -15,6 +26,7 @@ from llm_adapter.responses.parameters import RESPONSES_NAMES, chat_call
 from llm_adapter.responses.store import store_of
 from llm_adapter.translation import overflow
 from llm_adapter.translation.empty_values import telling
+from llm_adapter.translation.reasoning import with_reasoning_fields
 from llm_adapter.translation.token_count import estimated_count
 
 _INDEXED = re.compile(r"\bmessages\[\d+\]")
@@ -26,17 +38,18 @@ def create(call: Call, chat: Endpoint) -> Flow:
     call = telling(call)
     turn = yield from _turn(call)
     asked = chat_call(call, turn.history, len(turn.before))
+    chat = with_reasoning_fields(chat) if call.settings.reasoning_fields == "none" else chat
     try:
         reply = yield from _at_chat_path(chat(asked))
     except Rejected as refusal:
         raise in_responses_words(refusal) from None
     if isinstance(reply, Replay):
         events = ResponseDecoder(turn)
-        told = events.take(reply.data) + events.finish()
+        told = [*events.take(reply.data), *events.last_events()]
         if events.long_work:
             yield turn.saving
             told += events.long_work()
-        return Replay(told)
+        return Replay(rendered(told))
     if not isinstance(reply, dict):
         return ResponseDecoder(turn, reply)
     whole = response(call, turn.first, reply)

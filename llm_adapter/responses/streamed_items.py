@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from llm_adapter.provider import Json
+from llm_adapter.provider import Event, Json, json_bytes, parsed_json
 from llm_adapter.responses.output import call_item, message_item, reasoning_item
 
 
@@ -15,17 +14,21 @@ class Writer:
 
     def __init__(self) -> None:
         self._number = 0
-        self._events: list[str] = []
+        self._events: list[Event] = []
 
     def write(self, kind: str, **event: Any) -> None:
-        body = json.dumps({"type": kind, "sequence_number": self._number, **event})
-        self._number += 1
-        self._events.append(f"event: {kind}\ndata: {body}\n\n")
+        """An event. What is in it may still change: it is copied."""
+        self.write_text(kind, **parsed_json(json_bytes(event)))
 
-    def written(self) -> bytes:
+    def write_text(self, kind: str, **event: Any) -> None:
+        """The same, of an event that holds nothing but texts and numbers, or what nobody changes."""
+        self._events.append(Event({"type": kind, "sequence_number": self._number, **event}, kind))
+        self._number += 1
+
+    def written(self) -> list[Event]:
         """What was written since the last time."""
         events, self._events = self._events, []
-        return "".join(events).encode()
+        return events
 
 
 class _StreamedItem:
@@ -46,6 +49,9 @@ class _StreamedItem:
 
     def _write(self, kind: str, **event: Any) -> None:
         self._writer.write(f"response.{kind}", output_index=self._place, item_id=self._name, **event)
+
+    def _write_text(self, kind: str, **event: Any) -> None:
+        self._writer.write_text(f"response.{kind}", output_index=self._place, item_id=self._name, **event)
 
     def _write_added(self, item: Json) -> None:
         self._writer.write("response.output_item.added", output_index=self._place, item=item)
@@ -87,7 +93,7 @@ class ReasoningItem(_StreamedItem):
 
     def add(self, text: str) -> None:
         self._pieces.append(text)
-        self._write("reasoning_summary_text.delta", summary_index=0, delta=text)
+        self._write_text("reasoning_summary_text.delta", summary_index=0, delta=text)
 
     def _write_end(self) -> None:
         text = self._text
@@ -113,7 +119,8 @@ class MessageItem(_StreamedItem):
     def add(self, text: str, logs: Sequence[Json]) -> None:
         self._pieces.append(text)
         self._logs += logs
-        self._write("output_text.delta", content_index=0, delta=text, logprobs=list(logs))
+        write = self._write if logs else self._write_text
+        write("output_text.delta", content_index=0, delta=text, logprobs=list(logs))
 
     def _write_end(self) -> None:
         self._write("output_text.done", content_index=0, text=self._text, logprobs=self._logs)
@@ -136,7 +143,7 @@ class FunctionCallItem(_StreamedItem):
 
     def add(self, text: str) -> None:
         self._pieces.append(text)
-        self._write("function_call_arguments.delta", delta=text)
+        self._write_text("function_call_arguments.delta", delta=text)
 
     def _write_end(self) -> None:
         self._write("function_call_arguments.done", name=self._function, arguments=self._text)

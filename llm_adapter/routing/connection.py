@@ -78,6 +78,8 @@ class Connection:
     starter: Started | None = None  # the provider, if its server starts with the first request
     terms: Terms | None = None  # of waiting, and of how much at once; None: the SDK's own
     siblings: dict[str, Connection] = field(default_factory=dict, repr=False, compare=False)
+    # What was found in headers that were sent before: the names of those that must not leave.
+    judged: dict[Any, list[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def address(self) -> str:
@@ -167,7 +169,9 @@ def _programs_own(settings: Settings, environ: Mapping[str, str], url: str, api_
 def _connection(configured: Settings, settings: Settings, url: str, shown: str | None, key: Any) -> Connection:
     """settings: those that hold there. shown: what the SDK is told. Raises `SettingsError`."""
     if configured.local_only and not is_private(url):
-        raise SettingsError(f"`local_only` is set, and {hostname(url)} is not known to be a private host: {_PRIVATE}")
+        raise SettingsError(
+            f"{configured.why_local}, and {hostname(url)} is not known to be a private host: {_PRIVATE}"
+        )
     plain = configured is not settings or not settings.configured
     changes: dict[str, Any] = {"base_url": url, "dialect": "openai" if plain else _dialect(settings, url)}
     if configured.local_only:
@@ -183,6 +187,9 @@ def sibling(connection: Connection, name: str) -> Connection:
     """The destination on another provider, for one call whose model names it. Its address and key are its own."""
     if name not in connection.siblings:
         settings = _settings_for_provider(connection.configured, name)
+        if connection.resolved.local_only:  # for one call, it may be
+            origin = connection.resolved.origin("local_only")
+            settings = settings.model_copy(update={"local_only": True}).with_origins({"local_only": origin})
         found = connect(settings, os.environ)
         key = found.api_key or os.environ.get("OPENAI_API_KEY") or NO_KEY
         url = found.base_url or _sdk_url(os.environ)

@@ -11,6 +11,7 @@ import re
 import socket
 import sys
 import unicodedata
+from functools import lru_cache
 from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
@@ -155,6 +156,7 @@ def without_credentials(url: str) -> str:
     return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
 
 
+@lru_cache(maxsize=256)  # asked several times for each call
 def _origin(url: str) -> tuple[str, str, int | None]:
     try:
         parts = urlsplit(url)

@@ -36,6 +36,8 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DURATION = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+")  # Go's time.ParseDuration
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
+CALL_IS_PRIVATE = 'extra_body={"privacy": "local"}'  # the origin of `local_only` where one call asks for it
+
 
 def _read_by(*readers: str, changes_reply: bool = False) -> dict[str, Any]:
     """Of a field: the servers that read it, if not all do, and whether it changes their replies. See `readers`."""
@@ -44,6 +46,7 @@ def _read_by(*readers: str, changes_reply: bool = False) -> dict[str, Any]:
 
 _ON_OLLAMA = _read_by(OLLAMA, "/v1 ollama")
 Policy: TypeAlias = Literal["error", "warn", "ignore"]
+FallbackReason: TypeAlias = Literal["refused", "busy", "missing_model", "load_timeout", "context"]
 
 
 @runtime_checkable
@@ -116,6 +119,12 @@ class Settings(BaseModel):
         description="whether thinking models think, when a call does not say: `reasoning_effort`, or an argument of "
         "the model's template",
         json_schema_extra=_read_by(*KNOWN, changes_reply=True),
+    )
+    reasoning_fields: Literal["both", "reasoning", "reasoning_content", "none"] = Field(
+        "both",
+        description="the keys under which replies and deltas carry what the model thought; OpenAI's have neither. "
+        "With `none` the text is in no reply, also of the Responses API",
+        json_schema_extra=_read_by(*NOT_OPENAI),
     )
     options: dict[str, Any] = Field(
         default_factory=ReadOnlyDict,
@@ -233,6 +242,27 @@ class Settings(BaseModel):
     shadow_log: str | None = Field(
         None, description="a file that gets each comparison with `shadow` as a line of JSON; by default only the log"
     )
+    routes: dict[str, str] = Field(
+        default_factory=ReadOnlyDict,
+        description="calls that go to other profiles: by their endpoint, `embeddings`, or by the model that they ask "
+        "for, `model:gpt-4*`",
+    )
+    fallback: tuple[str, ...] = Field(
+        default_factory=tuple,
+        description="the profiles that a call goes to, one after the other, when its own server cannot take it: before "
+        "the reply has begun, and never by the call's own fault",
+    )
+    fallback_on: tuple[FallbackReason, ...] = Field(
+        ("refused", "busy", "missing_model", "load_timeout"),
+        description="when that happens: no connection comes about; 429 or 503 is the answer to the last attempt; the "
+        "server has no such model; `load_timeout` is over; `context`, which is not among the default, is a prompt that "
+        "does not fit",
+    )
+    fallback_cooldown: float = Field(
+        30,
+        ge=0,
+        description="seconds in which a server that no connection came about to is asked last; 0 for none",
+    )
     model_path: str | None = Field(
         None,
         description="a GGUF file for provider `embedded`; none: the two small models",
@@ -335,6 +365,26 @@ class Settings(BaseModel):
         return self._left_out
 
     @property
+    def name(self) -> str:
+        """What a report or a message calls them: their profile, or their provider."""
+        provider = self.provider if isinstance(self.provider, str) else self.provider.name
+        return self.profile or provider
+
+    @property
+    def why_local(self) -> str:
+        """Why no public host may be asked, as the beginning of a sentence."""
+        if self.origin("local_only") == CALL_IS_PRIVATE:
+            return "`privacy` is `local` for this call"
+        return "`local_only` is set"
+
+    def is_shared(self, field: str) -> bool:
+        """Whether a value holds for several profiles: it stands in the environment, or above a file's profiles."""
+        origin = self.origin(field)
+        return origin.startswith("LLM_ADAPTER_") or (
+            self.profile is not None and origin not in ("argument", "default") and "[profiles." not in origin
+        )
+
+    @property
     def configured(self) -> bool:
         """Whether anything at all was chosen; if not, a client behaves exactly like `openai`."""
         return bool(self.model_fields_set)
@@ -422,7 +472,7 @@ class Settings(BaseModel):
             raise ValueError("this is the name of an environment variable that holds the key, not the key itself")
         return name
 
-    @field_validator("headers", "models", "options", "unsupported")
+    @field_validator("headers", "models", "options", "unsupported", "routes")
     @classmethod
     def _immutable(cls, given: Any) -> Any:
         return read_only(given)

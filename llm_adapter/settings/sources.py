@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 PREFIX = "LLM_ADAPTER_"
 FILE = "llm_adapter.toml"
+# No settings, for they are about the process: a file that gets a report of all calls, and whether clients are told of.
+REPORT_VARIABLE = f"{PREFIX}REPORT"
+VERBOSE_VARIABLE = f"{PREFIX}VERBOSE"
+_NO_SETTINGS = (trust.VARIABLE, REPORT_VARIABLE, VERBOSE_VARIABLE)
 _TABLE = re.compile(r"^\s*\[\s*tool\s*\.\s*llm[_-]adapter\s*[.\]]", re.MULTILINE)
 _KEYS = {"api_key", "api_key_env"}
 _OF_A_HOST = {*trust.SECRETS, "call_site_key", "dialect"}  # beside its address
@@ -299,7 +303,7 @@ def _environment(model: Model, environ: Mapping[str, str]) -> _Layer:
     layer = {}
     known = [PREFIX + field.upper() for field in ("profile", *model.model_fields)]
     for key, text in environ.items():
-        if not key.upper().startswith(PREFIX) or text == "" or key.upper() in (known[0], trust.VARIABLE):
+        if not key.upper().startswith(PREFIX) or text == "" or key.upper() in (known[0], *_NO_SETTINGS):
             continue
         if key.upper() not in known:
             raise SettingsError(f"unknown setting {key} in the environment{near(key.upper(), known)}")

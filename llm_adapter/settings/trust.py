@@ -121,14 +121,14 @@ NEEDS_TRUST: dict[str, _Rule | None] = {
     "headers": _names_variable,
     "trust_env": _always,
     "image_hosts": _always,
-    "shadow": _always,
+    **dict.fromkeys(("shadow", "routes", "fallback"), _always),
     "shadow_log": _lies_elsewhere,
     "response_store": _lies_elsewhere,
     **dict.fromkeys(("local_only", "image_urls"), None),  # see KEPT
     **dict.fromkeys(("models", "keep_alive", "num_ctx", "num_ctx_max", "think", "options", "overflow", "shift")),
     **dict.fromkeys(("expected_dimensions", "pull", "preload", "unsupported", "sampling_defaults", "corrections")),
     **dict.fromkeys(("recover_tool_calls", "token_encoding", "connect_timeout", "load_timeout", "idle_timeout")),
-    "response_store_limit": None,
+    **dict.fromkeys(("response_store_limit", "reasoning_fields", "fallback_on", "fallback_cooldown")),
     **dict.fromkeys(("first_token_timeout", "max_concurrency", "shadow_sample", "n_gpu_layers")),
     **dict.fromkeys(("model_path", "embedding_model_path")),  # these are only read
 }

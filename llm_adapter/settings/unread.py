@@ -30,7 +30,7 @@ class UnreadSetting:
 def unread_settings(settings: Settings, reader: frozenset[str]) -> list[UnreadSetting]:
     """What was set and is not read. reader: the server, or all that it may be."""
     return [
-        UnreadSetting(name, _message(settings, field, name, readers, reader), field, grave, _is_shared(settings, field))
+        UnreadSetting(name, _message(settings, field, name, readers, reader), field, grave, settings.is_shared(field))
         for field in type(settings).model_fields
         if field in settings.model_fields_set
         for name, readers, grave in _parts(settings, field)
@@ -66,10 +66,3 @@ def _message(settings: Settings, field: str, name: str, readers: frozenset[str],
     origin = settings.origin(field)
     source = "set in code" if origin in ("argument", "default") else f"from {origin}"
     return f"`{name}` ({source}) has no effect on {where}: it is read by {listed(readers)}{cure}"
-
-
-def _is_shared(settings: Settings, field: str) -> bool:
-    origin = settings.origin(field)
-    return origin.startswith("LLM_ADAPTER_") or (
-        settings.profile is not None and origin not in ("argument", "default") and "[profiles." not in origin
-    )

@@ -18,10 +18,11 @@ from pydantic_core import to_json
 from llm_adapter.provider import Json
 from llm_adapter.routing.connection import Connection, connect
 from llm_adapter.routing.destination import destination
-from llm_adapter.settings.errors import SettingsError, near
+from llm_adapter.routing.other_profiles import named_in, other_profile, unusable
+from llm_adapter.routing.privacy import asks_for_privacy
+from llm_adapter.routing.stateful import KEPT_AT_SERVER
+from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.settings import Settings
-from llm_adapter.settings.sources import PREFIX
-from llm_adapter.settings.trust import VARIABLE as TRUST
 from llm_adapter.shadow import worker
 from llm_adapter.shadow.journal import warn_once
 from llm_adapter.shadow.record import LARGEST, Destinations
@@ -33,13 +34,6 @@ if TYPE_CHECKING:
 
 EXTENSION = "llm_adapter_shadow"  # the request's extension that carries its sample
 PATHS = ("/chat/completions", "/completions", "/embeddings", "/responses")
-# Arguments of /responses that name or make what one server keeps.
-_KEPT_AT_SERVER = (
-    "previous_response_id",
-    "conversation",
-    "background",
-    "prompt",
-)
 _RUN_BY_CALLER = ("function", "custom")  # tools that the caller runs; all others act at the server
 # Of our own, so that a program's seeded random numbers stay as they are.
 random_share = random.Random().random  # noqa: S311 - not for secrets
@@ -91,10 +85,12 @@ def can_be_repeated(method: str, path: str, body: Mapping[str, Any]) -> bool:
     """Whether a call may be made a second time, elsewhere."""
     if method.upper() != "POST" or path not in PATHS or not isinstance(body.get("model"), str):
         return False
+    if asks_for_privacy(dict(body)):
+        return False
     if path != "/responses":
         return True
     tools = body.get("tools") or ()
-    return not any(body.get(name) for name in _KEPT_AT_SERVER) and all(
+    return not any(body.get(name) for name in KEPT_AT_SERVER) and all(
         tool.get("type") in _RUN_BY_CALLER for tool in tools
     )
 
@@ -120,27 +116,17 @@ def shadow_of(first: Connection, make: Callable[..., OpenAI]) -> Shadow:
 
 
 def _second_destination(settings: Settings) -> Connection:
-    """The destination of the profile that `shadow` names.
-
-    It is read from the files alone: the LLM_ADAPTER_ variables are the first profile's, and so is a key among them.
-    """
+    """The destination of the profile that `shadow` names."""
     name = settings.shadow or ""
-    environ = {
-        key: text for key, text in os.environ.items() if not key.upper().startswith(PREFIX) or key.upper() == TRUST
-    }
-    where = f"(from {settings.origin('shadow')})"
     if name == settings.profile:
+        where = named_in(settings, "shadow")
         raise SettingsError(f"profile {name!r} is its own `shadow`: name another profile {where}", ("shadow",))
-    known = Settings.profiles(environ)
-    if name not in known:
-        have = f"known profiles: {', '.join(known)}" if known else "no file defines a profile"
-        raise SettingsError(f"`shadow` names profile {name!r}, which is not defined{near(name, known)}; {have} {where}")
+    second = other_profile(settings, "shadow", name)
     try:
-        return _with_translation_imported(
-            connect(_as_shadow(Settings.load(environ, profile=name), settings), os.environ)
-        )
+        # The thread sends one request at a time, and must not take a slot at a server that both profiles are on.
+        return _with_translation_imported(connect(second.model_copy(update={"max_concurrency": 0}), os.environ))
     except SettingsError as error:
-        raise SettingsError(f"`shadow` cannot be profile {name!r} {where}: {error}", ("shadow",)) from None
+        raise unusable(settings, "shadow", name, error) from None
 
 
 def _with_translation_imported(second: Connection) -> Connection:
@@ -148,12 +134,3 @@ def _with_translation_imported(second: Connection) -> Connection:
     for path in PATHS:
         second.provider.endpoint("POST", path)
     return second
-
-
-def _as_shadow(second: Settings, first: Settings) -> Settings:
-    """The second profile's settings without a shadow of its own, and as private as the first's.
-
-    The thread sends one request at a time, and must not take a slot at a server that both profiles are on.
-    """
-    changes = {"shadow": None, "max_concurrency": 0, **({"local_only": True} if first.local_only else {})}
-    return second.model_copy(update=changes)

@@ -77,7 +77,7 @@ class Mock(Scripted):
     # --- the script, in the words of the SDK's resources ---
 
     def chat(self, content: str, **options: Any) -> None:
-        """The next call is answered with this text, streamed word by word if it asks for a stream. See `text`."""
+        """The next chat, response or text completion gets this text, word by word where it asks for a stream."""
         self.script(turns.text(content, **options))
 
     def stream(self, *pieces: str, **options: Any) -> None:
@@ -85,7 +85,7 @@ class Mock(Scripted):
         self.script(turns.text(pieces, **options))
 
     def tool_call(self, name: str, arguments: Mapping[str, Any] | str | None = None, **options: Any) -> None:
-        """The next call is answered with the call of a tool."""
+        """The next chat or response is answered with the call of a tool."""
         self.script(turns.tool_call(name, arguments, **options))
 
     def embeddings(self, vectors: Iterable[float] | Iterable[Iterable[float]] | None = None) -> None:

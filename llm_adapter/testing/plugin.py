@@ -5,12 +5,13 @@ what a fixture needs, and the SDK above all, is imported by those who ask for th
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
 from llm_adapter.testing import recording
+from llm_adapter.traffic.made import keep_places
 
 if TYPE_CHECKING:
     from llm_adapter import AsyncOpenAI, OpenAI, Settings
@@ -25,8 +26,9 @@ _GUARD: pytest.StashKey[Guard] = pytest.StashKey()
 _CHOSEN: pytest.StashKey[Chosen] = pytest.StashKey()
 _PASSED: pytest.StashKey[bool] = pytest.StashKey()
 _MARKS = (
-    "llm_providers(*names): run the test once on each of these: profiles of llm_adapter.toml, 'embedded', or a fake "
-    "server such as 'fake:ollama@0.32'; all profiles without a name. OpenAI() goes there, too.",
+    "llm_providers(*names, elsewhere=False): run the test once on each of these: profiles of llm_adapter.toml, "
+    "'embedded', or a fake server such as 'fake:ollama@0.32'; all profiles without a name. OpenAI() goes there, too; a "
+    "test of which a call goes elsewhere fails.",
     "llm_cassette(name, ignore=(), strict=False, scrub=None): another name for the test's cassette, and how calls are "
     "compared with it.",
     "live_ollama: skip the test where no Ollama runs.",
@@ -36,7 +38,7 @@ _MARKS = (
 )
 # The options that each mark knows.
 _OPTIONS: dict[str, tuple[str, ...]] = {
-    "llm_providers": (),
+    "llm_providers": ("elsewhere",),
     "llm_cassette": ("name", "ignore", "strict", "scrub"),
     "live_ollama": (),
     "fake_llm": ("models", "context", "library"),
@@ -71,6 +73,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for mark in _MARKS:
         config.addinivalue_line("markers", mark)
+    keep_places()  # modules that are collected make clients
     if mode := config.getoption("llm_record"):
         recording.asked.append(mode)
         config.add_cleanup(lambda: recording.asked.remove(mode))
@@ -125,9 +128,8 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
 # And the outermost one: pytest's own word on exceptions in threads would stand before ours.
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    if (guard := item.stash.get(_GUARD, None)) is None:
-        return (yield)
-    with guard.judged():
+    guard = item.stash.get(_GUARD, None)
+    with guard.judged() if guard is not None else nullcontext(), _calls_checked(item):
         return (yield)
 
 
@@ -153,6 +155,20 @@ def pytest_runtest_makereport(
     if call.when == "call":
         item.stash[_PASSED] = call.excinfo is None
     return (yield)
+
+
+@contextmanager
+def _calls_checked(item: pytest.Item) -> Iterator[None]:
+    """Fail a test of which a call went to another provider than the test's; one that fails by itself is told so."""
+    chosen = item.stash.get(_CHOSEN, None)
+    try:
+        yield
+    except BaseException:
+        if chosen is not None and (complaint := chosen.complaint()) is not None:
+            item.add_report_section("call", "llm_providers", complaint)
+        raise
+    if chosen is not None and (complaint := chosen.complaint()) is not None:
+        pytest.fail(complaint, pytrace=False)
 
 
 def _check_marks(item: pytest.Item) -> None:
@@ -211,7 +227,11 @@ def _chosen(item: pytest.Item, name: str | None = None) -> Chosen:
 
         required, fakes = item.config.getoption("llm_require"), item.get_closest_marker("fake_llm")
         given = fakes.kwargs if fakes is not None else {}
-        item.stash[_CHOSEN] = chosen(name, item.stash.get(_GUARD, None), required=required, given=given)
+        mark = item.get_closest_marker("llm_providers")
+        elsewhere = bool(mark is not None and mark.kwargs.get("elsewhere"))
+        item.stash[_CHOSEN] = chosen(
+            name, item.stash.get(_GUARD, None), required=required, given=given, elsewhere=elsewhere
+        )
     return item.stash[_CHOSEN]
 
 

@@ -22,6 +22,7 @@ from llm_adapter.routing.connection import connect
 from llm_adapter.settings.errors import SettingsError, near
 from llm_adapter.settings.settings import Settings
 from llm_adapter.settings.sources import FILE, PREFIX
+from llm_adapter.testing.elsewhere import TestCalls, call_lines, goes_to
 
 if TYPE_CHECKING:
     from llm_adapter.testing.fake import Fake
@@ -34,6 +35,13 @@ FAKE = "fake:"
 _DESTINATION = ("profile", "provider", "host", "base_url", "dialect", "api_key", "api_key_env")
 
 
+_ADVICE = (
+    "A client follows the mark when llm_adapter.OpenAI() makes it while the test runs, in a fixture or in the code; "
+    "one that a module makes when it is imported does not. A test that asks others on purpose says so: "
+    "llm_providers(..., elsewhere=True)."
+)
+
+
 @dataclass(frozen=True)
 class Chosen:
     """A provider in force. `close` brings the environment back."""
@@ -42,6 +50,17 @@ class Chosen:
     settings: Settings
     ends: ExitStack
     fake: Fake | None = None  # the server, if it is one
+    calls: TestCalls | None = None  # the test's, where they are to go to this provider alone
+
+    def complaint(self) -> str | None:
+        """What is said of calls that went elsewhere; None where there are none."""
+        if self.calls is None:
+            return None
+        astray = self.calls.sent_elsewhere(goes_to(connect(self.settings, os.environ)))
+        if not astray:
+            return None
+        many = f"{len(astray)} call{'s' if len(astray) > 1 else ''} of it went elsewhere"
+        return f"llm_providers: the test runs on {self.name!r}, and {many}:{call_lines(astray)}\n{_ADVICE}"
 
     def close(self) -> None:
         self.ends.close()
@@ -52,9 +71,9 @@ def provider_names(mark: pytest.Mark) -> list[str]:
     try:
         defined = Settings.profiles(os.environ)
         names = list(dict.fromkeys(mark.args)) or defined
-        if mark.kwargs or not names:
+        if mark.kwargs.keys() - {"elsewhere"} or not names:
             raise SettingsError(
-                "name profiles, 'embedded' or 'fake:PERSONA'" if mark.kwargs else f"there is no profile in {FILE}"
+                "name profiles, 'embedded' or 'fake:PERSONA'" if names else f"there is no profile in {FILE}"
             )
         for name in names:
             _check_known(name, defined)
@@ -73,13 +92,16 @@ def check_options(names: list[str]) -> None:
         raise pytest.UsageError(f"--llm-provider: {error}") from None
 
 
-def chosen(name: str | None, guard: Guard | None, *, required: bool, given: Mapping[str, Any] = {}) -> Chosen:
-    """Switch to a provider; without a name it is what the configuration names. given: options of a fake server.
+def chosen(
+    name: str | None, guard: Guard | None, *, required: bool, given: Mapping[str, Any] = {}, elsewhere: bool = False
+) -> Chosen:
+    """Switch to a provider; without a name it is what the configuration names.
 
+    given: options of a fake server. elsewhere: whether the test may call other servers too.
     Skips the test, or fails it if a provider is `required`, where this one cannot be used.
     """
     with ExitStack() as ends:
-        fake = None
+        fake, watched = None, name is not None
         try:
             if name is not None and name.startswith(FAKE):
                 fake = _fake(name, given, ends)
@@ -91,7 +113,11 @@ def chosen(name: str | None, guard: Guard | None, *, required: bool, given: Mapp
         if problem is not None:
             reason = f"{name or 'the configured provider'!r} cannot be used: {problem}"
             pytest.fail(reason, pytrace=False) if required else pytest.skip(reason)
-        return Chosen(str(name), settings, ends.pop_all(), fake)
+        calls = None
+        if watched and not elsewhere:
+            calls = TestCalls()
+            ends.callback(calls.close)
+        return Chosen(str(name), settings, ends.pop_all(), fake, calls)
 
 
 def _check_known(name: Any, defined: list[str]) -> None:

@@ -135,8 +135,9 @@ class Log:
 class Scripted(Log):
     """Answers requests in the manner of a persona, out of a script.
 
-    Turns are used up one by one, by calls of a model alone. Without any script every call gets a friendly text. A
-    script that has no turn left answers 400 and says so: a loop that asks once too often is a finding.
+    Turns are used up one by one, by calls of a model alone, and each by a call of its kind: one for embeddings leaves a
+    text to the next chat. Without any script every call gets a friendly text. A script that has no turn left for a call
+    answers 400 and says so: a loop that asks once too often is a finding.
     """
 
     def __init__(
@@ -154,7 +155,7 @@ class Scripted(Log):
         self._matchers: list[Matcher] = []
         self._turns: list[Turn] = []
         self._scripted = self._repeat = self._repeated = False
-        self.overrun = 0  # calls that came when the script had ended
+        self.overrun = 0  # calls that the script had no turn for
         self._problem: Exception | None = None  # the first that a matcher, or a turn that cannot be sent, raised
 
     # --- the script ---
@@ -192,7 +193,12 @@ class Scripted(Log):
             ) from self._problem
         if self.overrun:
             many = count_phrase(self.overrun, "call", "calls")
-            raise AssertionError(f"{many} came when the script had ended{self._log_summary()}")
+            raise AssertionError(f"{many} came when the script had ended{self._left_over()}{self._log_summary()}")
+
+    def _left_over(self) -> str:
+        """The turns of other kinds that are left, as a part of a message."""
+        kinds = dict.fromkeys(_KINDS[turn.answers] for turn in self._turns)
+        return f" for calls of their kind: what is left is for {' and '.join(kinds)}" if kinds else ""
 
     # --- the server that it plays ---
 
@@ -261,20 +267,21 @@ class Scripted(Log):
         try:
             matched = next((turn for matcher in self._matchers if (turn := matcher(request)) is not None), None)
             if matched is not None:
-                return turned(matched)
+                return _fitting(turned(matched), request)
         except Exception as problem:
             self._problem = self._problem or problem
             return _fake_failure(f"a matcher raised {problem!r}", "matcher_failed")
         if not self._scripted:
             return HELLO
-        if not self._turns:
+        place = next((place for place, turn in enumerate(self._turns) if _fits(turn, request)), None)
+        if place is None:
             self.overrun += 1
             words = f"the script has no turn left for {request.method} {request.path}, request {request.number}"
-            return _fake_failure(words, "script_ended")
-        if self._repeat and len(self._turns) == 1:
-            self._repeated = True
-            return self._turns[0]
-        return self._turns.pop(0)
+            return _fake_failure(f"{words}{self._left_over()}", "script_ended")
+        if self._repeat and place == len(self._turns) - 1:
+            self._repeated = len(self._turns) == 1
+            return self._turns[place]
+        return self._turns.pop(place)
 
     # --- for llm_adapter's clients ---
 
@@ -286,6 +293,25 @@ class Scripted(Log):
             return Settings(**{"provider": "ollama", "host": root, **fields})
         base = {"provider": "openai", "base_url": f"{root}/v1", "dialect": self._persona.dialect, "api_key": "fake"}
         return Settings(**{**base, **fields})
+
+
+_KINDS = {"text": "chats, responses and completions", "embeddings": "embeddings", "any": "any call"}
+
+
+def _fits(turn: Turn, request: ServerRequest) -> bool:
+    """Whether a turn is an answer to what is asked for. A text completion has no place for calls of tools."""
+    if turn.answers == "any":
+        return True
+    if request.asks_for == "embeddings":
+        return turn.answers == "embeddings"
+    return turn.answers == "text" and not (turn.calls and request.asks_for == "completion")
+
+
+def _fitting(turn: Turn, request: ServerRequest) -> Turn:
+    """The turn of a matcher. Raises `ValueError` for one of another kind than the call's."""
+    if not _fits(turn, request):
+        raise ValueError(f"{_turn_summary(turn)}: that is no answer to {request.method} {request.path}")
+    return turn
 
 
 def _fake_failure(words: str, code: str) -> Turn:

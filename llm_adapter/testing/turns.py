@@ -13,9 +13,10 @@ import re
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 Json: TypeAlias = dict[str, Any]
+Kind: TypeAlias = Literal["text", "embeddings", "any"]
 _PIECES = re.compile(r"\s*\S+|\s+")
 _THOUGHTS = ("reasoning", "reasoning_content", "thinking")  # the spellings of what a model thought
 
@@ -98,6 +99,16 @@ class Turn:
     cut: int | None = None  # the connection breaks after so many pieces
     pace: Delays = Delays()
     more: tuple[Turn, ...] = ()  # the other choices, where a call asks for several
+    kind: Kind | None = None  # of the calls that it answers; None: its content tells
+
+    @property
+    def answers(self) -> Kind:
+        """The kind of the calls that it answers: a text is no answer to a call for embeddings, nor the reverse."""
+        if self.kind is not None:
+            return self.kind
+        if self.vectors is not None:
+            return "embeddings"
+        return "text" if self.content or self.thinking or self.calls else "any"
 
     @property
     def finish_reason(self) -> str:
@@ -114,7 +125,7 @@ def turned(given: Turn | str) -> Turn:
     if isinstance(given, Turn):
         return given
     if isinstance(given, str):
-        return Turn(given)
+        return Turn(given, kind="text")
     words = f"a turn is a string, or what text(), tool_call(), error() and the like give; this is {given!r:.80}"
     raise TypeError(f"{words}: several are given one by one, script(*turns)" if isinstance(given, list) else words)
 
@@ -134,11 +145,11 @@ def text(
     """A reply in words. Content in several strings is streamed in just these pieces."""
     counts = None if usage is None else Usage(*usage)
     if isinstance(content, str):
-        return Turn(content, thinking, finish=finish, usage=counts)
+        return Turn(content, thinking, finish=finish, usage=counts, kind="text")
     given = tuple(content) if isinstance(content, Iterable) else (content,)
     if not all(isinstance(one, str) for one in given):
         raise TypeError(f"text() takes a string, or the strings of its pieces, and not {content!r:.80}")
-    return Turn("".join(given), thinking, finish=finish, usage=counts, pieces=given)
+    return Turn("".join(given), thinking, finish=finish, usage=counts, pieces=given, kind="text")
 
 
 def json_text(value: Any, **options: Any) -> Turn:
@@ -170,10 +181,10 @@ def thinking(thought: str, then: Turn | str = "") -> Turn:
 def embedding(vectors: Iterable[float] | Iterable[Iterable[float]] | None = None) -> Turn:
     """Vectors, one or one for each input. Without any, they are made from the input: the same text, the same vector."""
     if vectors is None:
-        return Turn()
+        return Turn(kind="embeddings")
     given = tuple(vectors)
     many: Any = given if given and not isinstance(given[0], (int, float)) else (given,)
-    return Turn(vectors=tuple(tuple(float(part) for part in vector) for vector in many))
+    return Turn(vectors=tuple(tuple(float(part) for part in vector) for vector in many), kind="embeddings")
 
 
 def choices(first: Turn | str, *more: Turn | str) -> Turn:
@@ -181,7 +192,7 @@ def choices(first: Turn | str, *more: Turn | str) -> Turn:
     return replace(turned(first), more=tuple(turned(one) for one in more))
 
 
-HELLO = text("Hello from the fake server.")
+HELLO = replace(text("Hello from the fake server."), kind="any")
 
 
 def error(
@@ -196,17 +207,16 @@ def error(
     after: int = 1,
     turn: Turn | str = HELLO,
 ) -> Turn:
-    """A failure, in the words that the server has for one of this status.
+    """A failure, in the words that the server has for one of this status. It answers a call of any kind.
 
     mid_stream: a streamed reply begins with 200, and fails after so many pieces of `turn`. A reply that is not
     streamed fails from the start, with the status. Raises `ValueError` for a status that is no error's.
     """
     if not 400 <= status < 600:
         raise ValueError(f"error({status}) is none: a status of 400 to 599 is; text() and the like answer with 200")
-    named = tuple((headers or {}).items())
-    return replace(
-        turned(turn), failure=Failure(message, status, code, type, param, named, after if mid_stream else None)
-    )
+    failure = Failure(message, status, code, type, param, tuple((headers or {}).items()), after if mid_stream else None)
+    found = replace(turned(turn), failure=failure)
+    return found if mid_stream else replace(found, kind="any")
 
 
 def disconnect(*, after: int = 0, turn: Turn | str = HELLO) -> Turn:
@@ -238,7 +248,7 @@ def reply(recorded: Json, status: int | None = None) -> Turn:
             return _with_choices([_chat_turn(choice) for choice in choices], recorded)
         case {"object": "text_completion", "choices": [*choices]} if choices:
             return _with_choices(
-                [Turn(str(one.get("text") or ""), finish=one.get("finish_reason")) for one in choices], recorded
+                [text(str(one.get("text") or ""), finish=one.get("finish_reason")) for one in choices], recorded
             )
         case {"object": "list", "data": [{"embedding": _}, *_] as data}:
             vectors = tuple(_recorded_vector(one["embedding"]) for one in data)
@@ -258,7 +268,7 @@ def _chat_turn(choice: Json) -> Turn:
     thought = next((message[name] for name in _THOUGHTS if message.get(name)), "")
     calls = tuple(_recorded_calls(message))
     content = message.get("content") or message.get("refusal") or ""
-    return Turn(str(content), str(thought), calls, choice.get("finish_reason"))
+    return Turn(str(content), str(thought), calls, choice.get("finish_reason"), kind="text")
 
 
 def _recorded_calls(message: Json) -> Iterable[ToolCall]:
@@ -291,7 +301,7 @@ def _response_turn(items: list[Json]) -> Turn:
             thought += "".join(part.get("text", "") for part in item.get("summary") or [])
         elif item.get("type") == "function_call":
             calls.append(ToolCall(item["name"], item["arguments"], item.get("call_id")))
-    return Turn(said, thought, tuple(calls))
+    return Turn(said, thought, tuple(calls), kind="text")
 
 
 def _response_finish(recorded: Json) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import sysconfig
+import threading
 from collections.abc import Iterator
 from enum import IntEnum
 from functools import lru_cache
@@ -12,10 +12,6 @@ from types import FrameType
 from typing import NamedTuple
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-_STANDARD_LIBRARY = tuple(
-    {os.path.join(path, "") for name in ("stdlib", "platstdlib") if (path := sysconfig.get_paths().get(name))}
-)
-_SCRIPTS = os.path.join(sysconfig.get_path("scripts"), "")  # pytest's own start, and that of other installed commands
 _PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 _SDK = tuple(f"{folder}openai{os.sep}" for folder in _PACKAGES)
 
@@ -23,11 +19,11 @@ _SDK = tuple(f"{folder}openai{os.sep}" for folder in _PACKAGES)
 class Place(NamedTuple):
     """A file and a line."""
 
-    file: str  # absolute, or what stands for a file, such as "<stdin>"; "" where nothing is known
-    line: int
+    file: str  # absolute, or what stands for a file: "<stdin>", or "<thread NAME>" where no line is known
+    line: int  # 0 where none is known
 
     def __str__(self) -> str:
-        return f"{shown_file(self.file)}:{self.line}" if self.file else "an unknown line"
+        return f"{shown_file(self.file)}:{self.line}" if self.line else self.file
 
 
 class _Owner(IntEnum):
@@ -39,7 +35,7 @@ class _Owner(IntEnum):
 
 
 def user_place() -> Place:
-    """The innermost line of the user's program; of an installed library, where no line of the program led here."""
+    """The innermost line of the user's program; of an installed library where no line of the program led here."""
     nearest: FrameType | None = None
     for frame in _frames():
         owner = _owner(frame.f_code.co_filename)
@@ -47,7 +43,7 @@ def user_place() -> Place:
             return _place(frame)
         if owner is _Owner.library and nearest is None:
             nearest = frame
-    return _place(nearest) if nearest is not None else Place("", 0)
+    return _place(nearest) if nearest is not None else Place(f"<thread {threading.current_thread().name}>", 0)
 
 
 def shown_file(path: str) -> str:
@@ -78,6 +74,17 @@ def _owner(name: str) -> _Owner:
     path = name if name.startswith("<") else os.path.abspath(name)
     if path.startswith(os.path.join(_OURS, "")) or any(part in path for part in _SDK):
         return _Owner.between
-    if path.startswith(_SCRIPTS) or any(part in path for part in _PACKAGES):
+    standard_library, scripts = _folders()
+    if path.startswith(scripts) or any(part in path for part in _PACKAGES):
         return _Owner.library
-    return _Owner.between if path.startswith(_STANDARD_LIBRARY) else _Owner.user
+    return _Owner.between if path.startswith(standard_library) else _Owner.user
+
+
+@lru_cache(maxsize=1)
+def _folders() -> tuple[tuple[str, ...], str]:
+    """Those of Python's standard library; and that of installed commands: pytest's own start is a file there."""
+    import sysconfig  # the plugin of pytest is light
+
+    paths = sysconfig.get_paths()
+    standard_library = {os.path.join(paths[name], "") for name in ("stdlib", "platstdlib") if name in paths}
+    return tuple(standard_library), os.path.join(paths["scripts"], "")

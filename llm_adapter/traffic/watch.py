@@ -11,63 +11,23 @@ Source: openai-python src/openai/_base_client.py, v2.45.0 and v3.54.0. tests/tra
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from typing import Any
 from urllib.parse import urlsplit
 
 from openai._base_client import AsyncAPIClient, BaseClient, SyncAPIClient
 
-from llm_adapter.provider import Json
-from llm_adapter.routing.description import IN_THIS_PROCESS, Destination, authority, destination_at, destination_of
-from llm_adapter.settings.hosts import is_loopback, is_openai
+from llm_adapter.routing.description import Destination, destination_at, destination_of
+from llm_adapter.traffic.current import EXTENSION, current_call, mark_request
 from llm_adapter.traffic.made import keep_places, when_made
+from llm_adapter.traffic.observed import ObservedCall
 from llm_adapter.traffic.places import Place, user_place
 from llm_adapter.traffic.reading import StreamFacts, facts_of_body
 from llm_adapter.transport.body import observe
 
-EXTENSION = "llm_adapter_call"  # the extension of a request that carries the call which it is sent for
 HEADER = "x-llm-adapter-call"  # the same for a fake server of this process, which sees no extensions
-_numbers = itertools.count(1)
-
-
-@dataclass(eq=False)
-class ObservedCall:
-    """One call of a client, with all its attempts. What is not known yet, or not told, is None."""
-
-    client: Any = field(repr=False)
-    client_kind: str  # the class's name, with its package where it is the SDK's own
-    client_place: Place
-    place: Place
-    destination: Destination  # of the client
-    method: str
-    path: str  # below /v1
-    body: Json = field(repr=False)  # as the call site gave it, with `extra_body` merged in
-    number: int = field(default_factory=lambda: next(_numbers))
-    urls: list[str] = field(default_factory=list)  # of the requests that were sent for it, without queries
-    model: str | None = None  # that the reply names
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    notes: str = ""  # what was adapted: "ignored=user; emulated=n"
-    provider: str | None = None  # that the reply names
-    error: str | None = None
-
-    @property
-    def answered_by(self) -> Destination:
-        """Where the last request went; where none was sent, the client's destination."""
-        if not self.urls:
-            return self.destination
-        host = authority(self.urls[-1])
-        if self.destination.host == IN_THIS_PROCESS and is_loopback(self.urls[-1]):
-            return self.destination
-        if host == self.destination.host:
-            return self.destination
-        known = self.provider or ("openai" if is_openai(self.urls[-1]) else "a /v1 server")
-        return Destination(known, host)
 
 
 class Watcher:
@@ -84,7 +44,6 @@ class Watcher:
 
 
 _watchers: tuple[Watcher, ...] = ()
-_current: ContextVar[ObservedCall | None] = ContextVar("llm_adapter_call", default=None)
 marked_origins: set[str] = set()  # host:port of fake servers of this process: their requests name the call
 
 
@@ -109,15 +68,17 @@ def tell_made(client: Any) -> None:
 def client_kind(client: Any) -> str:
     """The name of a client's class; one of the SDK's own with its package."""
     kind = type(client)
+    if kind.__name__ == "_ModuleClient":
+        return "client of the module openai"
     is_sdk = not hasattr(client, "_connection") and kind.__module__.partition(".")[0] == "openai"
-    return f"openai.{kind.__name__.lstrip('_')}" if is_sdk else kind.__name__
+    return f"openai.{kind.__name__}" if is_sdk else kind.__name__
 
 
 def client_place(client: Any) -> Place:
     """The line that made a client."""
     origin = getattr(client, "_origin", None)
     found: Place | None = origin.place if origin is not None else getattr(client, "_made_at", None)
-    return found or Place("", 0)
+    return found or Place("<unknown>", 0)
 
 
 def client_destination(client: Any) -> Destination:
@@ -138,18 +99,18 @@ def call_of(request: Any) -> ObservedCall | None:
 @contextmanager
 def _observed(client: Any, options: Any) -> Iterator[None]:
     """Watch one call. What a call asks for itself, such as the list of models, is part of it."""
-    if not _watchers or _current.get() is not None:
+    if not _watchers or current_call.get() is not None:
         yield
         return
     call = _begun(client, options)
-    token = _current.set(call)
+    token = current_call.set(call)
     try:
         yield
     except BaseException as error:
         _ended(call, error)
         raise
     finally:
-        _current.reset(token)
+        current_call.reset(token)
 
 
 def _begun(client: Any, options: Any) -> ObservedCall:
@@ -225,10 +186,10 @@ def _wrap_sdk() -> None:
 
 def _marking(build: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(build)
-    def _build_request(*arguments: Any, **options: Any) -> Any:
-        request = build(*arguments, **options)
-        if (call := _current.get()) is not None:
-            request.extensions[EXTENSION] = call
+    def _build_request(client: Any, *arguments: Any, **options: Any) -> Any:
+        request = build(client, *arguments, **options)
+        if not hasattr(client, "_connection"):  # ours do so themselves
+            mark_request(request)
         return request
 
     return _build_request
@@ -272,5 +233,5 @@ def _note_address(client: Any, request: Any, **more: Any) -> None:
 
 
 def _note_reply(client: Any, *, response: Any, **more: Any) -> None:
-    if (call := call_of(response.request)) is not None and call.client is client and call is _current.get():
+    if (call := call_of(response.request)) is not None and call.client is client and call is current_call.get():
         _answered(call, response)

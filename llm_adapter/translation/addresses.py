@@ -34,7 +34,7 @@ def refusal_of_addresses(body: Json, settings: Settings) -> Rejected | None:
 
 def refused_address(settings: Settings, where: str, field: str = "image_url", param: str = "messages") -> Rejected:
     """The refusal of one address. where: "messages[0]". field: the one that holds the address."""
-    why = "`local_only` is set" if settings.local_only else '`image_urls = "refuse"` is set'
+    why = settings.why_local if settings.local_only else '`image_urls = "refuse"` is set'
     what = "images given by an address are" if field == "image_url" else f"an address in `{field}` is"
     cure = "offer functions of your own" if field == "server_url" else "send a data URL"
     return Rejected(f"{where}: {what} refused, because {why}: {cure}", param=param, code="unsupported_image")

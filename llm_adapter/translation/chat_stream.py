@@ -43,6 +43,11 @@ class ChoiceDeltas:
         self._text: list[str] = []  # kept where the whole of it is checked
         self._calls: dict[int, Json] = {}  # by place
 
+    @property
+    def passes_text(self) -> bool:
+        """Whether text goes out as it comes, from now on."""
+        return self._held is None and self._unfenced is None
+
     def outgoing(self, delta: Json, reason: str | None) -> OutgoingDelta:
         """One delta of the server, and the finish reason beside it, as the caller gets them."""
         text = delta["content"] if isinstance(delta.get("content"), str) else ""

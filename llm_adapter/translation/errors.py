@@ -7,6 +7,7 @@ the SDK repeats those twice, and the answer would be the same.
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from llm_adapter.provider import Json, NativeReply, Rejected, json_bytes, parsed_json
@@ -51,6 +52,7 @@ MEANINGS = (
     Meaning("missing unit in duration", "invalid_value", "keep_alive"),
     Meaning("model is required", "missing_required_parameter", "model"),
 )
+_ABSENT = re.compile("not found|does not exist")  # a model: in Ollama's words, and in vLLM's
 # Source: ollama server/sched.go ErrMaxQueue, v0.24.0.
 _BUSY = "maximum pending requests exceeded"
 _LESS_BUSY = (
@@ -85,7 +87,7 @@ def server_refusal(status: int, message: str, details: Json) -> Rejected:
         status, code, param = 400, meaning.code, meaning.param
     if code == overflow.CODE:
         kept = {**overflow.counts(message), **kept}
-    elif status == 404 and code is None and "not found" in message and "model" in message:
+    elif status == 404 and code is None and "model" in message.lower() and _ABSENT.search(message):
         code, param = "model_not_found", "model"
     kind = _KINDS.get(status, "invalid_request_error" if status < 500 else "api_error")
     if _BUSY in message:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
-from llm_adapter.provider import Events, Json, NativeReply, NativeRequest
+from llm_adapter.provider import Event, Json, NativeReply, NativeRequest, ObjectEvents
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[NativeRequest, NativeReply, T]  # one request at a time, and a result
@@ -38,17 +38,17 @@ def seeded(sampling: Json, count: int) -> list[Json]:
     return [{**sampling, "seed": seed + place} for place in range(count)]
 
 
-class SequentialStreams:
+class SequentialStreams(ObjectEvents):
     """The decoder of several streams of one reply, which are fed one after the other: see `SequentialEvents`."""
 
-    def __init__(self, parts: Sequence[Events]) -> None:
+    def __init__(self, parts: Sequence[ObjectEvents]) -> None:
         self._parts = list(parts)
 
-    def feed(self, data: bytes) -> bytes:
-        return self._parts[0].feed(data)
+    def events(self, data: bytes) -> list[Event]:
+        return self._parts[0].events(data)
 
-    def next_stream(self) -> bytes:
-        return self._parts.pop(0).finish()
+    def next_stream(self) -> list[Event]:
+        return self._parts.pop(0).last_events()
 
-    def finish(self) -> bytes:
-        return self._parts[0].finish()
+    def last_events(self) -> list[Event]:
+        return self._parts[0].last_events()

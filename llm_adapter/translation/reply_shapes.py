@@ -198,6 +198,27 @@ NATIVE_MODEL = Shape(
 ANSWER = Shape("an answer", _object())
 
 
+def index_of_plain_text(chunk: Any) -> int | None:
+    """The choice of a chunk that is a piece of text of one choice and nothing more; None for any other.
+
+    Nearly all chunks are: of those, everything has been looked at here that the shapes check and that is repaired.
+    """
+    if type(chunk) is not dict or chunk.get("usage") is not None or chunk.get("error"):
+        return None
+    choices = chunk.get("choices")
+    if type(choices) is not list or len(choices) != 1 or type(choice := choices[0]) is not dict:
+        return None
+    if choice.get("finish_reason") is not None or choice.get("logprobs") is not None:
+        return None
+    delta = choice.get("delta")
+    if delta is None:
+        is_text = type(choice.get("text")) is str and "delta" not in choice
+    else:
+        is_text = type(delta) is dict and type(delta.get("content")) is str and len(delta) == 1 + ("role" in delta)
+    index = choice.get("index")
+    return index if is_text and type(index) is int else None
+
+
 def reply_of(reply: NativeReply, shape: Shape, path: str = "/chat/completions") -> Json:
     """The object that a whole reply holds. Raises `Rejected` for an error, and for what is no such reply.
 

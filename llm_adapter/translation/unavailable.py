@@ -15,9 +15,13 @@ from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeReques
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.reply_shapes import Shape, reply_of
 
-ELSEWHERE = (
-    "make such calls with a client of another profile, client.copy(profile=...), or, where they name a model, "
-    "put a provider before it: model='openai/...'"
+# The first parts of the paths of OpenAI's endpoints. Not `realtime` and `live`, which are no HTTP calls.
+ENDPOINTS = frozenset(
+    [
+        *("assistants", "audio", "batches", "chat", "completions", "containers", "conversations", "embeddings"),
+        *("evals", "files", "fine_tuning", "images", "models", "moderations", "responses", "threads", "uploads"),
+        *("vector_stores", "videos"),
+    ]
 )
 _STORED = "chat completions are not stored; the Responses API of this client stores its own"
 _NO_FILES = "no files are kept there"
@@ -95,13 +99,23 @@ def unsupported_endpoint(message: str) -> Rejected:
     return Rejected(message, status=404, code="unsupported_endpoint")
 
 
+def elsewhere(path: str) -> str:
+    """How calls of an endpoint are made at another server, as the end of a message."""
+    first = path.lstrip("/").partition("/")[0]
+    route = f'by a route, `routes = {{ {first} = "PROFILE" }}`, ' if first in ENDPOINTS else ""
+    return (
+        f"make such calls with a client of another profile, client.copy(profile=...), {route}or, where they name a "
+        "model, put a provider before it: model='openai/...'"
+    )
+
+
 def unavailable_endpoint(call: Call, server: str = "") -> Rejected:
     """The refusal of a call, by its path and its provider. server: of what kind its server is, where that is known."""
     if call.report.provider == "openai":
         server = server or "a /v1 server that is not OpenAI's"
     which = f"provider {call.report.provider!r}{server and f' ({server})'}"
     reason = reason_of(call.method, call.path) or "its server has no such endpoint"
-    return unsupported_endpoint(f"`{call.path}` is not available on {which}: {reason}; {ELSEWHERE}")
+    return unsupported_endpoint(f"`{call.path}` is not available on {which}: {reason}; {elsewhere(call.path)}")
 
 
 def refuse(call: Call) -> Flow:

@@ -7,7 +7,7 @@ bytes go in, OpenAI's come out. `MadeBody` is what fake servers and cassettes an
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from time import monotonic, sleep
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 import openai
 
-from llm_adapter.provider import Events, EventsWithLongWork, SequentialEvents
+from llm_adapter.provider import Events, ObjectEvents, rendered
 from llm_adapter.settings.errors import caller_kept
 from llm_adapter.transport.time_limit import awithin
 
@@ -140,12 +140,13 @@ class MadeBody:
         pass
 
 
-def set_elapsed(response: Any, natives: Sequence[Any]) -> None:
-    """`.elapsed` is the native response's, which is known once that is closed; a mocked one has none."""
+def set_elapsed(response: Any, natives: Sequence[Any]) -> Any:
+    """The response, whose `.elapsed` is the native one's: known once that is closed; a mocked one has none."""
     try:
         response.elapsed = natives[-1].elapsed
     except (IndexError, RuntimeError):
         pass
+    return response
 
 
 class WholeLines:
@@ -190,78 +191,99 @@ class WholeLines:
 
 
 class TranslatedBody:
-    """The body of an OpenAI response, made of the native responses' as it is read; see `stream_class`."""
+    """The body of an OpenAI response, made of the native responses' as it is read; see `stream_class`.
+
+    What is made are events, which the SDK's streams get as they are (`event_pieces.py`), or bytes.
+    """
 
     response: Any = None  # the response that this is the body of
+    when_closed: Callable[[], None] | None = None
     # Kept, for the SDK reads on after [DONE] with a second iterator: a body read to its end keeps the connection.
     _source: Any = None
 
     def __init__(self, content: bytes | Events, natives: Sequence[Any]) -> None:
         self._content = content
         self._natives = natives
-        self._working = content if isinstance(content, EventsWithLongWork) else None
+        self._working = content if hasattr(content, "long_work") else None
+        self._sequential = hasattr(content, "next_stream")
+        self.gives_objects = isinstance(content, ObjectEvents)
 
     def __iter__(self) -> Iterator[bytes]:
-        self._source = self._source or self._pieces()
-        for data in self._source:  # noqa: UP028 - closing this iterator must leave the source open
-            yield data
+        for batch in self.batches():
+            yield batch if isinstance(batch, bytes) else rendered(batch)
 
-    def _pieces(self) -> Iterator[bytes]:
+    def batches(self) -> Iterator[Any]:
+        """What is left of the body, as bytes or as lists of events. Closing a loop over it leaves it open."""
+        self._source = self._source or self._decoded()
+        return self._source  # type: ignore[no-any-return]
+
+    def _decoded(self) -> Iterator[Any]:
         if isinstance(self._content, bytes):
             yield self._content
             return
+        feed, finish = _decoding(self._content)
         for native in self._streams:
-            yield self._end_of_stream_before(native)
+            if self._sequential and native is not self._natives[0]:
+                yield self._content.next_stream()  # type: ignore[attr-defined]
             lines = self._lines(native)
             for data in native.iter_bytes():
                 if whole := self._whole(lines, data, native):
-                    out = self._content.feed(whole)
-                    if out := out + self._work_done():
+                    out = feed(whole)
+                    if self._working:
+                        out += self._work_done(out)
+                    if out:
                         yield out
             if rest := lines.rest():
-                out = self._content.feed(rest)
-                yield out + self._work_done()
-        out = self._content.finish()
-        yield out + self._work_done()
+                out = feed(rest)
+                yield out + self._work_done(out)
+        out = finish()
+        yield out + self._work_done(out)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._source = self._source or self._async_pieces()
-        async for data in self._source:
-            yield data
+        async for batch in self.async_batches():
+            yield batch if isinstance(batch, bytes) else rendered(batch)
 
-    async def _async_pieces(self) -> AsyncIterator[bytes]:
+    def async_batches(self) -> AsyncIterator[Any]:
+        self._source = self._source or self._async_decoded()
+        return self._source  # type: ignore[no-any-return]
+
+    async def _async_decoded(self) -> AsyncIterator[Any]:
         if isinstance(self._content, bytes):
             yield self._content
             return
+        feed, finish = _decoding(self._content)
         for native in self._streams:
-            yield self._end_of_stream_before(native)
+            if self._sequential and native is not self._natives[0]:
+                yield self._content.next_stream()  # type: ignore[attr-defined]
             lines = self._lines(native)
             async for data in native.aiter_bytes():
                 if whole := self._whole(lines, data, native):
-                    out = self._content.feed(whole)
-                    if out := out + await self._awork_done():
+                    out = feed(whole)
+                    if self._working:
+                        out += await self._awork_done(out)
+                    if out:
                         yield out
             if rest := lines.rest():
-                out = self._content.feed(rest)
-                yield out + await self._awork_done()
-        out = self._content.finish()
-        yield out + await self._awork_done()
+                out = feed(rest)
+                yield out + await self._awork_done(out)
+        out = finish()
+        yield out + await self._awork_done(out)
 
-    def _work_done(self) -> bytes:
-        """The events that long work gives, if there is some to do."""
+    def _work_done(self, out: Any) -> Any:
+        """The events that long work gives, if there is some to do, as `out` has them."""
         work = self._working and self._working.long_work
-        return work() if work else b""
+        return work() if work else type(out)()
 
-    async def _awork_done(self) -> bytes:
+    async def _awork_done(self, out: Any) -> Any:
         work = self._working and self._working.long_work
         if not work:
-            return b""
+            return type(out)()
         with caller_kept():
             return await awithin(None, work)
 
     @property
     def _streams(self) -> Sequence[Any]:
-        return self._natives if isinstance(self._content, SequentialEvents) else self._natives[-1:]
+        return self._natives if self._sequential else self._natives[-1:]
 
     def _lines(self, native: Any) -> WholeLines:
         return WholeLines((native.request.extensions.get("timeout") or {}).get("read"))
@@ -278,18 +300,28 @@ class TranslatedBody:
             message = "the stream sent bytes, and no end of a line, for as long as its read timeout"
             raise http_library(native).ReadTimeout(message, request=native.request) from None
 
-    def _end_of_stream_before(self, native: Any) -> bytes:
-        """What ends the stream before this one, where there is one."""
-        if isinstance(self._content, SequentialEvents) and native is not self._natives[0]:
-            return self._content.next_stream()
-        return b""
-
     def close(self) -> None:
-        for native in self._natives:
-            native.close()
-        set_elapsed(self.response, self._natives)
+        try:
+            for native in self._natives:
+                native.close()
+        finally:
+            self._closed()
 
     async def aclose(self) -> None:
-        for native in self._natives:
-            await native.aclose()
+        try:
+            for native in self._natives:
+                await native.aclose()
+        finally:
+            self._closed()
+
+    def _closed(self) -> None:
         set_elapsed(self.response, self._natives)
+        if self.when_closed is not None:
+            self.when_closed()
+
+
+def _decoding(content: Events) -> tuple[Callable[[bytes], Any], Callable[[], Any]]:
+    """How the content is fed and finished."""
+    if isinstance(content, ObjectEvents):
+        return content.events, content.last_events
+    return content.feed, content.finish

@@ -40,6 +40,12 @@ def limit_reads(request: Any, *, whole: bool, asynchronous: bool) -> None:
     request.extensions["trace"] = partial(_atrace if asynchronous else _trace, None if whole else limit)
 
 
+def has_begun(request: Any) -> bool:
+    """Whether the response to a request has begun, as far as it is known: of one with a limit for its beginning."""
+    limit = (request.extensions.get("timeout") or {}).get("read")
+    return isinstance(limit, ReadLimit) and limit.end == math.inf
+
+
 def _trace(until_begun: ReadLimit | None, event: str, details: Any) -> None:
     if event.endswith(_CONNECTED):
         stream = details["return_value"]

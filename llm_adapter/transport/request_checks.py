@@ -28,6 +28,7 @@ _HARMLESS = frozenset(
     | {"content-type", "content-length", "content-encoding", "transfer-encoding"}
 )
 _KEEPS_METHOD = (307, 308)
+_JUDGED = 64  # sets of headers that are remembered for a connection
 
 
 def is_harmless(header: str) -> bool:
@@ -77,9 +78,10 @@ def _check_request(client: Any, request: Any) -> None:
         return
     url = str(request.url)
     if rules.connection.resolved.local_only:
-        _check_private(request, url, "host")
+        why = rules.connection.resolved.why_local
+        _check_private(request, url, "host", why)
         if (proxy := proxy_of(client, request.url)) is not None:
-            _check_private(request, proxy.url, "proxy")
+            _check_private(request, proxy.url, "proxy", why)
     if rules.connection.starter is not None:
         return
     for name in _kept_back(rules, url, request.headers):
@@ -112,10 +114,23 @@ def _kept_back(rules: RequestRules, url: str, headers: Any) -> list[str]:
         return [name for name in headers if not is_harmless(name)]
     if not rules.connection.withholds:
         return []
-    # What the caller's HTTP client adds. Cookies are those that the server itself has set.
-    own = {name.lower(): value for name, value in rules.connection.headers.items()}
-    own.setdefault("authorization", f"Bearer {rules.connection.api_key}")
-    secret = credential_names(headers, rules.connection.withheld_key)
+    # Most calls of a client have the same headers, but for their length.
+    judged, key = rules.connection.judged, tuple(pair for pair in headers.raw if pair[0].lower() != b"content-length")
+    if key not in judged:
+        if len(judged) >= _JUDGED:
+            judged.clear()
+        judged[key] = _withheld(rules.connection, headers)
+    return judged[key]
+
+
+def _withheld(connection: Connection, headers: Any) -> list[str]:
+    """The names of the headers that the caller's HTTP client adds for another host.
+
+    Cookies are those that the server itself has set.
+    """
+    own = {name.lower(): value for name, value in connection.headers.items()}
+    own.setdefault("authorization", f"Bearer {connection.api_key}")
+    secret = credential_names(headers, connection.withheld_key)
     return [name for name in secret if name != "cookie" and own.get(name) != headers[name]]
 
 
@@ -152,11 +167,11 @@ def _is_same_server(origin: str, url: str) -> bool:
     return upgraded or same_origin(origin, url)
 
 
-def _check_private(request: Any, url: str, what: str) -> None:
+def _check_private(request: Any, url: str, what: str, why: str) -> None:
     if is_private(url):
         return
     message = (
-        f"`local_only` is set, and the {what} {hostname(url)!r} is not known to be private: nothing was sent there. "
+        f"{why}, and the {what} {hostname(url)!r} is not known to be private: nothing was sent there. "
         "Names are not looked up: a private host is given by its private address, or by a name without a dot or below "
         ".internal or .local"
     )

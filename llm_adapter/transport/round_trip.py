@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import openai
 
 from llm_adapter.exchange import Exchange
-from llm_adapter.provider import Fetch, NativeReply, NativeRequest, Rejected, Replay, Report, ServerUse
+from llm_adapter.provider import Fetch, NativeReply, NativeRequest, Rejected, Replay, Report, ServerUse, json_bytes
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.detours import answered_on_the_way, may_be_a_detour, redirected
 from llm_adapter.routing.proxies import proxy_of
@@ -24,12 +24,16 @@ from llm_adapter.routing.terms import Terms, is_explicit, is_repeatable
 from llm_adapter.settings.errors import caller_kept
 from llm_adapter.translation.process_cache import forget_server
 from llm_adapter.transport.body import Observer, TranslatedBody, http_library, observe, set_elapsed, stream_class
+from llm_adapter.transport.event_pieces import response_class
+from llm_adapter.transport.held_reply import RAW, held_response
 from llm_adapter.transport.native_requests import NativeRequests, translated_headers
+from llm_adapter.transport.read_limit import has_begun
 from llm_adapter.transport.sending import asend_all, in_event_loop, in_time, send_all
 from llm_adapter.transport.time_limit import OutOfTime, await_for, awithin, wait_for, within
 
 # The extension of a response that came as the server made it: the report for the reply that the SDK makes of it.
 REPORT = "llm_adapter.report"
+_LOADING = "Loading the model, which goes on for later calls,"
 NO_RETRY = "x-should-retry", "false"  # the SDK obeys it (openai-python _base_client.py _should_retry, v3.52.0)
 
 # The server is not there, or it ends: what listens there next may be another one.
@@ -152,6 +156,30 @@ class RoundTrip:
         self._request: Any = None  # that the SDK built
         self._server_use = ServerUse()
         self._blocked_by = ""  # what is waited for outside the event loop, as the beginning of a sentence
+        self._has_load_timeout = False  # whether `load_timeout` holds for it
+        self.load_timed_out = False  # whether the response did not begin in that time
+        self._report: Report | None = None  # of a call that is not translated, where there is something to tell
+
+    @property
+    def connection(self) -> Connection:
+        return self._connection
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the call has its answer, a refusal for one, before anything is sent."""
+        return self._exchange is not None and self._exchange.answer is not None
+
+    def report(self) -> Report:
+        """The report of the call, to be told more: also of one that is not translated."""
+        if self._exchange is not None:
+            return self._exchange.call.report
+        self._report = self._report or Report(self._connection.provider.name)
+        return self._report
+
+    def discard(self) -> None:
+        """End a round trip that is not made."""
+        if self._exchange is not None:
+            self._exchange.close()
 
     @property
     def terms(self) -> Terms | None:
@@ -175,6 +203,7 @@ class RoundTrip:
             return
         self._server_use.ended = True
         self._log_outcome(type(error).__name__)
+        self.load_timed_out = self._has_load_timeout and self._is_load_timeout(error)
         if isinstance(error, OutOfTime):
             self._raise_out_of_time()
         # By name, for the error is of either HTTP library.
@@ -185,6 +214,12 @@ class RoundTrip:
         # The SDK would begin again after a read timeout, while the server still works on this attempt.
         if self.terms is not None and self.terms.no_repeats and type(error).__name__ == "ReadTimeout":
             raise openai.APITimeoutError(request=error.request) from error  # type: ignore[attr-defined]
+
+    def _is_load_timeout(self, error: Any) -> bool:
+        """Whether a time ran out before the response began."""
+        if isinstance(error, OutOfTime):
+            return self._blocked_by == _LOADING
+        return type(error).__name__ == "ReadTimeout" and not has_begun(error.request)
 
     def _raise_out_of_time(self) -> None:
         """Raise the SDK's own error, at once: another attempt would begin with the same work."""
@@ -211,10 +246,13 @@ class RoundTrip:
         """
         response = yield from self._steps(client, first, stream=stream)
         if self._connection.starter is not None:
+            use = self._server_use
             if response.is_closed:
-                self._server_use.ended = True
+                use.ended = True
+            elif isinstance(response.stream, TranslatedBody):
+                response.stream.when_closed = use.end
             else:
-                observe(response, _EndOfUse(self._server_use))
+                observe(response, _EndOfUse(use))
         return response
 
     def _steps(self, client: Any, first: Any, *, stream: bool) -> Steps:
@@ -223,7 +261,7 @@ class RoundTrip:
         # With the SDK's timeouts as they are now: sending changes those of a request.
         end = self._end_of_blocking(first.extensions.get("timeout") or {}, stream=stream)
         if start := self._server_start(end):
-            self._blocked_by = "Loading the model, which goes on for later calls,"
+            self._blocked_by = _LOADING
             requests.address = yield start
         if exchange is None:
             responses = yield Send([requests.first()], [stream])
@@ -296,15 +334,19 @@ class RoundTrip:
         if self.terms is None or is_explicit(sdk):
             seconds = sdk.get("read")
         else:
+            self._has_load_timeout = self.terms.load is not None
             seconds = self.terms.timeouts(sdk, stream=stream)["read"]
         return None if seconds is None else self._since + seconds
 
     @property
     def _unwritten_report(self) -> Report | None:
-        """The report that says where a model's prefix led, when the reply goes to the SDK as it came."""
+        """The report of a reply that goes to the SDK as it came, where it says that another server answered."""
         exchange = self._exchange
-        untold = exchange is not None and exchange.passthrough and self._connection.via_model_prefix
-        return exchange.call.report if exchange is not None and untold and exchange.call.report.notes else None
+        if exchange is None or not exchange.passthrough:
+            return self._report
+        report = exchange.call.report
+        led_away = self._connection.via_model_prefix and report.notes
+        return report if led_away or report.fallback or report.route else None
 
     def _mark_no_retry(self, response: Any) -> Any:
         """A response that goes to the SDK as it came, marked where the SDK is not to try again."""
@@ -327,8 +369,7 @@ class RoundTrip:
         """The OpenAI response to the SDK's request; `natives` are the responses of the last step."""
         status, content = exchange.reply()
         self._log_outcome(status)
-        is_stream = not isinstance(content, bytes)
-        content = content.data if isinstance(content, Replay) else content
+        is_stream = not isinstance(content, bytes | dict)
         headers = translated_headers(natives[-1].headers) if natives else []
         headers.append(("content-type", "text/event-stream" if is_stream else "application/json"))
         headers.append(("x-llm-adapter", exchange.call.report.header()))
@@ -336,15 +377,19 @@ class RoundTrip:
             headers.append(NO_RETRY)
         extensions = dict(natives[-1].extensions) if natives else {}
         extensions.pop("network_stream", None)
-        http = http_library(request)
-        make = partial(http.Response, status, headers=headers, request=request, extensions=extensions)
+        http, about = http_library(request), {"headers": headers, "request": request, "extensions": extensions}
         # Where one of several failed, the others' streams are still open: the body closes them.
-        if isinstance(content, bytes) and not stream and all(native.is_closed for native in natives):
-            response = make(content=content)
-            set_elapsed(response, natives)
-            return response
+        whole = not stream and all(native.is_closed for native in natives)
+        if isinstance(content, dict):
+            if whole and RAW not in request.headers:
+                return set_elapsed(held_response(http, content, **about), natives)
+            content = json_bytes(content)
+        content = content.data if isinstance(content, Replay) else content
+        kind = response_class(http) if is_stream else http.Response
+        if isinstance(content, bytes) and whole:
+            return set_elapsed(kind(status, content=content, **about), natives)
         body = stream_class(TranslatedBody, http)(content, natives)
-        body.response = make(stream=body)
+        body.response = kind(status, stream=body, **about)
         return body.response
 
     def _log_outcome(self, outcome: int | str) -> None:
@@ -366,7 +411,7 @@ class _EndOfUse(Observer):
         self._use = use
 
     def closed(self) -> None:
-        self._use.ended = True
+        self._use.end()
 
 
 def timeout_error(request: Any, message: str) -> openai.APITimeoutError:

@@ -40,6 +40,34 @@ def test_init_chooses_a_profile(command: Command) -> None:
     assert Settings.load({}).provider == "embedded"
 
 
+CODE = """MODELS = {"fast": "gpt-4o-mini", "search": "text-embedding-3-small"}
+client.chat.completions.create(model="gpt-4o", messages=HI)
+IMAGE_MODEL = "dall-e-3"
+"""
+
+
+def test_init_from_a_scan(command: Command) -> None:
+    """What the code asks for works at once: each name is mapped, the profile is chosen, the rest is said."""
+    Path("app.py").write_text(CODE, "utf-8")
+    models = {"gpt-4o-mini": "qwen3:8b", "text-embedding-3-small": "nomic-embed-text", "gpt-4o": "qwen3:8b"}
+    result = command("config", "init", "--from-scan", "--json")
+    assert (result.json["profile"], result.json["models"]) == ("local", {**models, "*": "qwen3:8b"})
+    settings = Settings.load({})
+    assert (settings.provider, settings.models) == ("ollama", {**models, "*": "qwen3:8b"})
+    lines = Path("llm_adapter.toml").read_text("utf-8").splitlines()
+    assert '# "dall-e-3": no chat and no embeddings; app.py:3:15' in lines
+    assert any(line.startswith('"gpt-4o" = "qwen3:8b" ') and line.endswith("# app.py:2:38") for line in lines)
+
+
+def test_init_from_a_scan_of_named_files(command: Command) -> None:
+    Path("app.py").write_text(CODE, "utf-8")
+    Path("other.py").write_text("import openai\n", "utf-8")
+    out = command("config", "init", "--from-scan", "other.py", "--profile", "cloud").out
+    assert "The profile `cloud` is chosen; `local` maps 1 name" in out
+    assert (Settings.load({}).provider, Settings.load({}, profile="local").models) == ("openai", {"*": "qwen3:8b"})
+    assert "for --from-scan alone" in command.mistake("config", "init", "other.py", code=2)
+
+
 def test_its_comments_can_be_taken_away(command: Command) -> None:
     """Every line that looks like a setting is one."""
     command("config", "init")
@@ -66,6 +94,16 @@ def test_a_running_ollama_is_suggested(command: Command, server: Ollama, monkeyp
     assert command("config", "init", "--json").json["ollama"] == server.url
     settings = Settings.load({}, profile="local")
     assert (settings.provider, settings.host, settings.models) == ("ollama", server.url, {})
+    Path("app.py").write_text(CODE, "utf-8")
+    mapped = command("config", "init", "--from-scan", "--yes", "--json").json["models"]
+    assert mapped == {
+        "gpt-4o-mini": "qwen3:8b",
+        "text-embedding-3-small": "nomic-embed-text",
+        "gpt-4o": "qwen3:8b",
+        "*": "qwen3:8b",
+    }
+    assert "models pull" not in Path("llm_adapter.toml").read_text("utf-8")
+    command("config", "init", "--yes")
     suggestion = '# models = { "gpt-4o-mini" = "qwen3:8b", "text-embedding-3-small" = "nomic-embed-text" }'
     assert suggestion in Path("llm_adapter.toml").read_text("utf-8").splitlines()
 

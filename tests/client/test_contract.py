@@ -76,6 +76,20 @@ def test_hooks(ours: Any, theirs: Any, hook: str) -> None:
 
 
 @SYNC_AND_ASYNC
+def test_what_reads_a_response(ours: Any, theirs: Any) -> None:
+    """The hook takes all but the response as it comes; tests/client/test_other_profiles.py shows what it does."""
+    assert parameters(theirs._process_response)["response"] == "KEYWORD_ONLY"
+    assert inspect.iscoroutinefunction(theirs._process_response) == inspect.iscoroutinefunction(ours._process_response)
+
+
+@SYNC_AND_ASYNC
+@pytest.mark.parametrize("name", ["_parse_retry_after_header", "_should_retry"])
+def test_what_is_asked_of_a_response(ours: Any, theirs: Any, name: str) -> None:
+    """What the SDK thinks of trying again."""
+    assert len(parameters(getattr(theirs, name))) == 2
+
+
+@SYNC_AND_ASYNC
 def test_copy_carries_our_arguments(ours: Any, theirs: Any) -> None:
     """`copy()` hands `_extra_kwargs` to the constructor, and `with_options` is the same method."""
     assert parameters(theirs.copy)["_extra_kwargs"] == "KEYWORD_ONLY"
@@ -179,7 +193,12 @@ TYPED = """
 import openai
 from openai.types.chat import ChatCompletion
 
-from llm_adapter import AsyncOpenAI, OpenAI, Settings
+from llm_adapter import AsyncOpenAI, OpenAI, Settings, adapted, timings
+
+def seconds(reply: ChatCompletion) -> float:
+    report, figures = adapted(reply), timings(reply)
+    assert report is None or report.provider.isidentifier()
+    return (figures.total_duration or 0) / 1e9 if figures is not None else 0.0
 
 def ask(client: openai.OpenAI) -> str | None:
     hi: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]
@@ -200,6 +219,7 @@ ask(AsyncOpenAI())  # type: ignore[arg-type]
 OpenAI(timeout="soon")  # type: ignore[arg-type]
 OpenAI(nonsense=1)  # type: ignore[call-arg]
 OpenAI().copy(profile=3)  # type: ignore[arg-type]
+seconds(OpenAI().chat.completions.create(model="m", messages=[])).upper()  # type: ignore[attr-defined]
 OpenAI().chat.completions.create(model=3, messages=[])  # type: ignore[call-overload]
 """
 

@@ -15,12 +15,12 @@ import pytest
 from drivers import HTTPX
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from openai.types import Completion
+from openai.types import Completion, CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from llm_adapter import OpenAI, Settings
-from llm_adapter.client.clients import FAST
+from llm_adapter.client.quick_replies import FAST, strictly_validated
 from llm_adapter.client.reply_fields import OllamaFigures
 
 HTTP = HTTPX.Client(verify=False)
@@ -117,7 +117,22 @@ old_completion = record(
     {**about, "object": st.just("text_completion"), "choices": st.lists(text_choice, max_size=2)},
     {"usage": usage, "system_fingerprint": text},
 )
-PAYLOADS: dict[Any, Any] = {ChatCompletion: completion, ChatCompletionChunk: chunk, Completion: old_completion}
+vector = record({"object": st.just("embedding"), "index": number, "embedding": st.lists(floating, max_size=2)})
+in_base64 = record({"object": st.just("embedding"), "index": number, "embedding": st.just("AACAPw==") | text})
+embeddings = record(
+    {
+        "object": st.just("list"),
+        "model": text,
+        "data": st.lists(vector, max_size=2) | st.lists(in_base64, max_size=2),
+        "usage": record({"prompt_tokens": number, "total_tokens": number}),
+    }
+)
+PAYLOADS: dict[Any, Any] = {
+    ChatCompletion: completion,
+    ChatCompletionChunk: chunk,
+    Completion: old_completion,
+    CreateEmbeddingResponse: embeddings,
+}
 kinds = pytest.mark.parametrize("kind", PAYLOADS, ids=lambda kind: kind.__name__)
 
 
@@ -171,11 +186,7 @@ def same(data: Any, kind: Any) -> Any:
 
 def validates(data: Any, kind: Any) -> bool:
     """Whether the short cut takes it."""
-    try:
-        kind.model_validate(data, strict=True)
-    except ValidationError:
-        return False
-    return True
+    return strictly_validated(data, kind) is not None
 
 
 def test_all_short_cuts_are_tested() -> None:

@@ -34,6 +34,7 @@ import yaml
 
 import llm_adapter
 from llm_adapter import AdapterWarning, Settings
+from llm_adapter.settings.sources import REPORT_VARIABLE, VERBOSE_VARIABLE
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -193,7 +194,8 @@ def _command(words: list[str]) -> None:
 
 def _variable(name: str) -> None:
     if name.startswith("LLM_ADAPTER_"):
-        assert name.removeprefix("LLM_ADAPTER_").lower() in {"profile", *Settings.model_fields}
+        known = {"profile", *Settings.model_fields}
+        assert name.removeprefix("LLM_ADAPTER_").lower() in known or name in (REPORT_VARIABLE, VERBOSE_VARIABLE)
 
 
 def _installed(arguments: str) -> None:
@@ -209,7 +211,9 @@ def _parsed(arguments: list[str]) -> None:
 
     from llm_adapter.cli.app import app
 
-    result = CliRunner().invoke(app, [*arguments, "--help"])
+    # What stands behind a program's name is the program's.
+    asked = ["run", "--help", *arguments[1:]] if arguments[0] == "run" else [*arguments, "--help"]
+    result = CliRunner().invoke(app, asked)
     assert result.exit_code == 0, result.output
 
 

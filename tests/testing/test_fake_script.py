@@ -46,6 +46,10 @@ def ask(scripted: Scripted, content: str = "Hi", path: str = CHAT, **more: Any) 
     return found.status, json.loads(found.body)
 
 
+def ask_at(scripted: Scripted, path: str, body: Any) -> Any:
+    return json.loads(scripted.answer("POST", path, KEY, json.dumps(body).encode()).body)
+
+
 def content(reply: Any) -> Any:
     return reply["choices"][0]["message"]["content"]
 
@@ -109,7 +113,7 @@ def test_replies_of_other_kinds() -> None:
     }
     assert reply(vectors).vectors == ((1.0, 2.0), (1.0, 2.0))
     said = {"object": "text_completion", "choices": [{"text": "a", "finish_reason": "length"}]}
-    assert reply(said) == Turn("a", finish="length")
+    assert reply(said) == text("a", finish="length")
     wrong = {"error": {"message": "no", "type": "t", "param": "p", "code": "c"}}
     assert reply(wrong, 422).failure == Failure("no", 422, "c", "t", "p")
     assert reply({"error": {"message": "no", "code": 503}}).failure == Failure("no", 503)
@@ -221,6 +225,66 @@ def test_a_script_that_has_ended() -> None:
     assert "the script has no turn left for POST /v1/chat/completions" in body["error"]["message"]
     with pytest.raises(AssertionError, match="1 call came when the script had ended"):
         scripted.assert_all_used()
+
+
+EMBEDDINGS = ("/v1/embeddings", {"model": "m", "input": "x"})
+CHATS = {
+    "/v1/chat/completions": {"model": "m", "messages": [{"role": "user", "content": "x"}]},
+    "/v1/responses": {"model": "m", "input": "x"},
+    "/api/chat": {"model": "m", "messages": [{"role": "user", "content": "x"}], "stream": False},
+}
+VECTORS = {
+    path: {"model": "m", "input": "x", "prompt": "x"} for path in ("/v1/embeddings", "/api/embed", "/api/embeddings")
+}
+TEXTS = CHATS | {
+    "/v1/completions": {"model": "m", "prompt": "x"},
+    "/api/generate": {"model": "m", "prompt": "x", "stream": False},
+}
+
+
+def status_of(turn: Turn | str, path: str, body: Any) -> int:
+    scripted = Scripted("ollama@0.32")
+    scripted.script(turn)
+    return scripted.answer("POST", path, KEY, json.dumps(body).encode()).status
+
+
+@pytest.mark.parametrize("path", TEXTS | VECTORS)
+def test_a_turn_answers_calls_of_its_kind(path: str) -> None:
+    """A text, vectors and a tool's call answer no call of another kind; an error answers any."""
+    body = (TEXTS | VECTORS)[path]
+    assert status_of("Hello", path, body) == status_of(thinking("Hm"), path, body) == (200 if path in TEXTS else 400)
+    assert status_of(tool_call("f"), path, body) == (200 if path in CHATS else 400)
+    assert status_of(embedding(), path, body) == status_of(embedding([1, 2]), path, body)
+    assert status_of(embedding(), path, body) == (200 if path in VECTORS else 400)
+    assert status_of(error(503, "busy"), path, body) == 503
+    assert status_of(slow(0), path, body) == 200
+
+
+def test_each_kind_has_its_own_order() -> None:
+    scripted = Scripted()
+    scripted.script("one", embedding([1.0]), "two", embedding([2.0]))
+    vectors = [ask_at(scripted, *EMBEDDINGS)["data"][0]["embedding"] for _ in range(2)]
+    assert (vectors, [content(ask(scripted)[1]) for _ in range(2)]) == ([[1.0], [2.0]], ["one", "two"])
+    scripted.assert_all_used()
+
+
+def test_the_script_has_turns_of_other_kinds_alone() -> None:
+    """The call and the test are told which; the turns stay for their own calls."""
+    scripted = Scripted()
+    scripted.script("one", repeat=True)
+    told = ask_at(scripted, *EMBEDDINGS)["error"]["message"]
+    assert told.endswith("what is left is for chats, responses and completions")
+    assert content(ask(scripted)[1]) == "one"
+    with pytest.raises(AssertionError, match="had ended for calls of their kind: what is left is for chats"):
+        scripted.assert_sufficed()
+
+
+def test_a_matcher_that_answers_with_another_kind() -> None:
+    scripted = Scripted()
+    scripted.on(lambda request: "Hello")
+    assert "that is no answer to POST /v1/embeddings" in ask_at(scripted, *EMBEDDINGS)["error"]["message"]
+    with pytest.raises(AssertionError, match="a matcher or a turn failed"):
+        scripted.assert_sufficed()
 
 
 def test_a_script_that_repeats_its_last_turn() -> None:

@@ -275,3 +275,14 @@ def test_asked_for_in_the_middle_of_a_test(tried: Callable[..., pytest.RunResult
     body = "request.getfixturevalue('llm_mock')\n    socket.gethostbyname('example.com')"
     result = tried(f"import socket\ndef test_it(request):\n    {body}")
     result.stdout.fnmatch_lines(["no network: example.com"])
+
+
+def test_a_chat_is_no_answer_to_embeddings(llm_mock: Mock) -> None:
+    """Whatever the provider: the script's texts stay for the chats."""
+    for settings in (PROVIDERS["openai"], PROVIDERS["ollama"]):
+        llm_mock.chat("Hello")
+        with OpenAI(settings=settings, max_retries=0) as client:
+            with pytest.raises(openai.BadRequestError, match=r"no turn left for POST .* what is left is for chats"):
+                client.embeddings.create(model="m", input="x")
+            llm_mock.overrun = 0
+            assert chat(client).choices[0].message.content == "Hello"

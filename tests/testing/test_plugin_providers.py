@@ -255,7 +255,7 @@ def test_it(llm_client, fake_llm, llm_provider):
 def test_help(project: Tried, pytester: pytest.Pytester) -> None:
     """What a user finds by himself."""
     marks = project("", "--markers")
-    marks.stdout.fnmatch_lines(["@pytest.mark.llm_providers(?names): run the test once on each*"])
+    marks.stdout.fnmatch_lines(["@pytest.mark.llm_providers(?names, elsewhere=False): run the test once on each*"])
     fixtures = project("", "--fixtures").stdout.str()
     assert all(name in fixtures for name in ("llm_client", "llm_mock", "no_network"))
     project("", "--help").stdout.fnmatch_lines(["*--llm-provider=NAME*", "*llm_no_network (bool):*"])

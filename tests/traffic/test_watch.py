@@ -17,7 +17,8 @@ from openai._base_client import AsyncAPIClient, BaseClient, SyncAPIClient
 from llm_adapter import OpenAI, Settings
 from llm_adapter.testing import Fake, error, serving
 from llm_adapter.traffic import watch
-from llm_adapter.traffic.watch import ObservedCall, Watcher
+from llm_adapter.traffic.observed import ObservedCall
+from llm_adapter.traffic.watch import Watcher
 
 CHAT: dict[str, Any] = {"model": "gpt-4o-mini", "messages": HI}
 HERE = str(Path(__file__))
@@ -140,7 +141,7 @@ def test_raw_responses(seen: Seen, fake: Fake) -> None:
 
 
 def test_an_error(run: Run, seen: Seen, fake: Fake) -> None:
-    fake.script(error(429, "slow down"))
+    fake.script(error(429, "slow down"), repeat=True)  # the call takes two requests
     with pytest.raises(openai.RateLimitError):
         run(chat, settings=fake.settings())
     assert seen.call.error == "RateLimitError 429"

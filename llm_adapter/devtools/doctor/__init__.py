@@ -13,6 +13,7 @@ from llm_adapter.devtools.doctor.facts import CheckResult, Facts, fail
 from llm_adapter.devtools.doctor.survey import NO_NAMES, Names, gather_facts
 from llm_adapter.devtools.reporting.secrets import masked
 from llm_adapter.devtools.reporting.text import Tell, silent
+from llm_adapter.routing.profile_plan import plan_of
 from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.settings import Settings
 
@@ -71,6 +72,8 @@ def diagnose(
     environ = os.environ if environ is None else environ
     try:
         settings = Settings.load(environ, profile=profile)
+        if settings.routes or settings.fallback:
+            plan_of(settings)
         tell("asking the server")
         facts = gather_facts(settings, environ, names, profile or _profile(settings))
     except SettingsError as error:

@@ -34,7 +34,17 @@ def configuration(facts: Facts) -> CheckResult:
         return problem
     named = f"profile {facts.profile!r}, " if facts.profile else ""
     sources = dict.fromkeys(settings.origin(name) for name in type(settings).model_fields)
-    return ok(f"{named}provider {settings.provider}; from {', '.join(one for one in sources if one != 'default')}")
+    from_where = ", ".join(one for one in sources if one != "default")
+    return ok(f"{named}provider {settings.provider}{_other_profiles(facts)}; from {from_where}")
+
+
+def _other_profiles(facts: Facts) -> str:
+    """The profiles that calls may go to, which have a diagnosis of their own."""
+    routes = [f"{key} to {name}" for key, name in facts.settings.routes.items()]
+    ways = [f"routes {', '.join(routes)}"] if routes else []
+    if facts.settings.fallback:
+        ways.append(f"falls back to {', '.join(facts.settings.fallback)}")
+    return "".join(f"; {way}" for way in ways) + (" (`doctor --profile` looks at them)" if ways else "")
 
 
 def _without_effect(facts: Facts) -> CheckResult | None:

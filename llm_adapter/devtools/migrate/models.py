@@ -36,6 +36,11 @@ _OF_REPLIES = frozenset({"choices", "object", "id", "created", "usage", "output"
 _SETTINGS = ("Field", "Option", "Argument", "field", "add_argument", "option", "Unicode")
 
 
+def is_openais(name: str) -> bool:
+    """Whether a model's name is one of OpenAI's."""
+    return _OPENAI.match(name) is not None
+
+
 def models(
     tree: Tree, names: Names, sites: list[Site], target: Target, refused: list[Site] | None = None
 ) -> Iterator[ScanFinding]:

@@ -11,10 +11,10 @@ from typing import Any
 
 from llm_adapter.devtools.migrate.calls import Site, sites
 from llm_adapter.devtools.migrate.finders import MOCK_MESSAGE, addresses, clients, mocks, old_api, other_packages
-from llm_adapter.devtools.migrate.findings import RULES, Parameter, ScanFinding
+from llm_adapter.devtools.migrate.findings import RULES, Parameter, ScanFinding, SourcePlace
 from llm_adapter.devtools.migrate.frameworks import FRAMEWORKS, hosted_tools, imported
 from llm_adapter.devtools.migrate.literals import UNKNOWN
-from llm_adapter.devtools.migrate.models import models
+from llm_adapter.devtools.migrate.models import is_openais, models
 from llm_adapter.devtools.migrate.names import Names
 from llm_adapter.devtools.migrate.sources import Source, sources
 from llm_adapter.devtools.migrate.trees import Tree, display_path, may_concern_openai, rare_garbage_collection, tree
@@ -42,6 +42,14 @@ class Scan:
         given = [part.verdict for one in self.calls for part in one.parameters]
         given += [str(one.details["verdict"]) for one in self.findings if "verdict" in one.details]
         return verdict_counts(given)
+
+    def openai_models(self) -> dict[str, SourcePlace]:
+        """The names of OpenAI's models, each with the first place where it stands."""
+        found: dict[str, SourcePlace] = {}
+        for one in self.findings:
+            if one.kind in ("hard-coded-model", "unmapped-model") and is_openais(one.subject):
+                found.setdefault(one.subject, one.place)
+        return found
 
     def frameworks(self) -> dict[str, int]:
         """The frameworks that call models themselves, each with its number of findings, the most first."""

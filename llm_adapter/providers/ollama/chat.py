@@ -8,11 +8,10 @@ Rule: what the caller did not ask for is not sent, but for `truncate: false`.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from functools import partial
 
-from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
+from llm_adapter.provider import Call, Event, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.messages import messages, natives_of, with_media
 from llm_adapter.providers.ollama.parameters import CHAT, generating_request, seeded_requests
 from llm_adapter.providers.ollama.reply import (
@@ -185,23 +184,28 @@ class ChatDecoder(LineDecoder):
         self._tally = tally or Tally()
         self._opened = False
         self._called = 0
-        self._head = self._tail = b""
+        self._head: Json = {
+            "object": "chat.completion.chunk",
+            "system_fingerprint": FINGERPRINT,
+            "id": f"chatcmpl-{call.id}",
+            "created": call.created,
+        }
 
     @property
     def last(self) -> bool:
         return len(self._tally.lasts) == self._tally.count
 
-    def chunks(self, native: Json) -> bytes:
+    def chunks(self, native: Json) -> list[Event]:
         message, done = native.get("message") or {}, bool(native.get("done"))
         if done:
             self._tally.lasts.append(native)
             self._tally.pieces.append(self.pieces)
         delta, reason, error = self._deltas.outgoing(self._delta(message), finish_reason(native) if done else None)
         logs = logprobs(native) if "logprobs" in native else None
-        out = self._chunk(native, delta, logs) if delta or logs else b""
+        out = [self._event(native, [chunk_choice(self._index, delta, logs, None)], {})] if delta or logs else []
         if error is not None:
-            return out + self.failed(error)
-        return out if reason is None else out + self._last_events(native, reason)
+            return [*out, *self.failed(error)]
+        return out if reason is None else [*out, *self._last_events(native, reason)]
 
     def _delta(self, message: Json) -> Json:
         delta: Json = {} if self._opened else {"role": "assistant", "content": ""}
@@ -214,36 +218,21 @@ class ChatDecoder(LineDecoder):
             self._called += len(delta["tool_calls"])
         return delta
 
-    def _last_events(self, native: Json, reason: str) -> bytes:
+    def _last_events(self, native: Json, reason: str) -> list[Event]:
         counts = {"usage": self._usage()} if wants_usage(self.call) else {}
         figures = {"ollama": timings(*self._tally.lasts), "adapter": self.call.report.json(native.get("model"))}
         finish = [chunk_choice(self._index, {}, None, reason)]
         if not self.last:
-            return self._event(native, finish, {})
+            return [self._event(native, finish, {})]
         if not counts:
-            return self._event(native, finish, figures)
-        return self._event(native, finish, {}) + self._event(native, [], {**counts, **figures})
+            return [self._event(native, finish, figures)]
+        return [self._event(native, finish, {}), self._event(native, [], {**counts, **figures})]
 
     def _usage(self) -> Json:
         prompt = str(self.call.body.get("messages"))
         ends = zip(self._tally.lasts, self._tally.pieces, strict=True)
         return summed_usage([usage(one, prompt, pieces=pieces) for one, pieces in ends])
 
-    def _chunk(self, native: Json, delta: Json, logs: Json | None) -> bytes:
-        """One delta. The head is the same for all of a stream's chunks, and is rendered once: this is the hot path."""
-        if logs is not None:
-            return self._event(native, [chunk_choice(self._index, delta, logs, None)], {})
-        if not self._head:
-            whole = self._event(native, [chunk_choice(self._index, {}, None, None)], {})
-            self._head, _, self._tail = whole.partition(b"{}")
-        return self._head + json.dumps(delta).encode() + self._tail
-
-    def _event(self, native: Json, choices: list[Json], more: Json) -> bytes:
+    def _event(self, native: Json, choices: list[Json], more: Json) -> Event:
         model = native.get("model") or self.call.body.get("model")
-        head = {"id": f"chatcmpl-{self.call.id}", "created": self.call.created, "model": model}
-        return _event_bytes({**head, "choices": choices, **more})
-
-
-def _event_bytes(chunk: Json) -> bytes:
-    whole = {"object": "chat.completion.chunk", "system_fingerprint": FINGERPRINT, **chunk}
-    return b"data: " + json.dumps(whole).encode() + b"\n\n"
+        return Event({**self._head, "model": model, "choices": choices, **more})

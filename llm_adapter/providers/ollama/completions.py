@@ -6,9 +6,7 @@ template and loses the logprobs. Rule: `raw: true`, so that the model sees what 
 
 from __future__ import annotations
 
-import json
-
-from llm_adapter.provider import Call, Events, Flow, Json, NativeReply, NativeRequest, Rejected
+from llm_adapter.provider import Call, Event, Events, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.parameters import COMPLETIONS, generating_request, seeded_requests
 from llm_adapter.providers.ollama.reply import FINGERPRINT, timings, usage
 from llm_adapter.providers.ollama.sizing import refusal_with_counts, with_num_ctx
@@ -135,7 +133,7 @@ class CompletionDecoder(LineDecoder):
     def last(self) -> bool:
         return len(self._lasts) == len(self._requirements.prompts) * self._requirements.count
 
-    def chunks(self, native: Json) -> bytes:
+    def chunks(self, native: Json) -> list[Event]:
         reason = str(native.get("done_reason") or "stop") if native.get("done") else None
         error = self._form.error({"text": native.get("response"), "finish_reason": reason})
         if error is not None:
@@ -145,26 +143,26 @@ class CompletionDecoder(LineDecoder):
         logs = logprobs(native.get("logprobs"), self._offset)
         self._offset += len(text)
         choice = {**_choice(self._place, text, logs, reason), **_thinking(native)}
-        return self._last_events(native, choice) if native.get("done") else self._event(native, [choice], {})
+        return self._last_events(native, choice) if native.get("done") else [self._event(native, [choice], {})]
 
-    def _last_events(self, native: Json, choice: Json) -> bytes:
+    def _last_events(self, native: Json, choice: Json) -> list[Event]:
         self._lasts.append((native, self.pieces))
         if not self.last:
-            return self._event(native, [choice], {})
+            return [self._event(native, [choice], {})]
         figures = {
             "ollama": timings(*(last for last, _ in self._lasts)),
             "adapter": self.call.report.json(native.get("model")),
         }
         if not wants_usage(self.call):
-            return self._event(native, [choice], figures)
+            return [self._event(native, [choice], figures)]
         prompts = [self._requirements.prompts[place // self._requirements.count] for place in range(len(self._lasts))]
         ends = zip(self._lasts, prompts, strict=True)
         usages = [usage(last, prompt, pieces=pieces) for (last, pieces), prompt in ends]
         counts = {"usage": summed_usage(usages, self._requirements.count)}
-        return self._event(native, [choice], {}) + self._event(native, [], {**counts, **figures})
+        return [self._event(native, [choice], {}), self._event(native, [], {**counts, **figures})]
 
-    def _event(self, native: Json, choices: list[Json], more: Json) -> bytes:
-        return b"data: " + json.dumps({**_head(self.call, native), "choices": choices, **more}).encode() + b"\n\n"
+    def _event(self, native: Json, choices: list[Json], more: Json) -> Event:
+        return Event({**_head(self.call, native), "choices": choices, **more})
 
 
 def _head(call: Call, native: Json) -> Json:

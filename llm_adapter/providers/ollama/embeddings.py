@@ -11,7 +11,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
+from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected, Unasked
 from llm_adapter.providers.ollama.parameters import EMBEDDINGS, native_request
 from llm_adapter.providers.ollama.reply import timings
 from llm_adapter.providers.ollama.sizing import refusal_with_counts
@@ -49,7 +49,8 @@ def response(call: Call, natives: list[Json]) -> Json:
     """The list of embeddings; base64 is little-endian float32, as OpenAI sends it."""
     vectors = [vector for native in natives for vector in native["embeddings"]]
     check_dimensions(call, [len(vector) for vector in vectors])
-    encode = _base64 if call.body.get("encoding_format") == "base64" else list
+    encoding = call.body.get("encoding_format")
+    encode = _base64 if encoding == "base64" and not isinstance(encoding, Unasked) else list
     counts = [native.get("prompt_eval_count") for native in natives]
     estimated = None in counts  # never a silent zero
     count = sum(map(estimate, _texts(call))) if estimated else sum(filter(None, counts))

@@ -47,9 +47,9 @@ def check_local(call: Call) -> Steps[None]:
     model = yield from known_model(call, _BELIEVED)
     name = call.body.get("model")
     if model.remote_host:
-        raise _local_only_refusal(f"model {name!r} runs at {model.remote_host}")
+        raise _local_only_refusal(call, f"model {name!r} runs at {model.remote_host}")
     if name and not model.told and not model.missing:
-        raise _local_only_refusal(f"the server does not tell where model {name!r} runs")
+        raise _local_only_refusal(call, f"the server does not tell where model {name!r} runs")
 
 
 def passed_on_if_local(call: Call) -> Flow:
@@ -68,12 +68,12 @@ def _check_names(call: Call) -> None:
     for field in _MODELS:
         name = call.body.get(field)
         if isinstance(name, str) and is_cloud(name):
-            raise _local_only_refusal(f"model {name!r} runs at ollama.com")
+            raise _local_only_refusal(call, f"model {name!r} runs at ollama.com")
 
 
-def _local_only_refusal(why: str) -> Rejected:
+def _local_only_refusal(call: Call, why: str) -> Rejected:
     return Rejected(
-        f"{why}, and `local_only` is set: use a model that is installed here, or another profile",
+        f"{why}, and {call.settings.why_local}: use a model that is installed here, or another profile",
         param="model",
         code="local_only",
         status=403,

@@ -11,7 +11,7 @@ from functools import partial
 from llm_adapter.provider import Call, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.parameters import LABEL, Rows, among, field, refused, rows_of, translate
-from llm_adapter.translation.unavailable import ELSEWHERE, unsupported_endpoint
+from llm_adapter.translation.unavailable import elsewhere, unsupported_endpoint
 
 _SILENT = "Ollama leaves it out"
 _LISTS = "timestamp_granularities include keywords languages known_speaker_names known_speaker_references"
@@ -56,7 +56,9 @@ def _passthrough(call: Call, rows: Rows, since: str) -> Flow:
         native["response_format"] = call.body["response_format"]
     reply: NativeReply = yield NativeRequest(call.method, None, native, passthrough=True, resume_on_error=True)
     if reply.status in (404, 405) and not reply.body.lstrip().startswith(b"{"):
-        raise unsupported_endpoint(f"`{call.path}` is not available on this Ollama server: {since}; {ELSEWHERE}")
+        raise unsupported_endpoint(
+            f"`{call.path}` is not available on this Ollama server: {since}; {elsewhere(call.path)}"
+        )
     checked(reply, call.path)
     raise Rejected("the server's answer was no error", status=502, kind="api_error")
 

@@ -6,13 +6,13 @@ from the SDK's stream. Source: recordings of 0.24.0 and 0.32.15; middleware/open
 
 from __future__ import annotations
 
-from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.provider import Call, Done, Event, Json, ObjectEvents, Rejected
 from llm_adapter.translation.errors import stream_envelope, stream_error
 from llm_adapter.translation.reply_shapes import Shape
-from llm_adapter.translation.wire import INTERRUPTED, event
+from llm_adapter.translation.wire import INTERRUPTED
 
 
-class LineDecoder:
+class LineDecoder(ObjectEvents):
     """The decoder's common part. A subclass says what one native message becomes, in `chunks`."""
 
     shape: Shape  # of a native message
@@ -23,20 +23,20 @@ class LineDecoder:
         self._over = False  # done, or failed: what comes after is not part of the reply
         self.pieces = 0
 
-    def chunks(self, native: Json) -> bytes:
+    def chunks(self, native: Json) -> list[Event]:
         raise NotImplementedError
 
-    def feed(self, data: bytes) -> bytes:
+    def events(self, data: bytes) -> list[Event]:
         *lines, self._rest = (self._rest + data).split(b"\n")
-        return b"".join(self._line_events(line) for line in lines)
+        return [event for line in lines for event in self._line_events(line)]
 
-    def finish(self) -> bytes:
+    def last_events(self) -> list[Event]:
         rest, self._rest = self._line_events(self._rest), b""
-        return rest if self._over else rest + self._error_event(INTERRUPTED)
+        return rest if self._over else [*rest, *self._error_event(INTERRUPTED)]
 
-    def _line_events(self, line: bytes) -> bytes:
+    def _line_events(self, line: bytes) -> list[Event]:
         if self._over or not line.strip():
-            return b""
+            return []
         try:
             native = self.shape.parsed(line)
         except Rejected as refusal:
@@ -47,7 +47,7 @@ class LineDecoder:
         self.pieces += 1
         if native.get("done") and not self._over:
             self._over = True
-            out += b"data: [DONE]\n\n" if self.last else b""
+            return [*out, Done()] if self.last else out
         return out
 
     @property
@@ -55,10 +55,10 @@ class LineDecoder:
         """Whether the whole reply ends with this stream."""
         return True
 
-    def failed(self, envelope: Json) -> bytes:
+    def failed(self, envelope: Json) -> list[Event]:
         """The event that ends the stream with an error."""
         self._over = True
-        return event(envelope)
+        return [Event(envelope)]
 
-    def _error_event(self, error: str) -> bytes:
+    def _error_event(self, error: str) -> list[Event]:
         return self.failed(stream_error(error))

@@ -20,10 +20,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from llm_adapter.provider import Json, Rejected, json_bytes, parsed_json
+from pydantic_core import from_json
+
+from llm_adapter.provider import Comment, Done, Event, Json, ObjectEvents, Rejected, json_bytes, parsed_json
 from llm_adapter.translation.errors import interrupted, stream_envelope, stream_error, stream_error_of
-from llm_adapter.translation.reply_shapes import CHUNK, Shape
-from llm_adapter.translation.wire import CHOICES, Interrupted, event, tool_call_id
+from llm_adapter.translation.reply_shapes import CHUNK, Shape, index_of_plain_text
+from llm_adapter.translation.wire import CHOICES, Interrupted, tool_call_id
 
 _SUSPECT = re.compile(rb'"(?:tool_calls|reasoning|reasoning_content)"|"(?:delta|choices)"\s*:\s*null')
 _NO_ARGUMENTS = "{}"
@@ -84,13 +86,17 @@ class Lines:
         self._rest = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
         yield from lines
 
+    @property
+    def is_between_lines(self) -> bool:
+        return self._begun and not self._rest
+
     def rest(self) -> bytes:
         """What has come of a line that has no end."""
         rest, self._rest = self._rest, b""
         return rest if self._begun else rest.removeprefix(_BOM)
 
 
-class RepairDecoder:
+class RepairDecoder(ObjectEvents):
     """A push decoder: server-sent events in, the same out, repaired. Fed in pieces of any size."""
 
     def __init__(self, call_id: str, single: bool = False, first: int = 0, shape: Shape = CHUNK) -> None:
@@ -108,31 +114,44 @@ class RepairDecoder:
         self._finished: set[Any] = set()
         self._over = False  # it has ended, well or with an error: what comes after is not part of the reply
 
-    def feed(self, data: bytes) -> bytes:
-        return b"".join([self._line(line) for line in self._lines.feed(data)])
+    def events(self, data: bytes) -> list[Event]:
+        # Between two events, those of one line of data are cut out whole: nearly all are.
+        if self._raw or not self._lines.is_between_lines or b"\r" in data:
+            return self._events_of_lines(data)
+        *blocks, rest = data.split(b"\n\n")
+        return [event for block in blocks for event in self._block(block)] + self._events_of_lines(rest)
 
-    def finish(self) -> bytes:
+    def last_events(self) -> list[Event]:
         rest = self._lines.rest()
         # Half a line is no event; and without a blank line behind it, the SDK drops a whole one.
-        out = self._line(rest) if _is_whole(rest) else b""
+        out = self._line(rest) if _is_whole(rest) else []
         if self._over:
             return out
         out += self._event(b"\n" if not self._raw or self._raw[-1].endswith((b"\n", b"\r")) else b"\n\n")
         return out if self._over or self._ended else out + self._failed(interrupted(self._strange))
+
+    def _events_of_lines(self, data: bytes) -> list[Event]:
+        return [event for line in self._lines.feed(data) for event in self._line(line)] if data else []
+
+    def _block(self, block: bytes) -> list[Event]:
+        """The events of what stands between two blank lines."""
+        if block[:6] == b"data: " and b"\n" not in block and block[6:].strip() and not self._over:
+            return self._data_event(block[6:], block + b"\n\n")
+        return self._events_of_lines(block + b"\n\n")
 
     @property
     def _ended(self) -> bool:
         """Whether every choice that has begun has its finish reason."""
         return bool(self._finished) and self._begun <= self._finished
 
-    def _failed(self, envelope: Json) -> bytes:
+    def _failed(self, envelope: Json) -> list[Event]:
         """The event that ends the stream with an error."""
         self._over = True
-        return event(envelope)
+        return [Event(envelope)]
 
-    def _line(self, line: bytes) -> bytes:
+    def _line(self, line: bytes) -> list[Event]:
         if self._over:
-            return b""
+            return []
         bare = line.rstrip(b"\r\n")
         if not bare:
             return self._event(line)
@@ -148,16 +167,16 @@ class RepairDecoder:
             case b"":
                 pass
             case b"id" | b"retry":  # of no use here, and after one the SDK takes a comment for an event of no data
-                return b""
+                return []
             case _:  # the SDK would read over it
                 self._strange = (self._strange + line)[:_KEPT]
-                return b""
+                return []
         if field != b"data":
             line = line.decode("utf-8", "replace").encode()
         self._raw.append(line)
-        return b""
+        return []
 
-    def _event(self, end: bytes) -> bytes:
+    def _event(self, end: bytes) -> list[Event]:
         """The event under way, as it leaves. end: the blank line that ends it."""
         raw, data, is_error = self._raw, self._data, self._is_error
         self._raw, self._data, self._is_error = [], [], False
@@ -166,26 +185,38 @@ class RepairDecoder:
             return self._failed(stream_error_of(value) if value.strip() else interrupted(self._strange))
         if not value.strip():  # comments; the SDK would read JSON in an event of no data
             comments = [line for line in raw if line.startswith(b":")]
-            return b"".join(comments) + end if comments else b""
+            return [Comment(b"".join(comments) + end)] if comments else []
+        return self._data_event(value, b"".join(raw) + end)
+
+    def _data_event(self, value: bytes, raw: bytes) -> list[Event]:
+        """The events of one that has data. raw: its bytes."""
+        try:
+            chunk = from_json(value)
+        except ValueError:
+            chunk = None
+        index = index_of_plain_text(chunk)
+        if index is not None and self._passes_text(index):
+            self._begun.add(index)
+            return [Event(chunk, raw=raw)]
         if value.strip() == b"[DONE]":
-            done = self._done(b"".join(raw) + end) if self._ended else self._failed(interrupted(self._strange))
+            done = self._done(raw) if self._ended else self._failed(interrupted(self._strange))
             self._over = True
             return done
-        return self._chunk_event(value, raw, end)
-
-    def _chunk_event(self, value: bytes, raw: list[bytes], end: bytes) -> bytes:
         try:
-            chunk = self._shape.parsed(value)
+            chunk = self._shape.parsed(value) if chunk is None else self._shape.checked(chunk)
         except Rejected as refusal:
             return self._failed(stream_envelope(refusal))
         except ValueError:
             return self._failed(stream_error(f"the stream holds something that is not JSON: {value[:80]!r}"))
         self._count_ends(chunk)
         if not self._suspect(value) and "choices" in chunk:
-            return b"".join(raw) + end
-        blank = 2 * (b"\r\n" if raw[0].endswith(b"\r\n") else b"\n")
+            return [Event(chunk, raw=raw)]
         changed = [self._chunk(one) for one in (*self._ends_of_calls(chunk), chunk)]
-        return b"".join([b"data: " + json_bytes(one) + blank for one in changed if one is not None])
+        return [_changed_event(one, raw) for one in changed if one is not None]
+
+    def _passes_text(self, index: int) -> bool:
+        """Whether a piece of text of one choice leaves as it came."""
+        return True
 
     def _ends_of_calls(self, chunk: Json) -> list[Json]:
         """The chunk before one that ends a choice, with the ends of its calls that have had no arguments."""
@@ -205,9 +236,9 @@ class RepairDecoder:
             if choice.get("finish_reason"):
                 self._finished.add(choice.get("index"))
 
-    def _done(self, raw: bytes) -> bytes:
+    def _done(self, raw: bytes) -> list[Event]:
         """What becomes of [DONE]."""
-        return raw
+        return [Done(raw)]
 
     def _suspect(self, value: bytes) -> bool:
         """Whether a chunk may need something."""
@@ -275,6 +306,12 @@ class ToolCalls:
             self.without_arguments.append(known)
         self._current[index] = self._last = known
         tool_call["index"] = known
+
+
+def _changed_event(chunk: Json, raw: bytes) -> Event:
+    """The event of a chunk that is not as it came, whose lines end as those did: raw."""
+    crlf = raw.partition(b"\n")[0].endswith(b"\r")
+    return Event(chunk, raw=b"data: " + json_bytes(chunk) + b"\r\n\r\n") if crlf else Event(chunk)
 
 
 def _is_uncut_end(choice: Json) -> bool:

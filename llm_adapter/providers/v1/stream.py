@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from llm_adapter.provider import Call, Events, Json
+from llm_adapter.provider import Call, Done, Event, Events, Json
 from llm_adapter.providers.v1.repair import RepairDecoder, without_alternatives
 from llm_adapter.translation.chat_stream import ChoiceDeltas, wants_usage
 from llm_adapter.translation.errors import no_reply
 from llm_adapter.translation.parallel import SequentialStreams
 from llm_adapter.translation.reply_checks import ReplyRequirements, summed_usage
 from llm_adapter.translation.reply_shapes import STREAMED
-from llm_adapter.translation.wire import event
 
 _OF_A_CHUNK = ("choices", "usage", "timings")
 _LAST = re.compile(rb'"finish_reason"\s*:\s*"|"usage"\s*:\s*\{')
@@ -49,18 +48,21 @@ class StreamDecoder(RepairDecoder):
         """Change a choice in place. An error's envelope ends the stream."""
         raise NotImplementedError
 
+    def _passes_text(self, index: int) -> bool:
+        return not self._everything
+
     def _suspect(self, value: bytes) -> bool:
         return self._everything or super()._suspect(value) or _LAST.search(value) is not None
 
-    def _done(self, raw: bytes) -> bytes:
+    def _done(self, raw: bytes) -> list[Event]:
         tally = self._tally
         if self._place < tally.streams - 1:
-            return b""
+            return []
         if tally.streams == 1 or not wants_usage(self._call) or len(tally.usages) < tally.streams:
-            return raw
+            return [Done(raw)]
         counts = summed_usage([tally.usages[place] for place in range(tally.streams)], tally.per_prompt)
         report = self._call.report.json(tally.head.get("model"))
-        return event({**tally.head, "choices": [], "usage": counts, "adapter": report}) + raw
+        return [Event({**tally.head, "choices": [], "usage": counts, "adapter": report}), Done(raw)]
 
     def _chunk(self, chunk: Json) -> Json | None:
         super()._chunk(chunk)
@@ -108,6 +110,12 @@ class ChatDecoder(StreamDecoder):
         super().__init__(requirements.call, place, tally, everything)
         self._requirements = requirements
         self._deltas: dict[int, ChoiceDeltas] = {}
+
+    def _passes_text(self, index: int) -> bool:
+        if not self._everything:
+            return True
+        deltas = self._deltas.get(index)
+        return self._tally.streams == 1 and deltas is not None and deltas.passes_text
 
     def _choice(self, choice: Json) -> Json | None:
         if self._call.body.get("top_logprobs") == 0:

@@ -31,7 +31,10 @@ from llm_adapter.transport.body import MadeBody, Observer, http_library, observe
 
 _EXTENSION = "llm_adapter_cassette"
 # The headers that mean something to the SDK or to its user; none of them is a secret.
-_KEPT = ("content-type", "x-request-id", "x-llm-adapter", "x-should-retry", "openai-model", "openai-version")
+_KEPT = (
+    *("content-type", "x-request-id", "x-llm-adapter", "x-llm-adapter-fallback", "x-should-retry"),
+    *("openai-model", "openai-version"),
+)
 # What is told at a body's end: its bytes, whether it was read to the end, and what broke it off.
 End: TypeAlias = Callable[[bytes, bool, "Exception | None"], None]
 

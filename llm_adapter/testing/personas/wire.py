@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 Json: TypeAlias = dict[str, Any]
 
@@ -52,6 +52,13 @@ class ServerRequest:
     def wire(self) -> str:
         """Whose API it speaks: "openai" or "ollama"."""
         return "ollama" if self.native else "openai"
+
+    @property
+    def asks_for(self) -> Literal["embeddings", "completion", "chat"]:
+        """What a call of a model wants: vectors, the rest of a text, or an answer to a conversation."""
+        if self.path.startswith("/api/embed") or self.path.endswith("/embeddings"):
+            return "embeddings"
+        return "completion" if self.path in ("/v1/completions", "/api/generate") else "chat"
 
     @property
     def fields(self) -> Json:
