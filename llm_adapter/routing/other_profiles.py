@@ -20,7 +20,7 @@ def other_profile(first: Settings, field: str, name: str) -> Settings:
     They are as private as the first's, and name no shadow of their own.
     """
     environ = _without_ours(os.environ)
-    known = Settings.profiles(environ)
+    known = Settings.profiles(environ, first.folder)
     if name not in known:
         have = f"known profiles: {', '.join(known)}" if known else "no file defines a profile"
         where = named_in(first, field)
@@ -29,7 +29,7 @@ def other_profile(first: Settings, field: str, name: str) -> Settings:
         )
     private = {"local_only": True} if first.local_only else {}
     try:
-        return Settings.load(environ, profile=name).model_copy(update={"shadow": None, **private})
+        return Settings.at(first.folder, environ, profile=name).model_copy(update={"shadow": None, **private})
     except SettingsError as error:
         raise unusable(first, field, name, error) from None
 

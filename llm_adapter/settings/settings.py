@@ -279,6 +279,7 @@ class Settings(BaseModel):
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
     _profile: str | None = PrivateAttr(None)
+    _folder: Path | None = PrivateAttr(None)
     _left_out: LeftOut | None = PrivateAttr(None)
     _not_pickled: tuple[str, ...] = PrivateAttr(())  # the names of secret fields
 
@@ -321,14 +322,15 @@ class Settings(BaseModel):
             raise found.with_sources(error) from None
         settings = settings.with_origins(found.origins, found.profile)
         settings._left_out = found.left_out
+        settings._folder = folder
         return settings
 
     @classmethod
-    def profiles(cls, environ: Mapping[str, str]) -> list[str]:
-        """The names of all profiles that the files define. Raises `SettingsError`."""
+    def profiles(cls, environ: Mapping[str, str], folder: Path | None = None) -> list[str]:
+        """The names of all profiles that the files define. folder: as in `at`. Raises `SettingsError`."""
         from llm_adapter.settings.sources import profiles
 
-        return profiles(cls, environ)
+        return profiles(cls, environ, folder)
 
     def __getstate__(self) -> dict[Any, Any]:
         """For pickle: all but what is secret, which would stand in the clear in what is written. Copies keep it."""
@@ -358,6 +360,11 @@ class Settings(BaseModel):
     def profile(self) -> str | None:
         """The name of the profile that they were loaded from."""
         return self._profile
+
+    @property
+    def folder(self) -> Path | None:
+        """From which the project's file was looked for; None: the working directory."""
+        return self._folder
 
     @property
     def left_out(self) -> LeftOut | None:

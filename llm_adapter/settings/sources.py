@@ -141,9 +141,9 @@ def _bounded(
     return Merged(fields, profile, left_out)
 
 
-def profiles(model: Model, environ: Mapping[str, str]) -> list[str]:
+def profiles(model: Model, environ: Mapping[str, str], folder: Path | None = None) -> list[str]:
     """The names of all profiles that the files define. Raises `SettingsError`."""
-    return list(dict.fromkeys(name for file in _files(model, environ)[0] for name in file.profiles))
+    return list(dict.fromkeys(name for file in _files(model, environ, folder)[0] for name in file.profiles))
 
 
 def _layer(content: Mapping[str, Any], source: str) -> _Layer:

@@ -19,10 +19,11 @@ from pydantic import BaseModel
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings, SettingsError
 from llm_adapter.routing import cool_downs
-from llm_adapter.testing import disconnect, error, json_text, serving, slow, text
+from llm_adapter.testing import cassette, disconnect, error, json_text, serving, slow, text
 from llm_adapter.testing.mock import _pauses, _response
 from llm_adapter.testing.scripted import Scripted
 from llm_adapter.translation.process_cache import clear_caches
+from llm_adapter.transport.concurrency import limiter_of
 
 BOTH = pytest.mark.parametrize("play", SYNC_AND_ASYNC, ids=mode)
 LOCAL, CLOUD, LAN = "local.internal", "cloud.example", "lan.internal"
@@ -202,6 +203,19 @@ def test_it_is_said_once_who_answered_and_why(play: Play, hosts: Hosts, caplog: 
     assert "fallback_cooldown" in said[0]
     assert len(hosts.to(LOCAL)) == 1
     assert len(hosts.to(CLOUD)) == 3
+
+
+@BOTH
+def test_a_connection_that_takes_too_long_is_none(play: Play, hosts: Hosts) -> None:
+    def silent(request: Any) -> Any:
+        raise HTTPX.ConnectTimeout("", request=request)
+
+    hosts.local = silent
+    profiles(local=FALLBACK)
+    assert played(play, hosts, chat()).adapter.fallback == WENT
+    hosts.cloud = silent
+    with pytest.raises(openai.APITimeoutError, match="fallback profile 'cloud': ConnectTimeout"):
+        played(play, hosts, chat())
 
 
 def test_a_cool_down_ends(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -439,6 +453,69 @@ def test_profiles_are_asked_in_their_order(hosts: Hosts) -> None:
     assert [request.url.host for request in hosts.asked] == [LOCAL, CLOUD, LAN]
     assert played(Play("sync"), hosts, chat()).adapter.fallback == {**WENT, "to": "lan"}
     assert [request.url.host for request in hosts.asked[3:]] == [LAN]
+
+
+# --- beside our other features ---
+
+
+def test_a_shadow_compares_what_its_own_profile_answers(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that another profile answered says nothing about the one that was to be compared."""
+    submitted: list[Any] = []
+    monkeypatch.setattr("llm_adapter.shadow.worker.submit", submitted.append)
+    profiles(local=f'{FALLBACK}\nshadow = "lan"\nshadow_sample = 1')
+    played(Play("sync"), hosts, chat(), max_retries=1)
+    assert len(submitted) == 1
+    hosts.local = None
+    played(Play("sync"), hosts, chat(), max_retries=1)
+    played(Play("sync"), hosts, chat(), max_retries=1)
+    assert len(submitted) == 1
+
+
+def test_a_private_call_has_no_shadow(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted: list[Any] = []
+    monkeypatch.setattr("llm_adapter.shadow.worker.submit", submitted.append)
+    profiles(local='shadow = "cloud"\nshadow_sample = 1')
+    played(Play("sync"), hosts, chat(extra_body=PRIVATE))
+    assert submitted == []
+
+
+@BOTH
+def test_a_slot_is_free_after_a_fallback(play: Play, hosts: Hosts) -> None:
+    hosts.local.script(BUSY, BUSY, BUSY, BUSY)
+    profiles(local=f"{FALLBACK}\nmax_concurrency = 1", cloud="max_concurrency = 1")
+
+    def script(client: Any) -> Any:
+        for _ in range(2):
+            stream = yield client.chat.completions.create(model="m", messages=HI, stream=True)
+            yield every(stream)
+
+    played(play, hosts, script, timeout=HTTPX.Timeout(5))
+    limiters = [limiter_of(("http", f"{LOCAL}:11434".encode())), limiter_of(("https", CLOUD.encode()))]
+    assert [one.in_use for one in limiters] == [0, 0]
+
+
+def test_a_cassette_holds_who_answered(hosts: Hosts, tmp_path: Path) -> None:
+    hosts.local = None
+    profiles(local=FALLBACK)
+    tape = tmp_path / "tape.jsonl"
+    for recorded in ("all", "none"):
+        hosts.asked.clear()
+        with cassette(tape, mode=recorded):
+            response = played(Play("sync"), hosts, raw)
+        assert response[0].adapter.fallback == WENT
+    assert not hosts.asked
+
+
+def test_the_embedded_server_answers() -> None:
+    Path("llm_adapter.toml").write_text(
+        f'[profiles.local]\nprovider = "ollama"\nhost = "http://127.0.0.1:{unused_port()}"\nfallback = ["own"]\n'
+        '[profiles.own]\nprovider = "embedded"\n',
+        encoding="utf-8",
+    )
+    with OpenAI(profile="local") as client:
+        assert client.chat.completions.create(model="m", messages=HI, max_tokens=2).choices[0].message.content
+        stream = client.chat.completions.create(model="m", messages=HI, max_tokens=2, stream=True)
+        assert list(stream)[-1].adapter.fallback == {**WENT, "to": "own"}  # type: ignore[attr-defined]
 
 
 # --- what stays ---
@@ -727,6 +804,16 @@ def asking(model: str) -> Any:
         return (yield client.chat.completions.create(model=model, messages=HI))
 
     return script
+
+
+def test_profiles_are_found_where_the_first_was(hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts.local = None
+    profiles(local=FALLBACK)
+    monkeypatch.setenv("LLM_ADAPTER_TRUST", "1")
+    monkeypatch.chdir("/")
+    settings = Settings.at(tmp_path, profile="local")
+    reply = played(Play("sync"), hosts, chat(), profile=None, settings=settings)  # type: ignore[arg-type]
+    assert reply.adapter.fallback == WENT
 
 
 class Mine(OpenAI):

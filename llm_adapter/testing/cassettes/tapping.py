@@ -26,8 +26,10 @@ import openai
 from openai._base_client import AsyncAPIClient, SyncAPIClient
 from pydantic_core import from_json, to_json
 
+from llm_adapter.provider import Report
 from llm_adapter.testing.cassettes.tape import DONE, CassetteError, Line, RecordedRequest, body, event_parts
 from llm_adapter.transport.body import MadeBody, Observer, http_library, observe, stream_class
+from llm_adapter.transport.round_trip import REPORT
 
 _EXTENSION = "llm_adapter_cassette"
 # The headers that mean something to the SDK or to its user; none of them is a secret.
@@ -210,6 +212,8 @@ def _replayed_response(request: Any, line: Line, *, stream: bool) -> Any:
         response = http.Response(line.status, headers=headers, request=request, stream=body)
     else:
         response = http.Response(line.status, headers=headers, request=request, content=b"".join(line.pieces()))
+    if (report := _report(headers)) is not None:
+        response.extensions[REPORT] = report
     response.elapsed = timedelta(seconds=line.meta.get("seconds", 0))
     return response
 
@@ -272,6 +276,15 @@ class RecordedBody(Observer):
         end, self._end = self._end, None
         if end is not None:
             end(b"".join(self._data), whole, failure)
+
+
+def _report(headers: Mapping[str, str]) -> Report | None:
+    """The report of a reply that another profile answered, which is in the headers alone where it was OpenAI's own."""
+    if "x-llm-adapter-fallback" not in headers:
+        return None
+    provider = headers.get("x-llm-adapter", "").partition(";")[0].removeprefix("provider=")
+    told = headers["x-llm-adapter-fallback"].split("; ")
+    return Report(provider, fallback=dict(part.split("=", 1) for part in told))
 
 
 def _pieces(line: Line, failure: Exception | None) -> Iterator[bytes]:
