@@ -38,6 +38,7 @@ from llm_adapter.translation.json_schema import (
     name_of,
     resolved,
 )
+from llm_adapter.translation.remembered import remembered
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,18 @@ def normalised(schema: Any, grammar: Grammar, *, arguments: bool = False, prefix
 
     arguments: whether it describes the arguments of a call, which are an object. prefix: for the names of definitions.
     """
+    changed = _changed(schema, grammar, arguments, prefix)
+    return NormalisedSchema(schema) if changed is None else changed
+
+
+@remembered
+def _changed(schema: Any, grammar: Grammar, arguments: bool, prefix: str) -> NormalisedSchema | None:
+    """The same where it differs from the schema, or else None."""
+    new = _normalised(schema, grammar, arguments, prefix)
+    return None if new.schema is schema else new
+
+
+def _normalised(schema: Any, grammar: Grammar, arguments: bool, prefix: str) -> NormalisedSchema:
     if not isinstance(schema, (dict, bool)):
         return NormalisedSchema(schema)
     if not grammar.of_llamacpp:

@@ -16,6 +16,7 @@ from pydantic_core import from_json
 from llm_adapter.provider import Call, Json, Rejected
 from llm_adapter.translation.grammar_schema import Grammar, normalised
 from llm_adapter.translation.json_schema import faults
+from llm_adapter.translation.remembered import remembered
 from llm_adapter.translation.tool_schema import shown_parameters
 
 
@@ -41,19 +42,8 @@ class ToolPlan:
 
     @property
     def folded(self) -> list[Json]:
-        """The tools in the keywords that Ollama shows a model."""
-        return [{"type": "function", "function": self._folded_function(one)} for one in self.functions]
-
-    def _folded_function(self, function: Json) -> Json:
-        shown: Json = {key: function[key] for key in ("name", "description") if key in function}
-        if "parameters" not in function:
-            return shown
-        parameters = shown_parameters(self.parameters[function["name"]])
-        # Ollama has no description at this place; what it would say is the function's.
-        told = parameters.pop("description", None)
-        if told:
-            shown["description"] = f"{shown.get('description') or ''} {told}".strip()
-        return {**shown, "parameters": parameters}
+        """The tools in the keywords that Ollama shows a model. They are shared by calls: nobody changes them."""
+        return _folded_tools(list(self.functions))
 
     def format(self, call: Call, grammar: Grammar) -> Json:
         """The schema of one call of one allowed tool, as a grammar of the server's holds it."""
@@ -116,6 +106,23 @@ class ToolPlan:
 
 
 NO_TOOLS = ToolPlan()
+
+
+@remembered
+def _folded_tools(functions: list[Json]) -> list[Json]:
+    return [{"type": "function", "function": _folded_function(one)} for one in functions]
+
+
+def _folded_function(function: Json) -> Json:
+    shown: Json = {key: function[key] for key in ("name", "description") if key in function}
+    if "parameters" not in function:
+        return shown
+    parameters = shown_parameters(function.get("parameters") or {"type": "object"})
+    # Ollama has no description at this place; what it would say is the function's.
+    told = parameters.pop("description", None)
+    if told:
+        shown["description"] = f"{shown.get('description') or ''} {told}".strip()
+    return {**shown, "parameters": parameters}
 
 
 def tool_plan(call: Call, where: str) -> ToolPlan:
