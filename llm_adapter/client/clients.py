@@ -38,7 +38,7 @@ from llm_adapter.routing.listed_models import remember
 from llm_adapter.routing.proxies import http_client
 from llm_adapter.settings.hosts import OPENAI_URL
 from llm_adapter.settings.sources import REPORT_VARIABLE, VERBOSE_VARIABLE
-from llm_adapter.traffic.current import mark_request
+from llm_adapter.traffic.current import mark_request, note_reply
 from llm_adapter.traffic.origin import ClientOrigin
 from llm_adapter.traffic.places import user_place
 from llm_adapter.transport.native_requests import EXTENSION
@@ -87,7 +87,8 @@ class _ClientBase(QuickResources):
         original: _ClientBase | None = options.pop("_copy_of", None)  # with whose destination a copy is made
         inherited = _inherited(original, options)
         self._connection = connection = inherited or resolve(profile, settings, options)
-        self._origin = ClientOrigin(user_place()) if original is None or inherited is None else original._origin
+        origin = original._origin if original is not None and inherited is not None else options.pop("_origin", None)
+        self._origin = origin or ClientOrigin(user_place())
         self._given, self._templates = _given(options), RequestTemplates()
         self._share_http_clients(options.pop("_made_of", None))
         if connection.resolved.shadow is not None:
@@ -285,7 +286,7 @@ class _ClientBase(QuickResources):
     def _client_of(self, to: Destination) -> Any:
         """The client for another profile that calls go to; not of a subclass, whose constructor is the program's."""
         kind = AsyncOpenAI if isinstance(self, openai.AsyncOpenAI) else OpenAI
-        return self._new_client(None, to.connection.configured, {}, kind)
+        return self._new_client(None, to.connection.configured, {"_origin": self._origin}, kind)
 
     def _new_client(
         self, profile: str | None, settings: Settings | None, options: dict[str, Any], kind: Any = None
@@ -393,6 +394,7 @@ class OpenAI(_ClientBase, openai.OpenAI):
         return super()._prepare_options(options)
 
     def _process_response(self, *, response: httpx2.Response, **kwargs: Any) -> Any:
+        note_reply(response)
         reply = whole_reply(self, response=response, **kwargs)
         if reply is None:
             reply = super()._process_response(response=response, **kwargs)
@@ -470,6 +472,7 @@ class AsyncOpenAI(_ClientBase, openai.AsyncOpenAI):
         return await super()._prepare_options(options)
 
     async def _process_response(self, *, response: httpx2.Response, **kwargs: Any) -> Any:
+        note_reply(response)
         reply = whole_reply(self, response=response, **kwargs)
         if reply is None:
             reply = await super()._process_response(response=response, **kwargs)

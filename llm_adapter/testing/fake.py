@@ -25,6 +25,8 @@ from llm_adapter.testing.personas import PERSONAS
 from llm_adapter.testing.personas.wire import Answer
 from llm_adapter.testing.scripted import Scripted
 from llm_adapter.testing.turns import Turn, reply
+from llm_adapter.traffic.current import marked_origins
+from llm_adapter.traffic.made import when_imported
 
 if TYPE_CHECKING:
     from llm_adapter import AsyncOpenAI, OpenAI, Settings
@@ -38,6 +40,18 @@ class Fake(Scripted):
         self._server = _Server(self, port)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.002}, daemon=True)
         self._thread.start()
+        self._watcher: Any = None
+        self._origin = self.url.removeprefix("http://")
+        marked_origins.add(self._origin)
+        when_imported(self._watch)
+
+    def _watch(self) -> None:
+        """Know the calls that requests are sent for, of the SDK's clients in this process."""
+        if self._origin in marked_origins:
+            from llm_adapter.traffic.watch import Watcher, add_watcher
+
+            self._watcher = Watcher()
+            add_watcher(self._watcher)
 
     @property
     def url(self) -> str:
@@ -67,6 +81,11 @@ class Fake(Scripted):
 
     def stop(self) -> None:
         """Closes the server and every connection."""
+        marked_origins.discard(self._origin)
+        if self._watcher is not None:
+            from llm_adapter.traffic.watch import remove_watcher
+
+            remove_watcher(self._watcher)
         self._server.stopping.set()
         self._server.shutdown()
         self._thread.join()

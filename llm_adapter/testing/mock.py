@@ -25,6 +25,8 @@ from llm_adapter.testing.personas.persona import Persona
 from llm_adapter.testing.personas.wire import Answer
 from llm_adapter.testing.scripted import Scripted
 from llm_adapter.testing.turns import Turn
+from llm_adapter.traffic.current import HEADER, attempt_of
+from llm_adapter.traffic.watch import Watcher, add_watcher, remove_watcher
 from llm_adapter.translation.process_cache import clear_caches
 from llm_adapter.transport.body import MadeBody, stream_class
 
@@ -64,13 +66,16 @@ class Mock(Scripted):
         self._answering = Lock()
         self._failed: int | None = None  # calls that there were when a lasting error was scripted
         self._patches = pytest.MonkeyPatch()
+        self._watcher = Watcher()  # that requests know which calls they are for
 
     def __enter__(self) -> Mock:
         clear_caches()  # what is known of a server by its address is of the mocked one here, and only here
         _answer_requests(self._reply, self._patches)
+        add_watcher(self._watcher)
         return self
 
     def __exit__(self, *exception: object) -> None:
+        remove_watcher(self._watcher)
         self._patches.undo()
         clear_caches()
 
@@ -133,7 +138,9 @@ class Mock(Scripted):
             host = urlsplit(url).netloc
             if not self._everywhere:
                 self._persona = self._at(host, url, path)
-            found = self.answer(request.method, path, request.headers.multi_items(), content)
+            attempt = attempt_of(request)
+            call = [] if attempt is None else [(HEADER, attempt)]
+            found = self.answer(request.method, path, [*request.headers.multi_items(), *call], content)
             self._playing[host] = dict(self._given), self._persona
             return found
 

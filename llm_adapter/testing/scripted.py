@@ -12,10 +12,13 @@ from dataclasses import replace
 from time import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pydantic_core import from_json, to_json
+
 from llm_adapter.testing import personas
 from llm_adapter.testing.personas.persona import Model, Persona
-from llm_adapter.testing.personas.wire import Answer, ServerRequest
+from llm_adapter.testing.personas.wire import Answer, OpenAICall, ServerRequest
 from llm_adapter.testing.turns import HELLO, Failure, Turn, turned
+from llm_adapter.traffic.current import HEADER, call_by_attempt
 
 if TYPE_CHECKING:
     from llm_adapter import Settings
@@ -65,6 +68,7 @@ class Log:
         self.requests: list[ServerRequest] = []
         self._spoken: list[ServerRequest] = []
         self._statuses: dict[int, int] = {}
+        self._attempts: dict[str, OpenAICall] = {}
 
     @property
     def calls(self) -> list[ServerRequest]:
@@ -78,36 +82,71 @@ class Log:
             raise AssertionError("no request came")
         return self._spoken[-1] if self._spoken else self.requests[-1]
 
+    @property
+    def openai_calls(self) -> list[OpenAICall]:
+        """What was called, in OpenAI's form: each attempt once, whatever the number and the form of its requests.
+
+        Requests in Ollama's API are in it where a client of the openai SDK in this process sent them.
+        """
+        found: dict[Any, OpenAICall] = {}
+        for request in self.requests:
+            if request.openai is not None:
+                found.setdefault(request.openai.attempt or request.number, request.openai)
+        return list(found.values())
+
     def assert_sent(self, path: str, value: Any = _ABSENT) -> None:
-        """Some request had this field: `assert_sent("options.num_ctx", 8192)`. Without a value, any will do."""
-        found = [value_at(request.body, path) for request in self.requests]
-        given = [one for one in found if one is not _ABSENT]
-        if value is _ABSENT:
-            if not given:
-                raise AssertionError(f"no request had `{path}`{self._log_summary()}")
-        elif not any(one == value for one in given):
-            seen = f": it was {', '.join(f'{repr(one)[:_SHOWN]}' for one in given[-_LISTED:])}" if given else ""
-            raise AssertionError(f"no request had `{path}` = {value!r}{seen}{self._log_summary()}")
+        """Some call had this argument: `assert_sent("messages.0.content", "Hi")`. Without a value, any will do.
+
+        It looks at OpenAI's form of the call, as the call site has it, whatever the provider: `assert_native_sent` has
+        what was sent.
+        """
+        self._assert_had([call.body for call in self.openai_calls], "call", path, value, self._calls_summary)
 
     def assert_not_sent(self, path: str) -> None:
-        """No request had this field."""
-        given = [one for one in (value_at(request.body, path) for request in self.requests) if one is not _ABSENT]
-        if given:
-            raise AssertionError(f"a request had `{path}`: {repr(given[0])[:_SHOWN]}{self._log_summary()}")
+        """No call had this argument. See `assert_sent`."""
+        self._assert_had_not([call.body for call in self.openai_calls], "call", path, self._calls_summary)
 
     def assert_called(self, path: str, times: int | None = None) -> None:
-        """A path was asked, so many times: `assert_called("/api/chat", times=1)`. /v1 may be left out."""
-        path = "/" + path.removeprefix("/")
-        count = sum(request.path in (path, f"/v1{path}") for request in self.requests)
-        wanted = {None: "have been asked", 0: "not have been asked"}.get(
-            times, f"have been asked {times_phrase(times or 0)}"
-        )
-        fits = count > 0 if times is None else count == times
-        if not fits:
-            raise AssertionError(f"{path} should {wanted}, and was {times_phrase(count)}{self._log_summary()}")
+        """An endpoint of OpenAI's was called, so many times: `assert_called("/chat/completions", times=1)`.
+
+        A call counts once, and again for each time that the client tries again. /v1 may be left out.
+        """
+        called = [call.path for call in self.openai_calls]
+        _assert_times(called, f"/{path.lstrip('/').removeprefix('v1/')}", times, "called", self._calls_summary)
 
     def assert_not_called(self, path: str) -> None:
         self.assert_called(path, times=0)
+
+    def assert_native_sent(self, path: str, value: Any = _ABSENT) -> None:
+        """Some request had this field: `assert_native_sent("options.num_ctx", 8192)`. Without a value, any will do."""
+        self._assert_had([request.body for request in self.requests], "request", path, value, self._log_summary)
+
+    def assert_native_not_sent(self, path: str) -> None:
+        """No request had this field."""
+        self._assert_had_not([request.body for request in self.requests], "request", path, self._log_summary)
+
+    def assert_native_called(self, path: str, times: int | None = None) -> None:
+        """A path of the server was asked, so many times: `assert_native_called("/api/chat", times=1)`."""
+        path = f"/{path.removeprefix('/')}"
+        asked = [path if request.path == f"/v1{path}" else request.path for request in self.requests]
+        _assert_times(asked, path, times, "asked", self._log_summary)
+
+    def assert_native_not_called(self, path: str) -> None:
+        self.assert_native_called(path, times=0)
+
+    def _assert_had(self, bodies: list[Any], what: str, path: str, value: Any, summary: Callable[[], str]) -> None:
+        given = [one for one in (value_at(body, path) for body in bodies) if one is not _ABSENT]
+        if value is _ABSENT:
+            if not given:
+                raise AssertionError(f"no {what} had `{path}`{summary()}")
+        elif not any(one == value for one in given):
+            seen = f": it was {', '.join(f'{repr(one)[:_SHOWN]}' for one in given[-_LISTED:])}" if given else ""
+            raise AssertionError(f"no {what} had `{path}` = {value!r}{seen}{summary()}")
+
+    def _assert_had_not(self, bodies: list[Any], what: str, path: str, summary: Callable[[], str]) -> None:
+        given = [one for one in (value_at(body, path) for body in bodies) if one is not _ABSENT]
+        if given:
+            raise AssertionError(f"a {what} had `{path}`: {repr(given[0])[:_SHOWN]}{summary()}")
 
     def add_request(self, request: ServerRequest, status: int, *, spoken: bool) -> None:
         """Keeps a request with what was answered to it."""
@@ -120,16 +159,48 @@ class Log:
         """The requests, short, as the end of a message."""
         if not self.requests:
             return "\nno request came"
-        count = len(self.requests)
-        head = "what came:" if count <= _LISTED else f"the last {_LISTED} of {count} that came:"
-        return "".join([f"\n{head}", *(f"\n  {self._request_line(request)}" for request in self.requests[-_LISTED:])])
+        return _listed("came", [self._request_line(request) for request in self.requests])
+
+    def _calls_summary(self) -> str:
+        """The calls in OpenAI's form, short, as the end of a message; and what is to be seen in another one."""
+        calls = [f"{call.method} {call.path}{_short(call.body)}" for call in self.openai_calls]
+        text = _listed("was called", [f"{place}. {call}" for place, call in enumerate(calls, 1)]) if calls else ""
+        others = [request for request in self.requests if request.openai is None]
+        if others:
+            text += _listed("came in the server's own form", [self._request_line(request) for request in others])
+        if any(request.native for request in self.requests):
+            text += "\nThis looks at OpenAI's form of calls: assert_native_sent and the like look at what was sent."
+        return text or "\nno request came"
 
     def _request_line(self, request: ServerRequest) -> str:
-        body = json.dumps(request.body, ensure_ascii=False, default=str) if request.text is None else request.text
-        body = "" if body in ("", "null") else f" {body}"
-        short = body if len(body) <= _SHOWN else body[:_SHOWN] + "…"
+        body = _short(request.body) if request.text is None else _shortened(request.text)
         status = self._statuses.get(request.number, 0) or "cut"
-        return f"{request.number}. {request.method} {request.path} -> {status}{short}"
+        return f"{request.number}. {request.method} {request.path} -> {status}{body}"
+
+
+def _listed(what: str, lines: list[str]) -> str:
+    """Lines of a log below a head, the last ones of many."""
+    head = f"what {what}:" if len(lines) <= _LISTED else f"the last {_LISTED} of {len(lines)} that {what}:"
+    return "".join([f"\n{head}", *(f"\n  {line}" for line in lines[-_LISTED:])])
+
+
+def _short(body: Any) -> str:
+    """A body in one line, with a space before it; nothing for none."""
+    return "" if body is None else _shortened(json.dumps(body, ensure_ascii=False, default=str))
+
+
+def _shortened(text: str) -> str:
+    spaced = f" {text}" if text else ""
+    return spaced if len(spaced) <= _SHOWN else spaced[:_SHOWN] + "…"
+
+
+def _assert_times(found: list[str], path: str, times: int | None, verb: str, summary: Callable[[], str]) -> None:
+    """A path is so many times among these; at least once where no number is given."""
+    count = found.count(path)
+    wanted = {None: f"have been {verb}", 0: f"not have been {verb}"}
+    if not (count > 0 if times is None else count == times):
+        should = wanted.get(times, f"have been {verb} {times_phrase(times or 0)}")
+        raise AssertionError(f"{path} should {should}, and was {times_phrase(count)}{summary()}")
 
 
 class Scripted(Log):
@@ -237,6 +308,8 @@ class Scripted(Log):
         given = list(headers)
         with self._lock:
             body, unread = _decode_body(data)
+            attempt = next((value for name, value in given if name.lower() == HEADER), "")
+            given = [(name, value) for name, value in given if name.lower() != HEADER]
             request = ServerRequest(
                 method,
                 path,
@@ -246,12 +319,23 @@ class Scripted(Log):
                 len(self.requests) + 1,
                 time(),
                 unread,
+                self._openai_call(method, path, body, attempt),
             )
             settled = personas.settled(self._persona, request)
             found = settled or self._turn_answer(request)
             self.add_request(request, found.status, spoken=settled is None)
             self._persona = personas.after(self._persona, request, found)
             return replace(found, headers=(*found.headers, *self._persona.headers(request)))
+
+    def _openai_call(self, method: str, path: str, body: Any, attempt: str) -> OpenAICall | None:
+        """The call that a request was sent for."""
+        if attempt in self._attempts:
+            return self._attempts[attempt]
+        if (call := call_by_attempt(attempt)) is not None:
+            # As it is now: the program may add to its list of messages.
+            body = from_json(to_json(call.body, fallback=str))
+            return self._attempts.setdefault(attempt, OpenAICall(call.method, call.path, body, attempt))
+        return OpenAICall(method, path.removeprefix("/v1"), body) if path.startswith("/v1") else None
 
     def _turn_answer(self, request: ServerRequest) -> Answer:
         """What a turn makes of the answer. A turn that cannot be sent, arguments that are no JSON for one, is told."""

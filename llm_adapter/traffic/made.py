@@ -17,15 +17,26 @@ when_made: list[Callable[[Any], None]] = []  # asked for each new client
 
 
 def keep_places() -> None:
-    """From now on every client knows the line that made it: at once, or as soon as the SDK is imported."""
-    if _PACKAGE in sys.modules:
-        _wrap(sys.modules[f"{_PACKAGE}._base_client"])
-    elif not any(isinstance(finder, _AfterImport) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _AfterImport())
+    """From now on every client knows the line that made it."""
+    when_imported(_wrap)
+
+
+def when_imported(action: Callable[[], None]) -> None:
+    """Do this at once where the SDK is imported, and else as soon as it is."""
+    if hasattr(sys.modules.get(_PACKAGE), "OpenAI"):  # the whole of it, and not only its beginning
+        action()
+        return
+    waiting = next((finder for finder in sys.meta_path if isinstance(finder, _AfterImport)), None)
+    if waiting is None:
+        sys.meta_path.insert(0, waiting := _AfterImport())
+    waiting.actions.append(action)
 
 
 class _AfterImport:
-    """Finds the SDK as everybody does, and wraps it when it is imported. It is in force until then."""
+    """Finds the SDK as everybody does, and acts when it is imported. It is in force until then."""
+
+    def __init__(self) -> None:
+        self.actions: list[Callable[[], None]] = []
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name != _PACKAGE:
@@ -37,14 +48,15 @@ class _AfterImport:
 
             def exec_module(module: ModuleType) -> None:
                 load(module)
-                _wrap(sys.modules[f"{_PACKAGE}._base_client"])
+                for action in self.actions:
+                    action()
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
 
-def _wrap(base_client: Any) -> None:
-    kind = base_client.BaseClient
+def _wrap() -> None:
+    kind: Any = sys.modules[f"{_PACKAGE}._base_client"].BaseClient
     if "_made_at" in vars(kind):
         return
     original = kind.__init__

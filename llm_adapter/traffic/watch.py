@@ -20,14 +20,18 @@ from urllib.parse import urlsplit
 from openai._base_client import AsyncAPIClient, BaseClient, SyncAPIClient
 
 from llm_adapter.routing.description import Destination, destination_at, destination_of
-from llm_adapter.traffic.current import EXTENSION, current_call, mark_request
+from llm_adapter.traffic.current import (
+    EXTENSION,
+    HEADER,
+    attempt_of,
+    current_call,
+    mark_request,
+    marked_origins,
+    note_reply,
+)
 from llm_adapter.traffic.made import keep_places, when_made
 from llm_adapter.traffic.observed import ObservedCall
 from llm_adapter.traffic.places import Place, user_place
-from llm_adapter.traffic.reading import StreamFacts, facts_of_body
-from llm_adapter.transport.body import observe
-
-HEADER = "x-llm-adapter-call"  # the same for a fake server of this process, which sees no extensions
 
 
 class Watcher:
@@ -44,7 +48,6 @@ class Watcher:
 
 
 _watchers: tuple[Watcher, ...] = ()
-marked_origins: set[str] = set()  # host:port of fake servers of this process: their requests name the call
 
 
 def add_watcher(watcher: Watcher) -> None:
@@ -124,6 +127,7 @@ def _begun(client: Any, options: Any) -> ObservedCall:
         options.method.upper(),
         _path(client, options.url),
         {**body, **(options.extra_json or {})},
+        _ended,
     )
     for watcher in _watchers:
         watcher.call_begun(call)
@@ -136,34 +140,15 @@ def _path(client: Any, url: str) -> str:
     return "/" + path.removeprefix(urlsplit(str(client.base_url)).path if "://" in url else "").lstrip("/")
 
 
-def _answered(call: ObservedCall, response: Any) -> None:
-    """Take what the reply says, now or while it is read."""
-    _read_headers(call, response)
-
-    def end(found: dict[str, Any], error: BaseException | None) -> None:
-        for name, value in found.items():
-            setattr(call, name, value)
-        _ended(call, error)
-
-    if response.is_closed:
-        end(facts_of_body(response.content), None)
-    else:
-        kind = response.headers.get("content-type", "")
-        observe(response, StreamFacts(end, events=kind.startswith("text/event-stream")))
-
-
-def _read_headers(call: ObservedCall, response: Any) -> None:
-    provider, _, notes = response.headers.get("x-llm-adapter", "").partition("; ")
-    if provider.startswith("provider="):
-        call.provider, call.notes = provider.removeprefix("provider="), notes
-
-
 def _ended(call: ObservedCall, error: BaseException | None) -> None:
     if error is not None:
-        status = getattr(error, "status_code", None)
+        told = vars(error)  # the HTTP libraries' errors raise where `request` was not set
+        status = told.get("status_code")
         call.error = type(error).__name__ + (f" {status}" if status else "")
-        if (response := getattr(error, "response", None)) is not None:
-            _read_headers(call, response)
+        if (response := told.get("response")) is not None:
+            call.read_headers(response)
+        else:
+            call.read_request(told.get("request"))
     for watcher in _watchers:
         watcher.call_ended(call)
 
@@ -228,10 +213,10 @@ def _note_address(client: Any, request: Any, **more: Any) -> None:
         return
     netloc = request.url.netloc.decode()
     call.urls.append(f"{request.url.scheme}://{netloc}{request.url.path}")
-    if netloc in marked_origins:
-        request.headers[HEADER] = f"{call.number}.{request.headers.get('x-stainless-retry-count', '0')}"
+    if netloc in marked_origins and (attempt := attempt_of(request)) is not None:
+        request.headers[HEADER] = attempt
 
 
 def _note_reply(client: Any, *, response: Any, **more: Any) -> None:
-    if (call := call_of(response.request)) is not None and call.client is client and call is current_call.get():
-        _answered(call, response)
+    if not hasattr(client, "_connection"):  # ours do so themselves
+        note_reply(response)

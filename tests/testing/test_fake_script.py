@@ -387,30 +387,36 @@ def test_keys_are_not_kept(logged: Scripted) -> None:
 
 
 def test_assertions_that_hold(logged: Scripted) -> None:
-    logged.assert_sent("options.num_ctx", 4096)
-    logged.assert_sent("messages.0.content", "Hi")
-    logged.assert_sent("messages.-1.role")
-    logged.assert_not_sent("tools")
-    logged.assert_called("/api/chat", times=1)
-    logged.assert_called("/api/show")
-    logged.assert_not_called("/api/generate")
+    logged.assert_native_sent("options.num_ctx", 4096)
+    logged.assert_native_sent("messages.0.content", "Hi")
+    logged.assert_native_sent("messages.-1.role")
+    logged.assert_native_not_sent("tools")
+    logged.assert_native_called("/api/chat", times=1)
+    logged.assert_native_called("/api/show")
+    logged.assert_native_not_called("/api/generate")
 
 
 CAME = '\nwhat came:\n  1. POST /api/show -> 200 {"model": "m"}\n  2. POST /api/chat -> 200 {"model": "m", '
 FAILED: dict[str, tuple[Any, str]] = {
     "another value": (
-        lambda log: log.assert_sent("options.num_ctx", 8192),
+        lambda log: log.assert_native_sent("options.num_ctx", 8192),
         "no request had `options.num_ctx` = 8192: it was 4096",
     ),
-    "not at all": (lambda log: log.assert_sent("options.seed"), "no request had `options.seed`"),
-    "beyond the list": (lambda log: log.assert_sent("messages.1"), "no request had `messages.1`"),
-    "sent": (lambda log: log.assert_not_sent("messages"), "a request had `messages`: [{'role'"),
+    "not at all": (lambda log: log.assert_native_sent("options.seed"), "no request had `options.seed`"),
+    "beyond the list": (lambda log: log.assert_native_sent("messages.1"), "no request had `messages.1`"),
+    "sent": (lambda log: log.assert_native_not_sent("messages"), "a request had `messages`: [{'role'"),
     "path": (
-        lambda log: log.assert_called("/chat/completions"),
+        lambda log: log.assert_native_called("/chat/completions"),
         "/chat/completions should have been asked, and was not\nwhat came",
     ),
-    "never": (lambda log: log.assert_not_called("api/chat"), "/api/chat should not have been asked, and was once"),
-    "times": (lambda log: log.assert_called("/api/chat", times=2), "should have been asked 2 times, and was once"),
+    "never": (
+        lambda log: log.assert_native_not_called("api/chat"),
+        "/api/chat should not have been asked, and was once",
+    ),
+    "times": (
+        lambda log: log.assert_native_called("/api/chat", times=2),
+        "should have been asked 2 times, and was once",
+    ),
 }
 
 
@@ -429,7 +435,7 @@ def test_a_long_log_is_shown_short() -> None:
     for _ in range(30):
         ask(scripted, "word " * 200)
     with pytest.raises(AssertionError, match="the last 10 of 30 that came") as caught:
-        scripted.assert_sent("tools")
+        scripted.assert_native_sent("tools")
     assert len(str(caught.value)) < 4500
 
 
@@ -438,13 +444,13 @@ def test_a_body_that_is_no_json_is_shown_as_it_came() -> None:
     scripted.answer("POST", "/api/chat", (), b'{"model": ')
     assert (scripted.last.body, scripted.last.text) == (None, '{"model": ')
     with pytest.raises(AssertionError, match=r'1\. POST /api/chat -> 400 \{"model": '):
-        scripted.assert_sent("model")
+        scripted.assert_native_sent("model")
 
 
 def test_a_long_value_is_shown_short(logged: Scripted) -> None:
     ask(logged, "word " * 5000, path="/v1/chat/completions")
     with pytest.raises(AssertionError) as caught:
-        logged.assert_sent("messages.0.content", "x")
+        logged.assert_native_sent("messages.0.content", "x")
     assert len(str(caught.value)) < 1500
 
 
@@ -514,9 +520,9 @@ def test_native_options(fake_llm: Fake, asking: Any) -> None:
         settings=fake_llm.settings(num_ctx=8192, keep_alive="24h"), http_client=openai.DefaultHttpxClient(verify=False)
     ) as client:
         client.chat.completions.create(model="m", messages=HI, max_completion_tokens=5)
-    fake_llm.assert_sent("options.num_ctx", 8192)
-    fake_llm.assert_sent("options.num_predict", 5)
-    fake_llm.assert_sent("keep_alive", "24h")
+    fake_llm.assert_native_sent("options.num_ctx", 8192)
+    fake_llm.assert_native_sent("options.num_predict", 5)
+    fake_llm.assert_native_sent("keep_alive", "24h")
 
 
 @pytest.mark.fake_llm("ollama@0.24", "ollama@0.32", "openai", "llamacpp", "vllm", context=50)
@@ -535,7 +541,7 @@ def test_a_missing_model_is_pulled(fake_llm: Fake) -> None:
         client.chat.completions.create(model="qwen3:8b", messages=HI)
         with pytest.raises(openai.NotFoundError):
             client.chat.completions.create(model="nope", messages=HI)
-    fake_llm.assert_called("/api/pull", times=2)
+    fake_llm.assert_native_called("/api/pull", times=2)
 
 
 @pytest.mark.fake_llm("vllm", "llamacpp", "lmstudio", "ollama@0.32")

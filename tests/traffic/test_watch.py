@@ -17,6 +17,7 @@ from openai._base_client import AsyncAPIClient, BaseClient, SyncAPIClient
 from llm_adapter import OpenAI, Settings
 from llm_adapter.testing import Fake, error, serving
 from llm_adapter.traffic import watch
+from llm_adapter.traffic.current import HEADER
 from llm_adapter.traffic.observed import ObservedCall
 from llm_adapter.traffic.watch import Watcher
 
@@ -170,6 +171,19 @@ def test_a_prefix_leads_elsewhere(seen: Seen, fake: Fake, monkeypatch: pytest.Mo
     assert seen.call.destination.host == "127.0.0.1:9"
 
 
+@pytest.mark.filterwarnings("ignore::llm_adapter.AdapterWarning")
+def test_a_fallback_is_told_by_its_own_profile(run: Run, seen: Seen, fake: Fake, tmp_path: Path) -> None:
+    """It is part of the call, and its client is no client of the program's."""
+    profiles = '[profiles.{}]\nprovider = "ollama"\nhost = "{}"\n{}'
+    first = profiles.format("first", "http://127.0.0.1:9", 'fallback = ["second"]\n')
+    (tmp_path / "llm_adapter.toml").write_text(first + profiles.format("second", fake.url, ""), encoding="utf-8")
+    run(chat, settings=Settings.load(profile="first"))
+    call = seen.call
+    assert (call.destination.profile, call.answered_by.profile, call.error) == ("first", "second", None)
+    assert call.answered_by.host == fake.url.removeprefix("http://")
+    assert len(seen.made) == 1
+
+
 def test_the_list_of_models_that_a_call_asks_for_is_part_of_it(seen: Seen, fake: Fake) -> None:
     with fake.client() as client:
         client.chat.completions.create(model="ollama/m", messages=HI)
@@ -198,7 +212,7 @@ def test_nobody_watches(fake: Fake) -> None:
 def test_a_request_tells_fakes_alone_which_call_it_is_for(seen: Seen, fake: Fake) -> None:
     with fake.client() as client:
         client.chat.completions.create(**CHAT)
-    assert watch.HEADER not in fake.last.headers
+    assert HEADER not in fake.last.headers
 
 
 WRAPPED = [

@@ -28,6 +28,16 @@ def part_of(value: Any, name: str) -> Json:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenAICall:
+    """What a program called, in OpenAI's form: as the call site has it, whatever was sent for it."""
+
+    method: str
+    path: str  # below /v1
+    body: Any = None  # the arguments, with `extra_body` merged in
+    attempt: str = ""  # the same for all requests of one attempt; "" for a request that is the call itself
+
+
+@dataclass(frozen=True, slots=True)
 class ServerRequest:
     """One request. `path` is what follows the host, with /v1 or /api; `body` is the decoded JSON, None without any.
 
@@ -42,6 +52,7 @@ class ServerRequest:
     number: int = 1  # of the request: what ids are made of
     time: float = 1_700_000_000.0  # seconds since 1970, UTC
     text: str | None = None
+    openai: OpenAICall | None = None  # the call that it was sent for; None, where nobody knows it in OpenAI's form
 
     @property
     def native(self) -> bool:
