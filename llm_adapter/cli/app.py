@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import warnings
 from functools import partial
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import openai
 import pydantic
 import typer
 
+from llm_adapter import __version__
 from llm_adapter.cli import config, models
 from llm_adapter.cli.chat import chat
 from llm_adapter.cli.demo import demo
 from llm_adapter.cli.doctor import doctor
 from llm_adapter.cli.embed import embed
 from llm_adapter.cli.explain import explain
+from llm_adapter.cli.help import App
 from llm_adapter.cli.parity import parity
+from llm_adapter.cli.profiles import profiles
 from llm_adapter.cli.run import OPTIONS
 from llm_adapter.cli.run import run as run_program
 from llm_adapter.cli.scan import scan
@@ -29,11 +33,28 @@ from llm_adapter.devtools.reporting.failures import explained
 from llm_adapter.settings.errors import AdapterWarning
 from llm_adapter.shadow import paused
 
-app = typer.Typer(
-    help="Run code written for the openai SDK on OpenAI, any /v1 server, native Ollama or an embedded llama.cpp.",
+app = App(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"llm-adapter {__version__} (openai {openai.__version__}, Python {platform.python_version()})")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", help="Show the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Run code written for the openai SDK on OpenAI, any /v1 server, native Ollama or an embedded llama.cpp."""
+
+
 app.command()(demo)
 app.command()(chat)
 app.command()(embed)
@@ -46,6 +67,7 @@ app.command()(verify)
 app.command()(parity)
 app.command()(shadow)
 app.command()(trust)
+app.command()(profiles)
 app.add_typer(config.app, name="config")
 
 

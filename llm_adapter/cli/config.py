@@ -6,11 +6,13 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from pydantic import SecretStr
+from rich.console import Console
 
+from llm_adapter.cli.help import App
 from llm_adapter.cli.init import init
 from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import console, print_json, print_verbose, say
@@ -22,21 +24,28 @@ from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.settings import Settings
 from llm_adapter.settings.unread import UnreadSetting
 
-app = typer.Typer()
+app = App()
 app.command()(init)
 
 
 @app.callback(invoke_without_command=True)
-def main(context: typer.Context, profile: Profile = None, as_json: AsJson = False) -> None:
-    """Show the settings in effect, and where each one comes from. Keys are masked."""
+def main(
+    context: typer.Context,
+    profile: Profile = None,
+    everything: Annotated[
+        bool, typer.Option("--all", "-a", help="Show the settings that nothing sets, too: their defaults.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the settings in effect, and where each one comes from. Keys are masked. JSON has all of them."""
     if context.invoked_subcommand is None:
-        config(profile, as_json)
+        config(profile, as_json, everything)
 
 
-def config(profile: str | None = None, as_json: bool = False) -> None:
-    """Print the settings in effect, and where each one comes from."""
+def config(profile: str | None = None, as_json: bool = False, everything: bool = False) -> None:
+    """Print the settings in effect, and where each one comes from. everything: those that nothing sets, too."""
     settings = with_ollama_host(Settings.load(profile=profile), os.environ)
-    address, key = _destination(settings, os.environ)
+    address, key = destination(settings, os.environ)
     ways = _other_profiles(settings)
     without_effect = [one.message for one in _unread(settings, os.environ)]
     fields = {
@@ -49,6 +58,8 @@ def config(profile: str | None = None, as_json: bool = False) -> None:
         print_json({**found, "left_out": left_out, "unread": without_effect})
         return
     screen = console()
+    if settings.profile is not None:
+        say(screen, f"profile  {settings.profile}")
     say(screen, f"address  {address}\nkey      {key}")
     for name, shown in ways.items():
         say(screen, f"{name:9}{shown if isinstance(shown, str) else ', '.join(shown)}")
@@ -56,7 +67,16 @@ def config(profile: str | None = None, as_json: bool = False) -> None:
         say(screen, f"left out {settings.left_out}", "yellow")
     for message in without_effect:
         say(screen, f"unread   {message}", "yellow")
+    _print_settings(screen, fields if everything else {n: one for n, one in fields.items() if one["from"] != "default"})
+    if not everything:
+        say(screen, "all others have their defaults: llm-adapter config --all", "dim")
+
+
+def _print_settings(screen: Console, fields: Mapping[str, Mapping[str, Any]]) -> None:
     screen.print()
+    if not fields:
+        say(screen, "nothing is set")
+        return
     rows = [(name, _cell_text(field["value"]), field["from"]) for name, field in fields.items()]
     print_verbose(screen, ("setting", "value", "from"), rows, lambda row: "dim" if row[2] == "default" else "")
 
@@ -82,7 +102,7 @@ def _unread(settings: Settings, environ: Mapping[str, str]) -> list[UnreadSettin
         return []
 
 
-def _destination(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str]:
+def destination(settings: Settings, environ: Mapping[str, str]) -> tuple[str, str]:
     """Where calls go, and which key goes with them: its source, never the key."""
     try:
         connection = connect(settings, environ)

@@ -49,6 +49,12 @@ def _model_for(client: OpenAI, usual: str, alias: str, does: str) -> str:
     return found
 
 
+def assumed_settings(settings: Settings, environ: Mapping[str, str]) -> Settings | None:
+    """What `scan` and `doctor` look at where nothing says where calls go: Ollama. None where something does."""
+    chosen = settings.configured or environ.get("OPENAI_BASE_URL")
+    return None if chosen else Settings(provider="ollama")
+
+
 def suggested_aliases(names: Sequence[str]) -> dict[str, str]:
     """The names of call sites, mapped to the first of a server's models that chats, and the first that embeds."""
     embedding = [name for name in names if names_embedding_model(name)]

@@ -26,7 +26,9 @@ _SCRIPTS = (_HERE / "openai_app.py", _HERE.parents[1] / "examples" / "openai_app
 def demo(
     profile: Annotated[
         str | None,
-        typer.Option(help="Run on this profile of your configuration; by default on the embedded llama.cpp."),
+        typer.Option(
+            "--profile", "-p", help="Run on this profile of your configuration; by default on the embedded llama.cpp."
+        ),
     ] = None,
 ) -> None:
     """Run a script that uses the openai SDK: a chat, a stream, a tool call, a structured output and embeddings."""

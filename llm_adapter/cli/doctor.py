@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from llm_adapter.cli.defaults import assumed_settings
 from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import call_status, console, print_json, print_marked
 from llm_adapter.devtools import doctor as checks
@@ -37,7 +38,7 @@ def doctor(
     """
     names = Names(model, embedding_model, fingerprint)
     with call_status() as tell:
-        found = checks.diagnose(profile, names, tell=tell)
+        found = checks.diagnose(profile, names, otherwise=assumed_settings, tell=tell)
     if as_json:
         print_json(found.json())
     else:

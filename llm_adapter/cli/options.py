@@ -22,7 +22,8 @@ def matching_profiles(incomplete: str) -> list[str]:
 SECONDS = 120.0  # for one call: the first one loads the model
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds for one call; the first one loads the model.")]
 Profile = Annotated[
-    str | None, typer.Option(help="The profile of your configuration to use.", autocompletion=matching_profiles)
+    str | None,
+    typer.Option("--profile", "-p", help="The profile of your configuration to use.", autocompletion=matching_profiles),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AskedModel = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import Enum
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llm_adapter.cli.defaults import assumed_settings
 from llm_adapter.cli.options import AsJson, Profile
 from llm_adapter.cli.screen import console, print_json, say
 from llm_adapter.devtools.reporting.text import one_line
@@ -31,10 +33,18 @@ class FailOn(str, Enum):
     never = "never"
 
 
+Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        exists=True,
+        help="The files, notebooks and folders to look at; by default the working directory.",
+        metavar="[PATH...]",
+    ),
+]
+
+
 def scan(
-    paths: Annotated[
-        list[Path], typer.Argument(exists=True, help="The files, notebooks and folders to look at.", metavar="PATH...")
-    ],
+    paths: Paths = None,
     profile: Profile = None,
     as_json: AsJson = False,
     as_sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0, for code hosts and editors.")] = False,
@@ -52,6 +62,7 @@ def scan(
     if as_json and as_sarif:
         raise typer.BadParameter("give either --json or --sarif", param_hint="--sarif")
     check_installed()
+    paths = paths or [Path()]
     if fix and (as_json or as_sarif or fail_on):
         raise typer.BadParameter(
             "--fix shows a diff, and cannot be combined with --json, --sarif or --fail-on", param_hint="--fix"
@@ -97,9 +108,10 @@ def _target(profile: str | None) -> Target:
     from llm_adapter.devtools.migrate.verdicts import Target
 
     settings = Settings.load(profile=profile)
-    if not settings.configured:
-        return ollama_target()
-    connection = resolve(None, settings, {})
+    if (assumed := assumed_settings(settings, os.environ)) is not None:
+        return Target(resolve(None, assumed, {}), "ollama", assumed=True)
+    address = {"OPENAI_BASE_URL": os.environ.get("OPENAI_BASE_URL", "")}
+    connection = resolve(None, settings, {} if settings.configured else address)
     return Target(connection, settings.profile or connection.provider.name)
 
 

@@ -146,6 +146,23 @@ def profiles(model: Model, environ: Mapping[str, str], folder: Path | None = Non
     return list(dict.fromkeys(name for file in _files(model, environ, folder)[0] for name in file.profiles))
 
 
+class ProfileList(NamedTuple):
+    """Which profiles there are, and which one is chosen: it need not be one of them."""
+
+    files: dict[str, tuple[str, ...]]  # each profile's name to the files that define it, the weakest first
+    chosen: str | None
+    chooser: str | None  # what has chosen it, in words
+
+
+def profile_list(model: Model, environ: Mapping[str, str], argument: str | None = None) -> ProfileList:
+    """All profiles that the files define, each with its files. Raises `SettingsError`."""
+    files = _files(model, environ)[0]
+    names = dict.fromkeys(name for file in files for name in file.profiles)
+    chosen, chooser = _chosen(argument, environ, files)
+    found = {name: tuple(file.name for file in files if name in file.profiles) for name in names}
+    return ProfileList(found, chosen, chooser if chosen else None)
+
+
 def _layer(content: Mapping[str, Any], source: str) -> _Layer:
     return {name: _Sourced(value, source) for name, value in content.items()}
 
@@ -195,6 +212,16 @@ def _profile(
 
     defining: the files that may define it, if these are others than those that may choose it.
     """
+    chosen, chooser = _chosen(argument, environ, files)
+    known = dict.fromkeys(name for file in defining or files for name in file.profiles)
+    if chosen and chosen not in known:
+        have = f"known profiles: {', '.join(known)}" if known else f"none is defined: put [profiles.NAME] in {FILE}"
+        raise SettingsError(f"unknown profile {chosen!r} (from {chooser}){near(chosen, known)}; {have}")
+    return chosen or None
+
+
+def _chosen(argument: str | None, environ: Mapping[str, str], files: list[_File]) -> tuple[str | None, str]:
+    """The name of the profile that is asked for, and by whom."""
     chosen, chooser = argument, "the argument `profile`"
     if not chosen:
         chooser = f"{PREFIX}PROFILE"
@@ -202,11 +229,7 @@ def _profile(
     for file in reversed(files):
         if not chosen and file.content.get("profile"):
             chosen, chooser = file.content["profile"], f"`profile` in {file.name}"
-    known = dict.fromkeys(name for file in defining or files for name in file.profiles)
-    if chosen and chosen not in known:
-        have = f"known profiles: {', '.join(known)}" if known else f"none is defined: put [profiles.NAME] in {FILE}"
-        raise SettingsError(f"unknown profile {chosen!r} (from {chooser}){near(chosen, known)}; {have}")
-    return chosen or None
+    return chosen or None, chooser
 
 
 def _files(

@@ -210,10 +210,14 @@ def test_config_says_where_each_value_came_from(
 def test_config_as_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     configured('profile = "local"\n[profiles.local]\nprovider = "ollama"\n')
     monkeypatch.setenv("COLUMNS", "200")
-    config()
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["provider", "ollama", str(Path.cwd() / "llm_adapter.toml"), "[profiles.local]"] in lines
-    assert ["keep_alive", "-", "default"] in lines
+    provider = ["provider", "ollama", str(Path.cwd() / "llm_adapter.toml"), "[profiles.local]"]
+    for everything in (False, True):
+        config(everything=everything)
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert provider in lines
+        assert ["profile", "local"] in lines
+        assert (["keep_alive", "-", "default"] in lines) == everything
+        assert (lines[-1][-3:] == ["llm-adapter", "config", "--all"]) != everything
 
 
 @pytest.mark.parametrize(

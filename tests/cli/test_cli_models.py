@@ -116,7 +116,7 @@ def test_push(command: Command, server: Ollama) -> None:
 
 def test_create(command: Command, server: Ollama) -> None:
     server.answers["/api/create"] = [{"status": "using existing layer"}, {"status": "success"}]
-    given = ("--parameter", "num_ctx=8192", "-p", "stop=<a>", "-p", "stop=<b>", "--license", "MIT")
+    given = ("--parameter", "num_ctx=8192", "-P", "stop=<a>", "-P", "stop=<b>", "--license", "MIT")
     result = command("models", "create", "pirate", "--from", "qwen3:8b", "--system", "Arr.", *given)
     assert result.out.splitlines()[-1] == "create pirate: success"
     sent = server.bodies("/api/create")[0]
@@ -125,7 +125,7 @@ def test_create(command: Command, server: Ollama) -> None:
     assert "template" not in sent
     said = " ".join(command.mistake("models", "create", "x", code=2).split())
     assert "give --from MODEL or --file PATH" in said
-    said = " ".join(command.mistake("models", "create", "x", "--from", "y", "-p", "z", code=2).split())
+    said = " ".join(command.mistake("models", "create", "x", "--from", "y", "-P", "z", code=2).split())
     assert "name=value" in said
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
+from llm_adapter.cli.help import App
 from llm_adapter.cli.models.cp import cp
 from llm_adapter.cli.models.create import create
 from llm_adapter.cli.models.load import load, unload
@@ -13,6 +12,6 @@ from llm_adapter.cli.models.pull import pull, push
 from llm_adapter.cli.models.rm import rm
 from llm_adapter.cli.models.show import show
 
-app = typer.Typer(help="List, pull, create, load and delete models.", no_args_is_help=True)
+app = App(help="List, pull, create, load and delete models.", no_args_is_help=True)
 for command in (ls, ps, show, pull, push, create, cp, rm, load, unload):
     app.command()(command)

@@ -32,7 +32,7 @@ def create(
     template: Annotated[str | None, typer.Option(help="Its prompt template.")] = None,
     parameter: Annotated[
         list[str] | None,
-        typer.Option("--parameter", "-p", help="An option, such as num_ctx=8192; may be given several times."),
+        typer.Option("--parameter", "-P", help="An option, such as num_ctx=8192; may be given several times."),
     ] = None,
     license_text: Annotated[str | None, typer.Option("--license", help="Its licence.")] = None,
     quantize: Annotated[str | None, typer.Option(help="Quantize it to this type, such as q4_K_M.")] = None,

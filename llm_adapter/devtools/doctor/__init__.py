@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from llm_adapter.devtools.doctor import keys, libraries, models, network, servers
@@ -66,16 +66,22 @@ def diagnose(
     names: Names = NO_NAMES,
     *,
     environ: Mapping[str, str] | None = None,
+    otherwise: Callable[[Settings, Mapping[str, str]], Settings | None] | None = None,
     tell: Tell = silent,
 ) -> Diagnosis:
-    """The diagnosis of a profile. tell: is told what is under way."""
+    """The diagnosis of a profile.
+
+    otherwise: gives what to look at where nothing is configured. tell: is told what is under way.
+    """
     environ = os.environ if environ is None else environ
     try:
         settings = Settings.load(environ, profile=profile)
         if settings.routes or settings.fallback:
             plan_of(settings)
         tell("asking the server")
-        facts = gather_facts(settings, environ, names, profile or _profile(settings))
+        assumed = otherwise(settings, environ) if otherwise is not None else None
+        facts = gather_facts(assumed or settings, environ, names, profile or _profile(settings))
+        facts = replace(facts, assumed=assumed is not None)
     except SettingsError as error:
         fix = "mend that setting; `llm-adapter config init` writes a file"
         return Diagnosis({"configuration": fail(masked(str(error), environ=environ), fix)}, profile)

@@ -185,6 +185,7 @@ class Facts:
     now: datetime | None = None
     fingerprint: str | None = None  # of the index that the application searches
     startup: str | None = None  # why the embedded server does not start
+    assumed: bool = False  # nothing is configured: calls go to OpenAI, and this is what they may move to
 
     @property
     def embedded(self) -> bool:

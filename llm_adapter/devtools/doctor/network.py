@@ -26,6 +26,11 @@ _REFUSED = re.compile("refused|verweigert|refusée|10061", re.IGNORECASE)
 def configuration(facts: Facts) -> CheckResult:
     """What is in effect, and where it comes from."""
     settings = facts.settings
+    if facts.assumed:
+        return warn(
+            "no profile is chosen: calls go to OpenAI, and what is looked at here is Ollama",
+            "LLM_ADAPTER_PROFILE=NAME, or --profile NAME; `llm-adapter profiles` has the names",
+        )
     if settings.left_out is not None:
         return warn(str(settings.left_out), f"llm-adapter trust {settings.left_out.file}")
     if not settings.configured:
