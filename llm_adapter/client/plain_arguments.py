@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import cached_property, lru_cache, wraps
+from functools import cached_property, lru_cache, partial, wraps
 from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from openai import NOT_GIVEN, NotGiven, Omit
 from openai._utils import maybe_transform
 from pydantic import BaseModel
 
+from llm_adapter.client.quick_options import quick_post
 from llm_adapter.provider import Unasked
 from llm_adapter.transport.held_reply import RAW
 
@@ -155,8 +156,14 @@ def _quick_method(base: type, name: str) -> Any:
 @lru_cache(maxsize=64)
 def _quick_kind(base: type) -> Any:
     """A subclass of one of the SDK's resource classes. It looks like its base to whoever inspects it."""
+
+    def initialise(self: Any, client: Any) -> None:
+        base.__init__(self, client)  # type: ignore[misc]
+        self._post = partial(quick_post, client, self._post)
+
     methods = {name: method for name in METHODS if (method := _quick_method(base, name)) is not None}
-    return type(base.__name__, (base,), {"__module__": base.__module__, "__doc__": base.__doc__, **methods})
+    seen = {"__module__": base.__module__, "__doc__": base.__doc__, "__init__": initialise}
+    return type(base.__name__, (base,), {**seen, **methods})
 
 
 def quick(resource: Any) -> Any:
