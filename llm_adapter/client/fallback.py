@@ -12,9 +12,11 @@ context         400 with OpenAI's code for a prompt that does not fit: at once
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import openai
 
@@ -22,8 +24,7 @@ from llm_adapter.client.requests import arguments
 from llm_adapter.provider import parsed_json
 from llm_adapter.routing import cool_downs
 from llm_adapter.routing.connection import Connection
-from llm_adapter.routing.profile_plan import Destination
-from llm_adapter.settings.settings import Settings
+from llm_adapter.routing.profile_plan import Destination, ProfilePlan
 from llm_adapter.transport.round_trip import RoundTrip, timeout_error
 
 if TYPE_CHECKING:
@@ -39,25 +40,35 @@ _log = logging.getLogger("llm_adapter")
 
 
 class MovableCall:
-    """A call with the profiles that it may go to."""
+    """A call that may go to other profiles."""
 
-    def __init__(self, options: FinalRequestOptions, others: Sequence[Destination], settings: Settings) -> None:
-        """options: the call as the SDK had it. settings: of its own profile."""
+    def __init__(self, options: FinalRequestOptions, connection: Connection, plan: ProfilePlan) -> None:
+        """options: the call as the SDK had it. connection: where it goes first. plan: its own profile's."""
         self.options = options
-        self.others = others
-        self.model = arguments(options).get("model")
-        self._settings = settings
+        self.connection = connection
+        self._plan = plan
+        self._settings = plan.settings
+        self._model = options.json_data.get("model") if isinstance(options.json_data, Mapping) else None
         self.answered_by: str | None = None  # the name of another profile
         self._failures: list[str] = []
+
+    @cached_property
+    def others(self) -> Sequence[Destination]:
+        """The profiles that it may go to; asked for when it has to move, for all of the call is looked at."""
+        options = self.options
+        if options.files:  # they have been read by now
+            return ()
+        path = urlsplit(options.url).path
+        return self._plan.candidates(self.connection, options.method, path, arguments(options))
 
     def cooling(self, connection: Connection) -> str | None:
         """Why a server is left alone now, where it is."""
         address = connection.address
-        return cool_downs.reason(address) or cool_downs.reason((address, self.model))
+        return cool_downs.reason(address) or cool_downs.reason((address, self._model))
 
-    def left_alone(self, connection: Connection) -> str | None:
+    def left_alone(self) -> str | None:
         """The same of the call's own server: only for what this profile falls back on."""
-        found = self.cooling(connection)
+        found = self.cooling(self.connection)
         return found if found in self._settings.fallback_on else None
 
     def reason(self, client: Any, trip: RoundTrip, answer: Any) -> str | None:
@@ -65,28 +76,29 @@ class MovableCall:
         found = _reason(client, trip, answer)
         return found if found in self._settings.fallback_on else None
 
-    def begin_cool_down(self, client: Any, connection: Connection, answer: Any, why: str) -> bool:
+    def begin_cool_down(self, client: Any, answer: Any, why: str) -> bool:
         """Leave a server alone, where that is due. Whether a line for the log is due: one for each time and cause."""
-        seconds, address = self._settings.fallback_cooldown, connection.address
+        seconds, address = self._settings.fallback_cooldown, self.connection.address
         if why == "refused":
             return cool_downs.begin(address, seconds, why)
-        told = cool_downs.begin((address, self.model, why), seconds, why)
+        told = cool_downs.begin((address, self._model, why), seconds, why)
         waits = client._parse_retry_after_header(answer.headers) if why == "busy" else None
         if waits and seconds:
-            cool_downs.begin((address, self.model), min(waits, _LONGEST), why)
+            cool_downs.begin((address, self._model), min(waits, _LONGEST), why)
         return told
 
-    def answered(self, connection: Connection) -> None:
-        """The server has answered, though it was left alone."""
-        cool_downs.end(connection.address)
+    def answered(self) -> None:
+        """Its own server has answered, though it was left alone."""
+        cool_downs.end(self.connection.address)
 
-    def tell(self, connection: Connection, answer: Any, why: str) -> None:
+    def tell(self, answer: Any, why: str) -> None:
         """One line for the log: which server could not take a call, why, and who answered."""
         seconds, to = self._settings.fallback_cooldown, self.answered_by
         end = f"fallback profile {to!r} answered" if to else f"no fallback answered: {'; '.join(self._failures)}"
         if why == "refused" and seconds:
             end += f"; for {seconds:g} s (`fallback_cooldown`) that server is asked last"
-        _log.warning("profile %r at %s: %s (%s); %s", self._settings.name, connection.address, why, _words(answer), end)
+        name, address = self._settings.name, self.connection.address
+        _log.warning("profile %r at %s: %s (%s); %s", name, address, why, _words(answer), end)
 
     def failed(self, to: Destination, answer: Any) -> None:
         """Another profile did not answer either."""

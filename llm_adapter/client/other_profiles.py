@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 HEADER = "x-llm-adapter-fallback"
 # Extensions of a request: the call as the SDK had it, and the client of the profile that a route leads to.
 _ASKED, _ROUTED = "llm_adapter_asked", "llm_adapter_routed"
-_NEXT = "llm_adapter_next"  # of a stream's response: the profile that would have been next
+_NEXT = "llm_adapter_next"  # of a stream's response: its call, whose other profiles would have been next
 
 
 class Try(NamedTuple):
@@ -143,34 +143,29 @@ class OtherProfiles:
         if (routed := request.extensions.pop(_ROUTED, None)) is not None:
             return _only(Try(routed, request, routed=True))
         asked = request.extensions.pop(_ASKED, None)
-        trip: RoundTrip = request.extensions[EXTENSION]
-        others = [] if asked is None or asked.files else self._candidates(asked, trip.connection)
-        if not others:
+        if asked is None:
             return _only(Try(client, request))
-        return self._with_fallback(client, request, trip, MovableCall(asked, others, self._plan.settings))
-
-    def _candidates(self, options: FinalRequestOptions, connection: Connection) -> list[Destination]:
-        """The profiles that a call may go to when its own server cannot take it."""
-        return self._plan.candidates(connection, options.method, urlsplit(options.url).path, arguments(options))
+        trip: RoundTrip = request.extensions[EXTENSION]
+        return self._with_fallback(client, request, trip, MovableCall(asked, trip.connection, self._plan))
 
     def _with_fallback(self, client: Any, request: Any, trip: RoundTrip, call: MovableCall) -> Steps:
-        why = None if trip.is_answered else call.left_alone(trip.connection)
+        why = None if trip.is_answered else call.left_alone()
         if why is not None and (response := (yield from self._others(call, why))) is not None:
             trip.discard()
             return response
         own = yield Try(client, request)
         try:
-            if why is None and (reason := (yield from _reason(client, trip, call, own))) is not None:
-                due = call.begin_cool_down(client, trip.connection, own, reason)
+            if why is None and (reason := (yield from _reason(client, trip, call, own))) is not None and call.others:
+                due = call.begin_cool_down(client, own, reason)
                 response = yield from self._others(call, reason)
                 if due:
-                    call.tell(trip.connection, own, reason)
+                    call.tell(own, reason)
                 if response is not None:
                     return response
             elif why is not None and not isinstance(own, Exception):
-                call.answered(trip.connection)
+                call.answered()
             if not isinstance(own, Exception) and not own.is_closed:
-                own.extensions[_NEXT] = call.others[0].name
+                own.extensions[_NEXT] = call
             return call.outcome(own, request, last=trip.last)
         finally:
             del own  # an error's traceback would keep all of this alive
@@ -178,8 +173,8 @@ class OtherProfiles:
     def _others(self, call: MovableCall, why: str) -> Steps:
         """The first response of another profile, or None; those that are left alone now are asked last."""
         for one in sorted(call.others, key=lambda one: call.cooling(one.connection) is not None):
-            client = self._client(one)
             try:
+                client = self._client(one)
                 request = client._build_request(without_credentials(call.options))
             except openai.OpenAIError as error:
                 call.failed(one, error)
@@ -199,11 +194,11 @@ class OtherProfiles:
 
     def named_next(self, reply: Any, response: Any) -> Any:
         """The reply; a stream's errors say which profile would have been next, had the reply not begun."""
-        name = response.extensions.get(_NEXT)
-        if name is not None and isinstance(reply, openai.Stream):
-            reply._iterator = _named(reply._iterator, name)
-        elif name is not None and isinstance(reply, openai.AsyncStream):
-            reply._iterator = _anamed(reply._iterator, name)
+        call: MovableCall | None = response.extensions.get(_NEXT)
+        if call is not None and isinstance(reply, openai.Stream):
+            reply._iterator = _named(reply._iterator, call)
+        elif call is not None and isinstance(reply, openai.AsyncStream):
+            reply._iterator = _anamed(reply._iterator, call)
         return reply
 
     def _client(self, to: Destination) -> Any:
@@ -243,26 +238,28 @@ def without_credentials(options: FinalRequestOptions) -> FinalRequestOptions:
     return options.model_copy(update=changes)
 
 
-def _named(events: Iterator[Any], name: str) -> Iterator[Any]:
+def _named(events: Iterator[Any], call: MovableCall) -> Iterator[Any]:
     try:
         yield from events
     except Exception as error:
-        _name_next(error, name)
+        _name_next(error, call)
         raise
 
 
-async def _anamed(events: AsyncIterator[Any], name: str) -> AsyncIterator[Any]:
+async def _anamed(events: AsyncIterator[Any], call: MovableCall) -> AsyncIterator[Any]:
     try:
         async with aclosing(events):  # type: ignore[type-var]
             async for event in events:
                 yield event
     except Exception as error:
-        _name_next(error, name)
+        _name_next(error, call)
         raise
 
 
-def _name_next(error: Exception, name: str) -> None:
-    more = f"; the reply had begun, so that fallback profile {name!r} was not asked"
+def _name_next(error: Exception, call: MovableCall) -> None:
+    if not call.others:
+        return
+    more = f"; the reply had begun, so that fallback profile {call.others[0].name!r} was not asked"
     error.args = (f"{str(error).rstrip('.')}{more}", *error.args[1:])
     if isinstance(error, openai.APIError):
         error.message = f"{error.message.rstrip('.')}{more}"

@@ -1,6 +1,7 @@
 """`extra_body={"privacy": "local"}`: one call that must not go to a public host, as `local_only` says it of all calls.
 
-The word is taken off the call: no server gets it. Any other value is an argument that nobody knows.
+No server but its own is asked, and the word is taken off: no server gets it. Any other value is an argument that nobody
+knows.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ All of them are read, and checked, when the client is made.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NamedTuple
@@ -24,7 +24,6 @@ from llm_adapter.routing.other_profiles import named_in, other_profile, unusable
 from llm_adapter.routing.privacy import asks_for_privacy
 from llm_adapter.routing.stateful import names_state
 from llm_adapter.settings.errors import SettingsError, near
-from llm_adapter.settings.hosts import is_private
 from llm_adapter.settings.settings import Settings
 from llm_adapter.translation.unavailable import ENDPOINTS
 
@@ -52,10 +51,6 @@ class Destination(NamedTuple):
         """Where it is, in words."""
         return "in this process" if self.connection.starter is not None else f"at {self.connection.address}"
 
-    @property
-    def is_private(self) -> bool:
-        return self.connection.starter is not None or is_private(self.connection.address)
-
 
 class Route(NamedTuple):
     """A route, and where it leads."""
@@ -82,14 +77,12 @@ class ProfilePlan:
         """The first route of a call; None: it stays, as one does whose model names its provider."""
         return None if names_provider(model) else next((one for one in self.routes if one.leads(path, model)), None)
 
-    def candidates(self, connection: Connection, method: str, path: str, body: Json) -> list[Destination]:
+    def candidates(self, connection: Connection, method: str, path: str, body: Json) -> Sequence[Destination]:
         """The profiles that a call may go to when its server cannot take it. connection: the call's own."""
-        if method.upper() != "POST" or path not in MOVABLE or names_state(body, path):
-            return []
-        if connection.is_programs_own or connection.via_model_prefix:
-            return []
-        private = asks_for_privacy(body)
-        return [one for one in self.fallback if one.is_private or not private]
+        stays = connection.is_programs_own or connection.via_model_prefix or asks_for_privacy(body)
+        if stays or method.upper() != "POST" or path not in MOVABLE or names_state(body, path):
+            return ()
+        return self.fallback
 
 
 # By the settings' identity: they cannot be hashed, copies of a client share them, and a plan keeps its own alive.

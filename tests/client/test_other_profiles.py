@@ -572,16 +572,20 @@ PRIVATE = {"privacy": "local"}
 
 @BOTH
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_private_call_does_not_fall_back_to_a_public_host(play: Play, stream: bool, hosts: Hosts) -> None:
+def test_a_private_call_does_not_fall_back(play: Play, stream: bool, hosts: Hosts) -> None:
     hosts.local = None
-    profiles(local='fallback = ["cloud"]')
+    profiles(local='fallback = ["cloud", "lan"]')
     with pytest.raises(openai.APIConnectionError):
         played(play, hosts, chat(extra_body=PRIVATE, stream=stream))
     assert {request.url.host for request in hosts.asked} == {LOCAL}
-    profiles(local='fallback = ["cloud", "lan"]')
-    reply = played(play, hosts, chat(extra_body=PRIVATE))
-    assert reply.adapter.fallback == {**WENT, "to": "lan"}
-    assert "privacy" not in json.loads(hosts.to(LAN)[-1].content)
+
+
+@BOTH
+def test_a_route_leads_a_private_call_to_a_private_host(play: Play, hosts: Hosts) -> None:
+    profiles(cloud='routes = { chat = "lan" }')
+    reply = played(play, hosts, chat(extra_body=PRIVATE), profile="cloud")
+    assert reply.adapter.route == {"to": "lan", "by": "chat"}
+    assert "privacy" not in json.loads(hosts.asked[-1].content)
 
 
 @BOTH
