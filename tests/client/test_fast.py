@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types import Completion, CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response
 from pydantic import BaseModel
 
 from llm_adapter import OpenAI, Settings
@@ -127,7 +128,97 @@ embeddings = record(
         "usage": record({"prompt_tokens": number, "total_tokens": number}),
     }
 )
+state = st.sampled_from(["in_progress", "completed", "incomplete"])
+cited = record(
+    {"type": st.just("url_citation"), "start_index": number, "end_index": number, "title": text, "url": text}
+)
+told_token = record({**token, "bytes": st.lists(number, max_size=2)})
+told_logprob = record(
+    {**token, "bytes": st.lists(number, max_size=1), "top_logprobs": st.lists(told_token, max_size=1)}
+)
+said_text = record(
+    {"type": st.just("output_text"), "text": text, "annotations": st.lists(cited, max_size=1)},
+    {"logprobs": st.lists(told_logprob, max_size=1)},
+)
+refused = record({"type": st.just("refusal"), "refusal": text})
+output = st.one_of(
+    record(
+        {
+            "id": text,
+            "type": st.just("message"),
+            "role": st.just("assistant"),
+            "status": state,
+            "content": st.lists(said_text | refused, max_size=2),
+        }
+    ),
+    record(
+        {"type": st.just("function_call"), "call_id": text, "name": text, "arguments": text},
+        {"id": text, "status": state},
+    ),
+    record({"type": st.just("custom_tool_call"), "call_id": text, "name": text, "input": text}, {"id": text}),
+    record(
+        {
+            "id": text,
+            "type": st.just("reasoning"),
+            "summary": st.lists(record({"type": st.just("summary_text"), "text": text}), max_size=1),
+        },
+        {
+            "content": st.lists(record({"type": st.just("reasoning_text"), "text": text}), max_size=1),
+            "encrypted_content": text,
+            "status": state,
+        },
+    ),
+)
+spent = record(
+    {
+        "input_tokens": number,
+        "input_tokens_details": record({"cached_tokens": number, "cache_write_tokens": number}),
+        "output_tokens": number,
+        "output_tokens_details": record({"reasoning_tokens": number}),
+        "total_tokens": number,
+    }
+)
+function_tool = record(
+    {"type": st.just("function"), "name": text, "parameters": st.just({"type": "object"}), "strict": st.booleans()},
+    {"description": text},
+)
+form = st.one_of(
+    record({"type": st.just("text")}),
+    record({"type": st.just("json_object")}),
+    record(
+        {"type": st.just("json_schema"), "name": text, "schema": st.just({"type": "object"})}, {"strict": st.booleans()}
+    ),
+)
+response = record(
+    {
+        "id": text,
+        "object": st.just("response"),
+        "created_at": number | st.floats(0, 9),
+        "model": text,
+        "output": st.lists(output, max_size=3),
+        "parallel_tool_calls": st.booleans(),
+        "tool_choice": st.sampled_from(["auto", "none", {"type": "function", "name": "f"}]),
+        "tools": st.lists(function_tool, max_size=1),
+    },
+    {
+        "status": state,
+        "error": record({"code": st.just("server_error"), "message": text}),
+        "incomplete_details": record({}, {"reason": st.sampled_from(["max_output_tokens", "content_filter"])}),
+        "instructions": text,
+        "metadata": st.dictionaries(text, text, max_size=1),
+        "temperature": floating,
+        "top_p": floating,
+        "text": record({}, {"format": form}),
+        "reasoning": record({}, {"effort": st.sampled_from(["low", "high"])}),
+        "usage": spent,
+        "truncation": st.sampled_from(["auto", "disabled"]),
+        "service_tier": st.sampled_from(["auto", "default"]),
+        "top_logprobs": number,
+        "previous_response_id": text,
+    },
+)
 PAYLOADS: dict[Any, Any] = {
+    Response: response,
     ChatCompletion: completion,
     ChatCompletionChunk: chunk,
     Completion: old_completion,
