@@ -7,16 +7,26 @@ green though nothing of it ran on the provider that it names.
 from __future__ import annotations
 
 import os
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from llm_adapter.provider import Started
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.description import deciding_setting
+from llm_adapter.settings.errors import AdapterWarning
 from llm_adapter.settings.hosts import same_origin
 from llm_adapter.traffic.observed import ObservedCall
 from llm_adapter.traffic.watch import Watcher, add_watcher, remove_watcher
 
+if TYPE_CHECKING:
+    from llm_adapter.testing.fake import Fake
+
+_ADVICE = (
+    "`fake_llm.client()` is a client of it. After `fake_llm.use()`, or with the mark fake_llm(..., use=True), so is "
+    "every OpenAI() that is made, but none that a module made when it was imported."
+)
 _SHADOW = "<thread llm_adapter shadow>"  # calls of the background are not the test's
 
 
@@ -33,12 +43,37 @@ class TestCalls(Watcher):
         if call.place.file != _SHADOW:
             self.calls.append(call)
 
+    def __enter__(self) -> TestCalls:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
     def close(self) -> None:
         remove_watcher(self)
 
     def sent_elsewhere(self, is_there: Callable[[ObservedCall, str], bool]) -> list[ObservedCall]:
         """The calls of which a request went elsewhere. is_there: whether one to this URL went where it was to go."""
         return [call for call in self.calls if not all(is_there(call, url) for url in call.urls)]
+
+
+def never_asked(fake: Fake, calls: TestCalls) -> str | None:
+    """What is said of a fake server that was never asked; None where it was, or where the test knows.
+
+    The complaint is an error where calls went elsewhere, or a script was written. Else a warning is enough: a fixture
+    may make one for every test.
+    """
+    complaint = fake.complaint
+    if complaint is None:
+        return None
+    astray = [call for call in calls.calls if call.urls]
+    if astray:
+        many = f"{len(astray)} call{'s' if len(astray) > 1 else ''} went elsewhere"
+        return f"fake_llm {complaint}; {many}:{call_lines(astray)}\n{_ADVICE}"
+    if fake.unused:
+        return f"fake_llm {complaint}. {_ADVICE}"
+    warnings.warn(f"fake_llm {complaint}. {_ADVICE}", AdapterWarning, stacklevel=2)
+    return None
 
 
 def goes_to(connection: Connection) -> Callable[[ObservedCall, str], bool]:

@@ -15,7 +15,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,7 @@ class Fake(Scripted):
         self._server = _Server(self, port)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.002}, daemon=True)
         self._thread.start()
+        self._ends = ExitStack()
         self._watcher: Any = None
         self._origin = self.url.removeprefix("http://")
         marked_origins.add(self._origin)
@@ -79,8 +80,19 @@ class Fake(Scripted):
 
         return AsyncOpenAI(**{"settings": self.settings(), **options})
 
+    def use(self, *, takes_all: bool = False) -> ExitStack:
+        """Switch `OpenAI()` itself, the SDK's and llm_adapter's: clients that are made from now on go here.
+
+        It holds until the fake stops, or as a context manager until the end of its block. takes_all: also clients to
+        which the code gives an address of its own. Clients that exist already stay where they are, and so do Azure's.
+        """
+        from llm_adapter.testing.switching import switched_to
+
+        return self._ends.enter_context(switched_to(self.settings(), takes_all=takes_all))
+
     def stop(self) -> None:
         """Closes the server and every connection."""
+        self._ends.close()
         marked_origins.discard(self._origin)
         if self._watcher is not None:
             from llm_adapter.traffic.watch import remove_watcher

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +16,7 @@ from llm_adapter.traffic.made import keep_places
 if TYPE_CHECKING:
     from llm_adapter import AsyncOpenAI, OpenAI, Settings
     from llm_adapter.testing.cassettes import Cassette
+    from llm_adapter.testing.elsewhere import TestCalls
     from llm_adapter.testing.fake import Fake
     from llm_adapter.testing.live import LiveOllama
     from llm_adapter.testing.mock import Mock
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _GUARD: pytest.StashKey[Guard] = pytest.StashKey()
 _CHOSEN: pytest.StashKey[Chosen] = pytest.StashKey()
+_FAKE: pytest.StashKey[tuple[Fake, TestCalls]] = pytest.StashKey()
 _PASSED: pytest.StashKey[bool] = pytest.StashKey()
 _MARKS = (
     "llm_providers(*names, elsewhere=False): run the test once on each of these: profiles of llm_adapter.toml, "
@@ -32,8 +34,8 @@ _MARKS = (
     "llm_cassette(name, ignore=(), strict=False, scrub=None): another name for the test's cassette, and how calls are "
     "compared with it.",
     "live_ollama: skip the test where no Ollama runs.",
-    "fake_llm(*personas, models=None, context=None, library=()): the server that the fixture fake_llm plays; with "
-    "several personas the test runs once on each.",
+    "fake_llm(*personas, models=None, context=None, library=(), use=False): the server that fake_llm plays; with "
+    "several the test runs once on each. use=True leads OpenAI() itself there, the SDK's too.",
     "llm_network(*hosts): let the test reach these hosts, or any host, though the network is closed.",
 )
 # The options that each mark knows.
@@ -41,7 +43,7 @@ _OPTIONS: dict[str, tuple[str, ...]] = {
     "llm_providers": ("elsewhere",),
     "llm_cassette": ("name", "ignore", "strict", "scrub"),
     "live_ollama": (),
-    "fake_llm": ("models", "context", "library"),
+    "fake_llm": ("models", "context", "library", "use"),
     "llm_network": (),
 }
 
@@ -85,6 +87,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     fakes = metafunc.definition.get_closest_marker("fake_llm")
+    if fakes is not None and fakes.kwargs.get("use") and "fake_llm" not in metafunc.fixturenames:
+        metafunc.fixturenames.insert(0, "fake_llm")
     if fakes is not None and len(fakes.args) > 1 and "fake_llm" in metafunc.fixturenames:
         metafunc.parametrize("fake_llm", fakes.args, indirect=True)
     mark = metafunc.definition.get_closest_marker("llm_providers")
@@ -100,6 +104,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     names = getattr(item, "fixturenames", None)
     if names is not None and "live_ollama" not in names and item.get_closest_marker("live_ollama") is not None:
         names.insert(0, "live_ollama")
+    fakes = item.get_closest_marker("fake_llm")
+    if names is not None and fakes is not None and fakes.kwargs.get("use"):  # before the fixtures that make clients
+        names[:] = dict.fromkeys(("fake_llm", *names))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -159,7 +166,10 @@ def pytest_runtest_makereport(
 
 @contextmanager
 def _calls_checked(item: pytest.Item) -> Iterator[None]:
-    """Fail a test of which a call went to another provider than the test's; one that fails by itself is told so."""
+    """Fail a test of which a call went to another provider than the test's; one that fails by itself is told so.
+
+    And one that made a fake server, and did not ask it.
+    """
     chosen = item.stash.get(_CHOSEN, None)
     try:
         yield
@@ -169,6 +179,11 @@ def _calls_checked(item: pytest.Item) -> Iterator[None]:
         raise
     if chosen is not None and (complaint := chosen.complaint()) is not None:
         pytest.fail(complaint, pytrace=False)
+    if (asked := item.stash.get(_FAKE, None)) is not None:
+        from llm_adapter.testing.elsewhere import never_asked
+
+        if (complaint := never_asked(*asked)) is not None:
+            pytest.fail(complaint, pytrace=False)
 
 
 def _check_marks(item: pytest.Item) -> None:
@@ -226,7 +241,7 @@ def _chosen(item: pytest.Item, name: str | None = None) -> Chosen:
         from llm_adapter.testing.providers import chosen
 
         required, fakes = item.config.getoption("llm_require"), item.get_closest_marker("fake_llm")
-        given = fakes.kwargs if fakes is not None else {}
+        given = _fake_options(fakes)
         mark = item.get_closest_marker("llm_providers")
         elsewhere = bool(mark is not None and mark.kwargs.get("elsewhere"))
         item.stash[_CHOSEN] = chosen(
@@ -324,16 +339,27 @@ def fake_llm(request: pytest.FixtureRequest) -> Iterator[Fake]:
     """A fake server on loopback, for clients of any kind: `fake_llm.script("Hello")`, `fake_llm.base_url`.
 
     The mark fake_llm says which server it plays: `@pytest.mark.fake_llm("ollama@0.32", models=["qwen3:8b"])`. Without
-    it, OpenAI. A test that asks more often than its script has turns fails. In a test on llm_providers("fake:...") it
-    is the server that the test runs on.
+    it, OpenAI. `fake_llm.use()` leads OpenAI() itself there. A test that asks more often than its script has turns
+    fails, and so does one that never asks it, though it has a script or calls somebody else. In a test on
+    llm_providers("fake:...") it is the server that the test runs on.
     """
+    from llm_adapter.testing.elsewhere import TestCalls
     from llm_adapter.testing.fake import serving
 
     mark = request.node.get_closest_marker("fake_llm")
     names = mark.args if mark is not None and mark.args else ("openai",)
     chosen = request.node.stash.get(_CHOSEN, None)
     playing = nullcontext(chosen.fake) if chosen is not None and chosen.fake is not None else None
-    with playing or serving(getattr(request, "param", names[0]), **(mark.kwargs if mark is not None else {})) as fake:
+    with playing or serving(getattr(request, "param", names[0]), **_fake_options(mark)) as fake, TestCalls() as calls:
+        if mark is not None and mark.kwargs.get("use"):
+            fake.use()
+        if chosen is None or chosen.fake is fake:  # else the test is to ask the other provider
+            request.node.stash[_FAKE] = fake, calls
         yield fake
         if request.node.stash.get(_PASSED, False):
             fake.assert_sufficed()
+
+
+def _fake_options(mark: pytest.Mark | None) -> dict[str, Any]:
+    """Of the options of the mark fake_llm those that are about the server."""
+    return {} if mark is None else {name: value for name, value in mark.kwargs.items() if name != "use"}

@@ -21,8 +21,9 @@ from llm_adapter.provider import Started
 from llm_adapter.routing.connection import connect
 from llm_adapter.settings.errors import SettingsError, near
 from llm_adapter.settings.settings import Settings
-from llm_adapter.settings.sources import FILE, PREFIX
+from llm_adapter.settings.sources import FILE
 from llm_adapter.testing.elsewhere import TestCalls, call_lines, goes_to
+from llm_adapter.testing.switching import set_variables, variables_of
 
 if TYPE_CHECKING:
     from llm_adapter.testing.fake import Fake
@@ -31,10 +32,6 @@ if TYPE_CHECKING:
 
 EMBEDDED = "embedded"
 FAKE = "fake:"
-# The mark has the last word on where a test goes: what the environment says of it is left out.
-_DESTINATION = ("profile", "provider", "host", "base_url", "dialect", "api_key", "api_key_env")
-
-
 _ADVICE = (
     "A client follows the mark when llm_adapter.OpenAI() makes it while the test runs, in a fixture or in the code; "
     "one that a module makes when it is imported does not. A test that asks others on purpose says so: "
@@ -133,20 +130,9 @@ def _check_known(name: Any, defined: list[str]) -> None:
 
 def _switched_settings(name: str, fake: Fake | None, ends: ExitStack) -> Settings:
     """The settings that a client has from now on, until the `ends`."""
-    patches = ends.enter_context(pytest.MonkeyPatch.context())
-    for variable in list(os.environ):
-        if variable.upper() in {f"{PREFIX}{field.upper()}" for field in _DESTINATION}:
-            patches.delenv(variable)
-    for field, value in _variables(name, fake).items():
-        patches.setenv(f"{PREFIX}{field.upper()}", value)
-    return Settings.load()
-
-
-def _variables(name: str, fake: Fake | None) -> dict[str, str]:
-    if fake is None:
-        return {"profile": name} if name in Settings.profiles(os.environ) else {"provider": EMBEDDED}
-    given = fake.settings().model_dump(exclude_unset=True)
-    return {field: value if isinstance(value, str) else value.get_secret_value() for field, value in given.items()}
+    if fake is not None:
+        return set_variables(variables_of(fake.settings()), ends)
+    return set_variables({"profile": name} if name in Settings.profiles(os.environ) else {"provider": EMBEDDED}, ends)
 
 
 def _fake(name: str, given: Mapping[str, Any], ends: ExitStack) -> Fake:

@@ -65,22 +65,30 @@ class Log:
     """The requests in their order. `calls` are those that asked a model to speak, or to embed."""
 
     def __init__(self) -> None:
-        self.requests: list[ServerRequest] = []
+        self._requests: list[ServerRequest] = []
+        self.was_looked_at = False  # whether somebody has seen, or judged, what came
         self._spoken: list[ServerRequest] = []
         self._statuses: dict[int, int] = {}
         self._attempts: dict[str, OpenAICall] = {}
 
     @property
+    def requests(self) -> list[ServerRequest]:
+        """All that came, as it was sent."""
+        self.was_looked_at = True
+        return self._requests
+
+    @property
     def calls(self) -> list[ServerRequest]:
         """Calls of a model, without what clients ask beside them (/api/show, /v1/models ...)."""
+        self.was_looked_at = True
         return list(self._spoken)
 
     @property
     def last(self) -> ServerRequest:
         """The last call of a model; without any, the last request."""
-        if not self.requests:
+        if not self._requests:
             raise AssertionError("no request came")
-        return self._spoken[-1] if self._spoken else self.requests[-1]
+        return self._spoken[-1] if self._spoken else self._requests[-1]
 
     @property
     def openai_calls(self) -> list[OpenAICall]:
@@ -150,25 +158,25 @@ class Log:
 
     def add_request(self, request: ServerRequest, status: int, *, spoken: bool) -> None:
         """Keeps a request with what was answered to it."""
-        self.requests.append(request)
+        self._requests.append(request)
         self._statuses[request.number] = status
         if spoken:
             self._spoken.append(request)
 
     def _log_summary(self) -> str:
         """The requests, short, as the end of a message."""
-        if not self.requests:
+        if not self._requests:
             return "\nno request came"
-        return _listed("came", [self._request_line(request) for request in self.requests])
+        return _listed("came", [self._request_line(request) for request in self._requests])
 
     def _calls_summary(self) -> str:
         """The calls in OpenAI's form, short, as the end of a message; and what is to be seen in another one."""
         calls = [f"{call.method} {call.path}{_short(call.body)}" for call in self.openai_calls]
         text = _listed("was called", [f"{place}. {call}" for place, call in enumerate(calls, 1)]) if calls else ""
-        others = [request for request in self.requests if request.openai is None]
+        others = [request for request in self._requests if request.openai is None]
         if others:
             text += _listed("came in the server's own form", [self._request_line(request) for request in others])
-        if any(request.native for request in self.requests):
+        if any(request.native for request in self._requests):
             text += "\nThis looks at OpenAI's form of calls: assert_native_sent and the like look at what was sent."
         return text or "\nno request came"
 
@@ -246,6 +254,7 @@ class Scripted(Log):
     @property
     def unused(self) -> tuple[Turn, ...]:
         """Scripted turns that no call has asked for."""
+        self.was_looked_at = True
         return () if self._repeated else tuple(self._turns)
 
     def assert_all_used(self) -> None:
@@ -255,6 +264,14 @@ class Scripted(Log):
             many = count_phrase(len(self.unused), "scripted turn was", "scripted turns were")
             raise AssertionError(f"{many} not asked for:{left}{self._log_summary()}")
         self.assert_sufficed()
+
+    @property
+    def complaint(self) -> str | None:
+        """What is said of a fake that was never asked, by a test that has not looked whether it was; else None."""
+        if self._requests or self.was_looked_at:
+            return None
+        many = count_phrase(len(self._turns), "turn", "turns")
+        return f"was never asked{f', and its script has {many}' if self._turns else ''}"
 
     def assert_sufficed(self) -> None:
         """The script had a turn for every call, and no matcher has failed."""
@@ -316,7 +333,7 @@ class Scripted(Log):
                 body,
                 masked_headers(given),
                 any(name.lower() in ("authorization", "api-key") for name, _ in given),
-                len(self.requests) + 1,
+                len(self._requests) + 1,
                 time(),
                 unread,
                 self._openai_call(method, path, body, attempt),

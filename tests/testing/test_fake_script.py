@@ -482,11 +482,13 @@ def test_fixture(fake_llm: Fake) -> None:
 def test_marked(fake_llm: Fake) -> None:
     assert (fake_llm.persona.name, fake_llm.context) == ("ollama@0.32", 64)
     assert [model.name for model in fake_llm.models or ()] == ["tiny"]
+    fake_llm.assert_not_called("/chat/completions")
 
 
 @pytest.mark.fake_llm("openai", "vllm")
 def test_on_each(fake_llm: Fake, request: pytest.FixtureRequest) -> None:
     assert fake_llm.persona.name in request.node.name
+    fake_llm.assert_not_called("/chat/completions")
 
 
 @pytest.fixture
