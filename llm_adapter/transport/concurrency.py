@@ -245,10 +245,8 @@ def limiter_of(origin: Hashable) -> Limiter:
 
 def current_reader() -> Any:
     """The task that runs here, or else the thread: who would have to go on reading a stream."""
-    try:
-        return asyncio.current_task() or threading.get_ident()
-    except RuntimeError:  # no event loop of asyncio's here
-        return threading.get_ident()
+    loop = asyncio._get_running_loop()  # which is asked for each piece, and raises nothing where there is none
+    return (loop and asyncio.current_task(loop)) or threading.get_ident()
 
 
 def _is_left(reader: Any, me: Any) -> bool:

@@ -14,13 +14,6 @@ from typing import Any
 from llm_adapter.transport.body import Observer
 from llm_adapter.transport.concurrency import Slot
 
-# What a server writes when a reply is complete; after it there is nothing to wait for but the bytes themselves. In a
-# text of the model's every quote is escaped and no line begins, so none of it matches. Native Ollama; a choice of /v1;
-# the end of a /v1 stream; the Responses API. Looked for one by one: a pattern of all takes ten times as long.
-_FINISHES = (
-    *(b'"done":true', b'"done": true', b'"finish_reason":"', b'"finish_reason": "'),
-    *(b"\ndata: [DONE]", b"\ndata:[DONE]", b"event: response.completed"),
-)
 _LONGEST_FINISH = 32  # bytes: a piece may end in the middle of one
 
 
@@ -54,6 +47,24 @@ class ReadTimeouts:
 def _read(read: Callable[..., Any], timeouts: dict[str, float | None], max_bytes: int, **_: Any) -> Any:
     """One read, sync or async, with the timeout of this moment."""
     return read(max_bytes, timeout=timeouts["read"])
+
+
+def _has_finish(data: bytes) -> bool:
+    """Whether it has what a server writes when a reply is complete; after it, only the bytes are waited for.
+
+    In a text of the model's every quote is escaped and no line begins, so none of it matches. Native Ollama; a choice
+    of /v1; the end of a /v1 stream; the Responses API. One by one and not in a loop: this is done for each piece, and a
+    pattern of all takes ten times as long.
+    """
+    return (
+        b'"done":true' in data
+        or b'"finish_reason":"' in data
+        or b'"done": true' in data
+        or b'"finish_reason": "' in data
+        or b"\ndata: [DONE]" in data
+        or b"\ndata:[DONE]" in data
+        or b"event: response.completed" in data
+    )
 
 
 class OpenStream(Observer):
@@ -92,7 +103,7 @@ class OpenStream(Observer):
     def _look_for_finish(self, data: bytes) -> None:
         seen = self._tail + data
         self._tail = seen[-_LONGEST_FINISH:]
-        if any(finish in seen for finish in _FINISHES):
+        if _has_finish(seen):
             self._release_slot()
 
     def _release_slot(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from llm_adapter.provider import Call, Event, Flow, Json, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.messages import messages, natives_of, with_media
@@ -206,6 +207,22 @@ class ChatDecoder(LineDecoder):
         if error is not None:
             return [*out, *self.failed(error)]
         return out if reason is None else [*out, *self._last_events(native, reason)]
+
+    def text_chunk(self, native: Any) -> Event | None:
+        """Of nothing but the four fields of a piece of text, each of its type: there is nothing to check in it.
+
+        tests/transport/test_event_pieces.py holds it against the longer way, `chunks`.
+        """
+        if type(native) is not dict or len(native) != 4 or native.get("done") is not False:
+            return None
+        message, model = native.get("message"), native.get("model")
+        if type(message) is not dict or len(message) != 2 or "role" not in message or "created_at" not in native:
+            return None
+        text = message.get("content")
+        if not (text and type(text) is str and type(model) is str and self._opened and self._deltas.passes_text):
+            return None
+        choice = {"index": self._index, "delta": {"content": text}, "logprobs": None, "finish_reason": None}
+        return Event({**self._head, "model": model or self.call.body.get("model"), "choices": [choice]})
 
     def _delta(self, message: Json) -> Json:
         delta: Json = {} if self._opened else {"role": "assistant", "content": ""}

@@ -6,7 +6,9 @@ from the SDK's stream. Source: recordings of 0.24.0 and 0.32.15; middleware/open
 
 from __future__ import annotations
 
-from llm_adapter.provider import Call, Done, Event, Json, ObjectEvents, Rejected
+from typing import Any
+
+from llm_adapter.provider import Call, Done, Event, Json, ObjectEvents, Rejected, parsed_json
 from llm_adapter.translation.errors import stream_envelope, stream_error
 from llm_adapter.translation.reply_shapes import Shape
 from llm_adapter.translation.wire import INTERRUPTED
@@ -26,6 +28,10 @@ class LineDecoder(ObjectEvents):
     def chunks(self, native: Json) -> list[Event]:
         raise NotImplementedError
 
+    def text_chunk(self, native: Any) -> Event | None:
+        """The chunk of a message that is a piece of text and nothing more, as nearly all are; None for any other."""
+        return None
+
     def events(self, data: bytes) -> list[Event]:
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [event for line in lines for event in self._line_events(line)]
@@ -35,10 +41,14 @@ class LineDecoder(ObjectEvents):
         return rest if self._over else [*rest, *self._error_event(INTERRUPTED)]
 
     def _line_events(self, line: bytes) -> list[Event]:
-        if self._over or not line.strip():
+        if self._over or not line or line.isspace():
             return []
         try:
-            native = self.shape.parsed(line)
+            native = parsed_json(line)
+            if (chunk := self.text_chunk(native)) is not None:
+                self.pieces += 1
+                return [chunk]
+            self.shape.checked(native)
         except Rejected as refusal:
             return self.failed(stream_envelope(refusal))
         except ValueError:

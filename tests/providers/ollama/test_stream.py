@@ -12,6 +12,7 @@ from recorded import call
 
 from llm_adapter.providers.ollama import chat, completions
 from llm_adapter.translation.completions import CompletionRequirements
+from llm_adapter.translation.reply_checks import ReplyRequirements
 
 # Every character that Python's splitlines cuts at, beside ordinary ones: a reply may hold them all.
 TEXT = st.text(
@@ -69,3 +70,46 @@ def test_lone_surrogate() -> None:
     decoder = chat.ChatDecoder(CALL)
     out = decoder.feed(b'{"message":{"content":"\\ud83d"},"done":true}\n')
     assert events(out + decoder.finish())[0]["choices"][0]["delta"]["content"] == "\ud83d"
+
+
+class LongWay(chat.ChatDecoder):
+    """Without the short cut for a piece of text."""
+
+    def text_chunk(self, native: Any) -> None:
+        pass
+
+
+TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+PIECES: list[dict[str, Any]] = [
+    {"role": "assistant", "content": "Hi"},
+    {"role": "assistant", "content": ""},
+    {"role": "assistant", "content": None},
+    {"role": "assistant", "content": 7},
+    {"role": 7, "content": "Hi"},
+    {"role": "assistant", "content": "{"},
+    {"role": "assistant", "content": "Hi", "thinking": "Hm"},
+    {"role": "assistant", "thinking": "Hm"},
+    {"content": "Hi"},
+]
+lines = st.fixed_dictionaries(
+    {"message": st.sampled_from([*PIECES[:2], *PIECES])},
+    optional={
+        "model": st.sampled_from(["m", "m", "other", "", None, 7]),
+        "created_at": st.just("2026"),
+        "done": st.sampled_from([False, False, False, True, None, "no"]),
+        "error": st.sampled_from(["", "boom"]),
+        "logprobs": st.sampled_from([None, [{"token": "x", "logprob": -1}]]),
+    },
+)
+
+
+@given(st.lists(lines, max_size=5), st.booleans())
+def test_the_short_cut_is_the_long_way(natives: list[Any], tools: bool) -> None:
+    """A piece of text is told as it is where everything is looked at and checked."""
+    asked = call("/chat/completions", {**CALL.body, "messages": [], **({"tools": [TOOL]} if tools else {})})
+    data = b"".join(json.dumps(native).encode() + b"\n" for native in natives)
+    told = []
+    for kind in (chat.ChatDecoder, LongWay):
+        decoder = kind(asked, ReplyRequirements.of(asked, "here"))
+        told.append(decoder.feed(data) + decoder.finish())
+    assert told[0] == told[1]

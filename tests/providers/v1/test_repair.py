@@ -15,6 +15,7 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from llm_adapter.providers.v1.repair import RepairDecoder, ToolCalls, repaired
+from llm_adapter.translation.reply_shapes import STREAMED
 from llm_adapter.translation.wire import tool_call_id
 
 CALL = "0123456789abcdef0123456789abcdef"
@@ -383,3 +384,54 @@ def test_no_reply_is_an_error_with_the_servers_words(data: bytes, said: str) -> 
     for text in (data, events(SAY) + data):
         with pytest.raises(openai.APIError, match=said):
             read(mended(text + DONE if text.endswith(b"\n\n") else text))
+
+
+class LongWay(RepairDecoder):
+    """Without the short cut for a piece of text."""
+
+    def _passes_text(self, index: int) -> bool:
+        return False
+
+
+STRANGE: list[Any] = [
+    {"content": "Hi"},
+    {"role": "assistant", "content": "Hi"},
+    {"role": 7, "content": "Hi"},
+    {"content": "Hi", "tool_calls": None},
+    {"content": 7},
+    {"content": None},
+    {},
+    None,
+]
+strange_chunks = st.fixed_dictionaries(
+    {
+        "choices": st.lists(
+            st.fixed_dictionaries(
+                {"delta": st.sampled_from(STRANGE)},
+                optional={
+                    "index": st.sampled_from([0, 0, 1, "0", None, True]),
+                    "finish_reason": st.sampled_from([None, None, "stop", 7]),
+                    "logprobs": st.sampled_from([None, {"content": None}, 7]),
+                    "text": st.just("x"),
+                },
+            ),
+            max_size=2,
+        )
+    },
+    optional={
+        "usage": st.sampled_from([None, {}, {"prompt_tokens": "1"}]),
+        "error": st.sampled_from([None, "boom"]),
+        "x": st.just(1),
+    },
+)
+
+
+@given(st.lists(strange_chunks, max_size=4), st.sampled_from(["/chat/completions", "/completions"]))
+def test_the_short_cut_is_the_long_way(chunks: list[Any], path: str) -> None:
+    """A piece of text leaves as it does where everything is looked at and checked."""
+    data = events(*chunks) + b"data: [DONE]\n\n"
+    told = []
+    for kind in (RepairDecoder, LongWay):
+        repair = kind(CALL, shape=STREAMED[path])
+        told.append([(one.json(), one.data) for one in (*repair.events(data), *repair.last_events())])
+    assert told[0] == told[1]
