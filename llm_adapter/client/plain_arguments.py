@@ -27,6 +27,7 @@ from openai._utils import maybe_transform
 from pydantic import BaseModel
 
 from llm_adapter.client.quick_options import quick_post
+from llm_adapter.client.sockets import with_refused_sockets
 from llm_adapter.provider import Unasked
 from llm_adapter.transport.held_reply import RAW
 
@@ -178,7 +179,10 @@ def _quick_chat(chat: Any) -> Any:
 
 
 class QuickResources:
-    """A base class before the SDK's client: the resources whose methods are quick. For type checkers the SDK's own."""
+    """A base class before the SDK's client: resources whose methods are quick, and whose sockets may be refused.
+
+    For type checkers they are the SDK's own.
+    """
 
     if not TYPE_CHECKING:
 
@@ -190,7 +194,7 @@ class QuickResources:
         def beta(self):
             beta = super().beta
             _quick_chat(beta.chat)
-            return beta
+            return with_refused_sockets(beta, "beta")
 
         @cached_property
         def completions(self):
@@ -202,4 +206,12 @@ class QuickResources:
 
         @cached_property
         def responses(self):
-            return quick(super().responses)
+            return with_refused_sockets(quick(super().responses), "responses")
+
+        @cached_property
+        def realtime(self):
+            return with_refused_sockets(super().realtime, "realtime")
+
+        @cached_property
+        def live(self):
+            return with_refused_sockets(super().live, "live")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from llm_adapter.devtools.doctor import keys, libraries, models, network, servers
+from llm_adapter.devtools.doctor import keys, libraries, models, network, servers, telemetry
 from llm_adapter.devtools.doctor.facts import CheckResult, Facts, fail
 from llm_adapter.devtools.doctor.survey import NO_NAMES, Names, gather_facts
 from llm_adapter.devtools.reporting.secrets import masked
@@ -31,7 +31,7 @@ CHECKS: dict[str, Callable[[Facts], CheckResult]] = {
     "embeddings": models.embeddings,
     "pace": models.pace,
     "libraries": libraries.libraries,
-    "telemetry": libraries.telemetry,
+    "telemetry": telemetry.telemetry,
 }
 _PROFILE = re.compile(r"\[profiles\.(.+)\]$")
 _CODES = {"OK": 0, "WARN": 1, "FAIL": 2}

@@ -17,6 +17,7 @@ from commands import Command, Ollama, command
 from llm_adapter import OpenAI, Settings, embedding_fingerprint
 from llm_adapter.devtools.doctor import CHECKS, diagnose, diagnosis, network, servers, survey
 from llm_adapter.devtools.doctor.facts import Answer, Attempt, Facts, Key, Model, Route, Server, Wanted
+from llm_adapter.devtools.doctor.telemetry import TRACERS, Tracer
 from llm_adapter.routing.unreachable import Surroundings
 
 __all__ = ["command"]
@@ -50,6 +51,10 @@ def facts(settings: dict[str, Any] | None = None, **changes: Any) -> Facts:
 
 
 V1 = {"provider": "openai", "base_url": "http://h:1/v1", "num_ctx": None}
+LANGFUSE = {"LANGFUSE_PUBLIC_KEY": "p", "LANGFUSE_SECRET_KEY": "s"}
+LANGFUSE_OFF, LANGFUSE_HERE = {"LANGFUSE_TRACING_ENABLED": "False"}, {"LANGFUSE_BASE_URL": "http://localhost:3000"}
+OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
 CASES: dict[str, list[tuple[str, Facts, str, str, str]]] = {
     "configuration": [
         ("profile", facts(profile="local"), "OK", "profile 'local', provider ollama; from argument", ""),
@@ -393,8 +398,62 @@ CASES: dict[str, list[tuple[str, Facts, str, str, str]]] = {
             "",
         ),
         ("LangSmith", facts(environ={"LANGSMITH_TRACING": "true"}), "WARN", "LangSmith", "unset LANGSMITH_TRACING"),
+        ("Langfuse", facts(packages={"langfuse": "5"}, environ=LANGFUSE), "WARN", "go to Langfuse", "TRACING_ENABLED"),
+        ("Langfuse, no keys", facts(packages={"langfuse": "5"}), "OK", "", ""),
+        ("Langfuse, off", facts(packages={"langfuse": "5"}, environ={**LANGFUSE, **LANGFUSE_OFF}), "OK", "", ""),
+        ("Langfuse, here", facts(packages={"langfuse": "5"}, environ={**LANGFUSE, **LANGFUSE_HERE}), "OK", "", ""),
+        (
+            "Logfire",
+            facts(packages={"logfire": "4"}, environ={"LOGFIRE_TOKEN": "t"}),
+            "WARN",
+            "go to Logfire",
+            "LOGFIRE",
+        ),
+        ("OTLP", facts(environ={OTLP: "https://otel.example"}), "WARN", "collector (OTLP)", "OTEL_SDK_DISABLED=true"),
+        ("OTLP, here", facts(environ={OTLP: "http://localhost:4317"}), "OK", "", ""),
+        (
+            "two at once, local_only",
+            facts({"local_only": True}, packages={"langfuse": "5"}, environ={**LANGFUSE, OTLP: "https://otel.example"}),
+            "FAIL",
+            "Langfuse; OTEL_EXPORTER_OTLP_ENDPOINT is set: prompts go to an OpenTelemetry",
+            "LANGFUSE_TRACING_ENABLED=false; OTEL_SDK_DISABLED=true",
+        ),
+        ("statistics", facts(packages={"mem0ai": "2"}), "WARN", "mem0ai is installed", "MEM0_TELEMETRY=false"),
+        ("statistics, off", facts(packages={"mem0ai": "2"}, environ={"MEM0_TELEMETRY": "0"}), "OK", "", ""),
+        (
+            "tiktoken",
+            facts(packages={"langchain-openai": "1", "tiktoken": "1"}),
+            "WARN",
+            "OpenAIEmbeddings",
+            "TIKTOKEN_CA",
+        ),
+        (
+            "tiktoken, kept",
+            facts(packages={"langchain-openai": "1", "tiktoken": "1"}, environ={"TIKTOKEN_CACHE_DIR": "/tables"}),
+            "OK",
+            "",
+            "",
+        ),
     ],
 }
+
+
+def switched_on(tracer: Tracer) -> Facts:
+    environ = {group[0]: "https://service.example" for group in tracer.needs} | dict.fromkeys(tracer.switch[:1], "1")
+    return facts(packages=dict.fromkeys(tracer.packages[:1], "1"), environ=environ)
+
+
+@pytest.mark.parametrize("tracer", TRACERS, ids=lambda one: one.name)
+def test_each_tracer_is_told_and_can_be_stopped(tracer: Tracer) -> None:
+    known = switched_on(tracer)
+    found = CHECKS["telemetry"](known)
+    assert (found.status, tracer.name in found.line) == ("WARN", True)
+    name, _, value = tracer.cure(known.environ).partition("=")
+    left = {key: one for key, one in known.environ.items() if key != name.removeprefix("unset ")}
+    cured = {**left, name: value} if value else left
+    assert CHECKS["telemetry"](replace(known, environ=cured)).status == "OK"
+
+
 ROWS = [(check, *case) for check, cases in CASES.items() for case in cases]
 
 

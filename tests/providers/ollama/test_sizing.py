@@ -162,7 +162,7 @@ def test_what_cannot_fit_is_an_error_with_both_counts(overflow: Any, run: Any, o
     ollama.answer("/api/ps", body={"models": [{"model": "m:latest", "context_length": 512}]}, method="GET")
     small(OLD, ollama, limit=0)
     settings = Settings(provider="ollama", host="http://ollama.test:11434", overflow=overflow)
-    with pytest.raises(openai.BadRequestError, match="set `num_ctx`") as caught:
+    with pytest.raises(openai.BadRequestError, match="num_ctx = ") as caught:
         run(lambda client: client.chat.completions.create(model="m", messages=TURNS), settings=settings)
     body: Any = caught.value.body
     assert (caught.value.code, body["n_ctx"], body["estimated"]) == ("context_length_exceeded", 512, True)
