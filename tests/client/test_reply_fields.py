@@ -22,7 +22,6 @@ KINDS: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def server() -> Any:
     with serving("ollama@0.32") as server:
-        server.script("Hello", repeat=True)
         yield server
 
 
