@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 from llm_adapter.provider import Provider, Started
 from llm_adapter.providers import PROVIDERS
+from llm_adapter.providers.others import other_provider
 from llm_adapter.routing.terms import Terms, terms_of
 from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.hosts import (
@@ -198,8 +199,10 @@ def sibling(connection: Connection, name: str) -> Connection:
 
 
 def provider_of(settings: Settings) -> Provider:
-    """The provider that the settings name, or the instance that they hold."""
-    return PROVIDERS[settings.provider] if isinstance(settings.provider, str) else settings.provider
+    """The provider that the settings name, or the instance that they hold. Raises `SettingsError`."""
+    if not isinstance(settings.provider, str):
+        return settings.provider
+    return PROVIDERS.get(settings.provider) or other_provider(settings.provider)
 
 
 def with_ollama_host(settings: Settings, environ: Mapping[str, str]) -> Settings:

@@ -25,11 +25,11 @@ from pydantic import (
 
 from llm_adapter.settings.errors import SettingsError, near
 from llm_adapter.settings.hosts import InvalidHostError, ollama_root, openai_base_url
+from llm_adapter.settings.provider_names import PROVIDER_NAMES, installed_providers, is_place
 from llm_adapter.settings.read_only import ReadOnlyDict, read_only
 from llm_adapter.settings.readers import ALL, EMBEDDED, KNOWN, NOT_OPENAI, OLLAMA, OPENAI, OVER_V1
 from llm_adapter.settings.trust import LeftOut
 
-PROVIDER_NAMES = ("openai", "ollama", "embedded")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
 _HEADER_VALUE = re.compile(r"\s*[\x21-\x7e]([\t\x20-\x7e]*\s*)")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -71,7 +71,11 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, protected_namespaces=())
 
-    provider: str | Backend = Field("openai", description="`openai`, `ollama`, `embedded`, or a `Provider` instance")
+    provider: str | Backend = Field(
+        "openai",
+        description="`openai`, `ollama`, `embedded`; the name of one that an installed package brings; "
+        "`package.module:Name`; in code, a `Provider` instance",
+    )
     host: str | None = Field(
         None, description="Ollama's address, in any form that OLLAMA_HOST takes", json_schema_extra=_read_by(OLLAMA)
     )
@@ -426,9 +430,13 @@ class Settings(BaseModel):
     @field_validator("provider")
     @classmethod
     def _known_provider(cls, provider: str | Backend) -> str | Backend:
-        if isinstance(provider, str) and provider not in PROVIDER_NAMES:
-            hint = near(provider, PROVIDER_NAMES)
-            raise ValueError(f"unknown provider {provider!r}: expected one of {', '.join(PROVIDER_NAMES)}{hint}")
+        if not isinstance(provider, str) or provider in PROVIDER_NAMES or is_place(provider):
+            return provider
+        known = (*PROVIDER_NAMES, *installed_providers())
+        if provider not in known:
+            hint = near(provider, known)
+            expected = f"expected one of {', '.join(known)}, or package.module:Name"
+            raise ValueError(f"unknown provider {provider!r}: {expected}{hint}")
         return provider
 
     @field_validator("host")

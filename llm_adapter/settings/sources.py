@@ -136,7 +136,8 @@ def _bounded(
         return Merged(everything, profile)
     allowed = [{name: field for name, field in layer.items() if name not in names} for layer in own]
     fields = {**_all(*weaker, *allowed, *stronger), **kept}
-    astray = bool(trust.ADDRESSES & names.keys()) and not ({*trust.ADDRESSES, "provider"} & fields.keys())
+    destination = {*trust.ADDRESSES, "provider"}
+    astray = bool(destination & names.keys()) and not (destination & fields.keys())
     left_out = trust.LeftOut(project.name, trust.UNTRUSTED, tuple({**names, **kept}), astray)
     return Merged(fields, profile, left_out)
 

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from llm_adapter.settings.errors import SettingsError, warn_caller
 from llm_adapter.settings.hosts import InvalidHostError, is_openai, is_private, ollama_root, openai_base_url
+from llm_adapter.settings.provider_names import PROVIDER_NAMES
 
 VARIABLE = "LLM_ADAPTER_TRUST"
 SECRETS = frozenset({"api_key", "api_key_env", "headers"})
@@ -84,6 +85,11 @@ def _leads_away(value: Any, sources: Sources) -> bool:
     return bool(SECRETS & sources.stronger.keys()) or not (is_private(address) or is_openai(address))
 
 
+def _runs_code(value: Any, sources: Sources) -> bool:
+    """Whether a provider would be imported that is none of this package, or one leads away."""
+    return value not in PROVIDER_NAMES or _leads_away(value, sources)
+
+
 def _another_account(value: Any, sources: Sources) -> bool:
     """Whether prompts could go to an account of the file's author: a key for a local server is harmless."""
     return not is_private(_address(sources.project) or "")
@@ -111,7 +117,7 @@ def _is_on(value: Any) -> bool:
 
 # One row for each setting: the rule by which it needs trust, or None where it never does.
 NEEDS_TRUST: dict[str, _Rule | None] = {
-    "provider": _leads_away,
+    "provider": _runs_code,
     "host": _leads_away,
     "base_url": _leads_away,
     "dialect": _leads_away,

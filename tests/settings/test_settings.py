@@ -13,7 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from llm_adapter import Settings, SettingsError
 from llm_adapter.providers import PROVIDERS
-from llm_adapter.settings.settings import PROVIDER_NAMES
+from llm_adapter.settings.provider_names import PROVIDER_NAMES
 
 LAYERS = ("default", "user", "project", "environment", "argument")
 
@@ -349,8 +349,8 @@ WRONG: dict[str, tuple[str, dict[str, str], dict[str, Any], str]] = {
         'provider = "olama"',
         {},
         {},
-        "provider: unknown provider 'olama': expected one of openai, ollama, embedded; did you mean 'ollama'? "
-        "(provider from {project})",
+        "provider: unknown provider 'olama': expected one of openai, ollama, embedded, or package.module:Name; "
+        "did you mean 'ollama'? (provider from {project})",
     ),
     "bad host": (
         "",

@@ -23,7 +23,8 @@ from llm_adapter.devtools.reporting.secrets import masked
 from llm_adapter.provider import Json
 from llm_adapter.routing.connection import connect
 from llm_adapter.settings.hosts import hostname, is_local
-from llm_adapter.settings.settings import PROVIDER_NAMES, Settings
+from llm_adapter.settings.provider_names import PROVIDER_NAMES
+from llm_adapter.settings.settings import Settings
 from llm_adapter.shadow.streams import READERS
 
 _MOST_OF_AN_ERROR = 300  # characters of an error
