@@ -354,6 +354,11 @@ def test_no_terms_no_trip() -> None:
 # --- the log ---------------------------------------------------------------------------------------------------------
 
 
+def calls_logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The lines about calls; a client's first call also tells, as information, where the client was made."""
+    return [record.message for record in caplog.records if record.message.startswith("POST ")]
+
+
 def test_one_line_a_call(play: Play, server: Loopback, caplog: pytest.LogCaptureFixture) -> None:
     """Where it went and what became of it; never prompts, never keys."""
     caplog.set_level(logging.DEBUG, "llm_adapter")
@@ -364,7 +369,7 @@ def test_one_line_a_call(play: Play, server: Loopback, caplog: pytest.LogCapture
 
     settings = Settings(provider="ollama", host=server.root, models={"m": "qwen3:8b"}, api_key="sk-secret")
     play(script, settings=settings)
-    whole, streamed = [record.message for record in caplog.records if record.name == "llm_adapter"]
+    whole, streamed = calls_logged(caplog)
     assert whole.startswith("POST /chat/completions: 200 after 0.")
     assert "provider=ollama" in whole
     assert "model='qwen3:8b'" in whole
@@ -385,5 +390,5 @@ def test_failures_are_told(
             yield chat(client)
 
     play(script, **local(server))
-    [line] = [record.message for record in caplog.records if record.name == "llm_adapter"]
+    [line] = calls_logged(caplog)
     assert f": {told} after" in line

@@ -295,7 +295,7 @@ ERRORS = {
     "vllm model": (
         404,
         {"error": {"message": "The model `x` does not exist.", "type": "NotFoundError", "param": "model", "code": 404}},
-        (openai.NotFoundError, None, "model", "does not exist"),
+        (openai.NotFoundError, "model_not_found", "model", "does not exist"),
     ),
     "ollama model": (
         404,
