@@ -25,6 +25,7 @@ from llm_adapter.provider import parsed_json
 from llm_adapter.routing import cool_downs
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.profile_plan import Destination, ProfilePlan
+from llm_adapter.transport.body import http_library
 from llm_adapter.transport.round_trip import RoundTrip, timeout_error
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ class MovableCall:
         """The same of the call's own server: only for what this profile falls back on."""
         found = self.cooling(self.connection)
         return found if found in self._settings.fallback_on else None
+
+    def check(self, request: Any) -> None:
+        """Raises the HTTP library's ConnectError where the server was found dead while the call waited for its slot."""
+        if self.left_alone() == "refused":
+            raise http_library(request).ConnectError("another call could not connect just now", request=request)
 
     def reason(self, client: Any, trip: RoundTrip, answer: Any) -> str | None:
         """Why another profile is asked after this response or error of the call's own server; None: it is not."""

@@ -153,6 +153,8 @@ class OtherProfiles:
         if why is not None and (response := (yield from self._others(call, why))) is not None:
             trip.discard()
             return response
+        if why is None:
+            trip.before_sending = call.check
         own = yield Try(client, request)
         try:
             if why is None and (reason := (yield from _reason(client, trip, call, own))) is not None and call.others:

@@ -157,6 +157,7 @@ class RoundTrip:
         self._server_use = ServerUse()
         self._blocked_by = ""  # what is waited for outside the event loop, as the beginning of a sentence
         self._has_load_timeout = False  # whether `load_timeout` holds for it
+        self.before_sending: Callable[[Any], None] | None = None  # is handed each request that has its slot; may raise
         self.load_timed_out = False  # whether the response did not begin in that time
         self._report: Report | None = None  # of a call that is not translated, where there is something to tell
 
@@ -191,7 +192,8 @@ class RoundTrip:
         A call with neither translation nor terms is the SDK's own, and waits as the SDK does.
         """
         own = self._exchange is None and self.terms is None
-        return send if own else in_time(send, asynchronous=asynchronous)
+        send = send if own else in_time(send, asynchronous=asynchronous)
+        return send if self.before_sending is None else partial(_checked, self.before_sending, send)
 
     def __enter__(self) -> None:
         pass
@@ -402,6 +404,11 @@ class RoundTrip:
             *(call.method, call.path, outcome, monotonic() - self._since),
             *(call.report.header(), call.body.get("model"), "; streamed" if call.stream else ""),
         )
+
+
+def _checked(check: Callable[[Any], None], send: Callable[..., Any], request: Any, **options: Any) -> Any:
+    check(request)
+    return send(request, **options)
 
 
 class _EndOfUse(Observer):

@@ -494,6 +494,43 @@ def test_a_slot_is_free_after_a_fallback(play: Play, hosts: Hosts) -> None:
     assert [one.in_use for one in limiters] == [0, 0]
 
 
+def test_calls_that_wait_for_a_slot_do_not_try_a_dead_host_one_by_one(hosts: Hosts) -> None:
+    def silent(request: Any) -> Any:
+        time.sleep(0.03)
+        raise HTTPX.ConnectTimeout("", request=request)
+
+    hosts.local = silent
+    profiles(local=f"{FALLBACK}\nmax_concurrency = 2")
+    with OpenAI(profile="local", http_client=Play("sync").http(hosts)) as client:
+        threads = [
+            threading.Thread(target=lambda: client.chat.completions.create(model="m", messages=HI)) for _ in range(20)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(hosts.to(CLOUD)) == 20
+    assert len(hosts.to(LOCAL)) <= 2
+
+
+@BOTH
+def test_a_response_that_our_store_keeps_is_known_to_both(play: Play, hosts: Hosts) -> None:
+    """Both profiles keep responses in the memory of this process: the next turn goes on at the first server."""
+    profiles(local='fallback = ["lan"]\nfallback_cooldown = 0')
+    hosts.local = None
+
+    def script(client: Any) -> Any:
+        first = yield client.responses.create(model="m", input="Hello")
+        hosts.local = Scripted("ollama@0.32")
+        second = yield client.responses.create(model="m", input="And now?", previous_response_id=first.id)
+        return first, second
+
+    first, second = played(play, hosts, script)
+    assert first.adapter.fallback == {**WENT, "to": "lan"}
+    assert second.adapter.fallback is None
+    assert b"Hello" in hosts.to(LOCAL)[-1].content
+
+
 def test_a_cassette_holds_who_answered(hosts: Hosts, tmp_path: Path) -> None:
     hosts.local = None
     profiles(local=FALLBACK)
