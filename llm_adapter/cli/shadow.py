@@ -22,7 +22,7 @@ def shadow(
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Summarise what shadow mode has logged: how many calls came out the same on both profiles, and what differed."""
+    """Summarise what shadow mode has logged: how many replies had the same structure, and what differed."""
     with file.open("rb") as lines:
         found = summary(lines)
     if as_json:
@@ -36,7 +36,7 @@ def _show(screen: Console, found: Summary) -> None:
     share = "" if found.agreement is None else f" ({found.agreement:.0%})"
     say(
         screen,
-        f"{first} and {second}: of {_calls(found.compared)} compared, {found.same} came out the same{share}",
+        f"{first} and {second}: of {_calls(found.compared)} compared, {found.same} had the same structure{share}",
         "bold",
     )
     if found.differences:

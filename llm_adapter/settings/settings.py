@@ -267,6 +267,12 @@ class Settings(BaseModel):
         ge=0,
         description="seconds in which a server that no connection came about to is asked last; 0 for none",
     )
+    shadow_exit: float = Field(
+        5,
+        ge=0,
+        description="seconds that a process waits at its end for comparisons with `shadow`; what is dropped then is "
+        "counted in `shadow_log`",
+    )
     model_path: str | None = Field(
         None,
         description="a GGUF file for provider `embedded`; none: the two small models",

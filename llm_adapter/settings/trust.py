@@ -134,7 +134,7 @@ NEEDS_TRUST: dict[str, _Rule | None] = {
     **dict.fromkeys(("models", "keep_alive", "num_ctx", "num_ctx_max", "think", "options", "overflow", "shift")),
     **dict.fromkeys(("expected_dimensions", "pull", "preload", "unsupported", "sampling_defaults", "corrections")),
     **dict.fromkeys(("recover_tool_calls", "token_encoding", "connect_timeout", "load_timeout", "idle_timeout")),
-    **dict.fromkeys(("response_store_limit", "reasoning_fields", "fallback_on", "fallback_cooldown")),
+    **dict.fromkeys(("response_store_limit", "reasoning_fields", "fallback_on", "fallback_cooldown", "shadow_exit")),
     **dict.fromkeys(("first_token_timeout", "max_concurrency", "shadow_sample", "n_gpu_layers")),
     **dict.fromkeys(("model_path", "embedding_model_path")),  # these are only read
 }

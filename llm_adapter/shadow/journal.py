@@ -5,11 +5,11 @@ They hold no text of a call or of a reply, and no message of an exception, which
 A record's fields, whose meaning changes only with `version`:
 
 version, event      1; "compared", "abandoned" (the caller did not read all of the reply), "unreadable" (it is not
-                    in OpenAI's form)
+                    in OpenAI's form), "ended" (the process did: `left_out` has what was still to be compared)
 time                when the caller had the reply, in UTC
 path, model         of the call, as the call site wrote them; stream: whether it asked for one
 id, request_id      the reply's `id` and its x-request-id, to find the call again
-same, differences   of compared ones: [{"what", "first", "shadow"}], see `comparison.differences`
+same, differences   of compared ones, of their structure: [{"what", "first", "shadow"}], see `comparison.differences`
 first, shadow       of compared ones: profile, provider, seconds, then `Outcome.json` without what is zero or nothing
 left_out            calls that were chosen and not compared since the last record: the queue was full, or they too large
 """
@@ -53,11 +53,13 @@ def append(path: Path, data: bytes) -> None:
 def line(record: Json) -> str:
     """The record as a sentence."""
     about = " ".join(str(record[name]) for name in ("path", "model", "id") if record.get(name))
+    if record["event"] == "ended":
+        return f"the process ended: {record['left_out']} calls are not compared"
     if record["event"] != "compared":
         return f"{about}: not compared, {record['event']}"
     sides = ", ".join(f"{side} {_side(record[side])}" for side in ("first", "shadow"))
     found = "; ".join(_difference(one) for one in record["differences"])
-    return f"{about}: {found or 'the same'} ({sides})"
+    return f"{about}: {found or 'the same structure'} ({sides})"
 
 
 def _difference(found: Json) -> str:

@@ -107,6 +107,12 @@ def record_of(job: Job, client: openai.OpenAI) -> Json:
     }
 
 
+def ended_record(left_out: int) -> Json:
+    """The last record of a process: how many calls it did not compare, since the record before."""
+    when = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    return {"event": "ended", "version": VERSION, "time": when, "left_out": left_out}
+
+
 def _was_read_whole(job: Job) -> bool:
     """Whether the caller had all of the reply: read to its end, or to the mark of a stream's."""
     if job.whole or isinstance(job.error, Exception):

@@ -18,7 +18,7 @@ class Summary:
     """Counts of records, and the medians of what the compared ones measured."""
 
     compared: int = 0
-    same: int = 0
+    same: int = 0  # in structure
     not_compared: dict[str, int] = field(default_factory=dict)  # abandoned, unreadable, left_out
     differences: dict[str, int] = field(default_factory=dict)  # calls by what differed, the most frequent first
     errors: dict[str, dict[str, int]] = field(default_factory=dict)  # by side, then by error
@@ -29,7 +29,7 @@ class Summary:
 
     @property
     def agreement(self) -> float | None:
-        """The share of compared calls that came out the same."""
+        """The share of compared calls whose replies had the same structure."""
         return self.same / self.compared if self.compared else None
 
     def json(self) -> Json:
@@ -41,7 +41,7 @@ def summary(lines: Iterable[str | bytes]) -> Summary:
     records = [_record(line) for line in lines if line.strip()]
     known = [one for one in records if one is not None]
     compared = [one for one in known if one["event"] == "compared"]
-    not_compared = Counter(str(one["event"]) for one in known if one["event"] != "compared")
+    not_compared = Counter(str(one["event"]) for one in known if one["event"] not in ("compared", "ended"))
     not_compared["left_out"] += sum(one.get("left_out") or 0 for one in known)
     sides = {side: [one[side] for one in compared] for side in ("first", "shadow")}
     return Summary(
@@ -65,7 +65,7 @@ def _record(line: str | bytes) -> Json | None:
     match found:
         case {"version": 1, "event": "compared", "same": _, "differences": list(), "first": dict(), "shadow": dict()}:
             return dict(found)
-        case {"version": 1, "event": "abandoned" | "unreadable"}:
+        case {"version": 1, "event": "abandoned" | "unreadable" | "ended"}:
             return dict(found)
         case _:
             return None

@@ -1,8 +1,8 @@
 """One thread compares all calls of the process that were copied, one at a time; only few of them may wait for it.
 
 Only `drain` waits for the thread. A call that finds the queue full is not compared, but counted. At exit the calls in
-the queue get a short time, and are dropped then. A forked process begins with a queue, a thread and connections of its
-own.
+the queue get the seconds of `shadow_exit`, for a script ends with its last call; what is dropped then is counted in a
+last record. A forked process begins with a queue, a thread and connections of its own.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from llm_adapter.shadow.journal import warn_once, write_record
-from llm_adapter.shadow.record import client_of, record_of
+from llm_adapter.shadow.record import client_of, ended_record, record_of
 
 if TYPE_CHECKING:
     from llm_adapter.shadow.record import Destinations, Job
 
 PENDING = 32  # calls that wait
-GRACE = 1.0  # seconds at exit, for all that wait
 
 _log = logging.getLogger("llm_adapter.shadow")
 
@@ -38,6 +37,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
         self._clients: WeakKeyDictionary[Destinations, Any] = WeakKeyDictionary()
+        self._last: Destinations | None = None  # of the call that was handed over last
         self.left_out = 0  # since the last record
         self.leaving = False
 
@@ -50,6 +50,7 @@ class Worker:
         return self.waiting >= PENDING or self.leaving
 
     def submit(self, job: Job) -> None:
+        self._last = job.shadow
         if self.full:
             self.left_out += 1
             return
@@ -63,6 +64,21 @@ class Worker:
         done = threading.Event()
         self._queue.put(done)
         return done.wait(timeout)
+
+    def finish(self) -> None:
+        """Wait as long as `shadow_exit` says, and count what is dropped, in a record of its own."""
+        if self._last is None:
+            return
+        first = self._last.first.configured
+        if not self.drain(first.shadow_exit):
+            self.left_out += self.waiting  # our own event stands for the call that is being compared
+        self.leaving = True
+        if self.left_out:
+            _log.warning(
+                "%d calls are not compared at exit: `shadow_exit` is how long it waits, shadow.drain() waits for all",
+                self.left_out,
+            )
+            write_record(ended_record(self.left_out), self._last.log)
 
     def _start(self) -> None:
         if self._starting.acquire(blocking=False):  # else another thread is starting it
@@ -144,10 +160,7 @@ def drain(timeout: float | None = None) -> bool:
 
 
 def _finish_at_exit() -> None:
-    if not _worker.drain(GRACE):
-        # In the queue are our own event and all calls but the one that is being compared.
-        _log.info("%d comparisons are dropped at exit: see llm_adapter.shadow.drain", _worker.waiting)
-    _worker.leaving = True
+    _worker.finish()
 
 
 def _start_anew_after_fork() -> None:

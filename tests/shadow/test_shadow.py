@@ -169,7 +169,7 @@ def test_comparison_is_logged(
     (told,) = caplog.records
     assert told.levelname == "INFO"
     assert told.shadow == record  # type: ignore[attr-defined]
-    assert "chatcmpl-1: the same (first openai" in told.getMessage()
+    assert "chatcmpl-1: the same structure (first openai" in told.getMessage()
 
 
 @BOTH
@@ -934,14 +934,20 @@ print(OpenAI(profile="one").chat.completions.create(model="m", messages=hi).choi
 
 @pytest.mark.parametrize("hangs", [False, True])
 def test_exit(hangs: bool, one: Loopback, two: Loopback) -> None:
-    """A process ends though its shadow hangs; one that answers gets the moment it needs."""
+    """A process ends though its shadow hangs, and counts what it dropped; one that answers gets the time it needs."""
     settings(one, two)
+    if hangs:
+        file = Path("llm_adapter.toml")
+        file.write_text(f"shadow_exit = 0.3\n{file.read_text(encoding='utf-8')}", encoding="utf-8")
     _, release = held(two)
     if not hangs:
         release.set()
     done = subprocess.run([sys.executable, "-c", APP], capture_output=True, encoding="utf-8", timeout=WAIT * 2)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "Hello\n", "")
-    assert (len(records()), release.is_set()) == (0 if hangs else 1, not hangs)
+    assert (done.returncode, done.stdout) == (0, "Hello\n")
+    assert ("1 calls are not compared at exit" in done.stderr) == bool(done.stderr) == hangs
+    (record,) = records()
+    assert (record["event"], record["left_out"]) == (("ended", 1) if hangs else ("compared", 0))
+    assert summary(Path("shadow.jsonl").read_bytes().splitlines()).not_compared == ({"left_out": 1} if hangs else {})
     release.set()
 
 
@@ -1164,7 +1170,7 @@ def test_command(command: Command, tmp_path: Path) -> None:
     """`llm-adapter shadow` prints the summary."""
     (tmp_path / "shadow.jsonl").write_text("\n".join(LINES), encoding="utf-8")
     shown = command("shadow", "shadow.jsonl").out
-    assert "one and two: of 4 calls compared, 1 came out the same (25%)" in shown
+    assert "one and two: of 4 calls compared, 1 had the same structure (25%)" in shown
     assert "NotFoundError (model_not_found)" in shown
     assert "not compared: 1 abandoned, 2 left out, 2 not understood" in shown
     assert command("shadow", "shadow.jsonl", "--json").json["differences"] == {"finish_reason": 2, "error": 1}

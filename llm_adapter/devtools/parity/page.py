@@ -284,6 +284,7 @@ def page(report: Report, texts: bool) -> str:
         titles=titles,
         rows=[[*cells[:2], *map(_unbroken, cells[2:])] for cells in rows],
         sections=[_section(section, texts) for section in report.sections],
+        errors=_errors(report.sections),
         texts=texts,
         policy=_POLICY,
     )
@@ -309,6 +310,17 @@ def _section(section: Section, texts: bool) -> dict[str, Any]:
         "texts": _texts(sides) if texts else {},
         "runs": [_run(name, place, run, texts) for name, _, runs, _ in sides for place, run in enumerate(runs, 1)],
     }
+
+
+def _errors(sections: Sequence[Section]) -> list[tuple[str, str, str]]:
+    """Each error's message once for each side, with the prompts that had it: the side, the prompts, the message."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for section in sections:
+        for name, runs in (("a", section.a), ("b", section.b)):
+            for message in dict.fromkeys(run.error or run.outcome.error or "" for run in runs):
+                if message:
+                    found.setdefault((name, message), []).append(section.name)
+    return [(side, ", ".join(prompts), message) for (side, message), prompts in found.items()]
 
 
 def _texts(sides: Sequence[tuple[str, Any, Sequence[Run], Any]]) -> dict[tuple[str, str], list[int]]:

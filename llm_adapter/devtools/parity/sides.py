@@ -27,7 +27,7 @@ from llm_adapter.settings.provider_names import PROVIDER_NAMES
 from llm_adapter.settings.settings import Settings
 from llm_adapter.shadow.streams import READERS
 
-_MOST_OF_AN_ERROR = 300  # characters of an error
+_MOST_OF_AN_ERROR = 1_200  # characters of an error
 # What decides how a text is made, by OpenAI's names and Ollama's: a server may set its own where the call does not.
 SAMPLING = (
     *("temperature", "top_p", "top_k", "min_p", "seed", "num_predict", "max_tokens", "max_completion_tokens", "think"),
@@ -95,7 +95,7 @@ class Side:
     def _failed(self, prompt: Prompt, error: Exception, seconds: float) -> Run:
         self.answered = self.answered or isinstance(error, openai.APIStatusError)
         found = failure(error, seconds)
-        line, unmet = self.error_line(error)[:_MOST_OF_AN_ERROR], prompt.expect.unmet(found, "")
+        line, unmet = _begin_and_end(self.error_line(error)), prompt.expect.unmet(found, "")
         return Run(found, "", line, unmet, awaited=prompt.expect.awaited(found))
 
     def _cost(self, prompt: Prompt, model: str | None, read: int | None, written: int | None) -> float | None:
@@ -131,6 +131,12 @@ def side(name: str, prices: Mapping[str, Price], environ: Mapping[str, str] | No
     elsewhere = profile in PROVIDER_NAMES and profile not in known
     settings = Settings.load(environ, **({"provider": profile} if elsewhere else {"profile": profile}))
     return Side(name, OpenAI(settings=settings, **options), model or None, prices, environ)
+
+
+def _begin_and_end(line: str) -> str:
+    """A long line without its middle: what helps against an error stands at its end."""
+    half = _MOST_OF_AN_ERROR // 2
+    return line if len(line) <= _MOST_OF_AN_ERROR else f"{line[:half]} ... {line[-half:]}"
 
 
 def _is_a_servers(error: Exception) -> bool:

@@ -332,3 +332,22 @@ def test_without_the_extra(command: Command, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("llm_adapter.cli.parity.find_spec", lambda name: None)
     told = command.mistake("parity", suite(FRANCE), "--a", "one", "--b", "two")
     assert told == "parity needs the extra `parity`: pip install 'llm_adapter[parity]'\n"
+
+
+def test_the_page_has_an_errors_message_with_its_cure(command: Command, tmp_path: Path) -> None:
+    """Above the runs, once for each side, and whole: what helps stands at a message's end."""
+    with fakes.serving("ollama@0.32", context=512) as small:
+        configured = (
+            f'[profiles.small]\nprovider = "ollama"\nhost = "{small.url}"\n[profiles.tiny]\nprovider = "embedded"\n'
+        )
+        Path("llm_adapter.toml").write_text(configured, "utf-8")
+        body = {"model": "qwen3:8b", "messages": [{"role": "user", "content": "word " * 2000}]}
+        lines = [
+            json.dumps({"custom_id": name, "url": "/v1/chat/completions", "body": body}) for name in ("one", "two")
+        ]
+        Path("suite.jsonl").write_text("\n".join(lines), "utf-8")
+        command("parity", "suite.jsonl", "--a", "tiny", "--b", "small", "--runs", "1", "--html", "page.html")
+    html = Path("page.html").read_text("utf-8")
+    above = html[html.index("<h2>Errors</h2>") : html.index("<h2>Prompts</h2>")]
+    assert above.count("<li>") == html.count('<strong class="b">b</strong> one, two: ') + above.count('class="a"') == 2
+    assert "`num_ctx = 4096` in the profile loads the model with more" in above
