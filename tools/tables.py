@@ -5,6 +5,7 @@ Tests hold the files against `rendered`, so the documents cannot say what the co
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -100,7 +101,8 @@ def settings() -> str:
     lines = ["| field | default | read by | meaning |", "|---|---|---|---|"]
     for name, field in Settings.model_fields.items():
         readers = "all, by its entries" if name == "options" else listed(readers_of(name))
-        default = "" if field.is_required() or field.default is None or field.default_factory else f"`{field.default}`"
+        written = json.dumps(field.default) if isinstance(field.default, tuple) else field.default  # as TOML has it
+        default = "" if field.is_required() or field.default is None or field.default_factory else f"`{written}`"
         lines.append(f"| `{name}` | {default} | {readers} | {field.description} |")
     return "\n".join(lines)
 

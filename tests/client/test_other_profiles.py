@@ -173,9 +173,9 @@ def test_embeddings_and_moderations_fall_back(play: Play, hosts: Hosts) -> None:
     def moderating(request: Any) -> Any:
         if request.url.path.endswith("moderations"):
             return HTTPX.Response(200, json={"id": "modr-1", "model": "omni", "results": []})
-        return Scripted("openai") and fake(request)
+        return embedding(request)
 
-    fake = Hosts()
+    embedding = Hosts()
     hosts.cloud, hosts.lan = moderating, None
     profiles(lan=FALLBACK)
     vectors, judged = played(play, hosts, script, profile="lan")
