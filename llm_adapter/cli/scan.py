@@ -24,12 +24,19 @@ if TYPE_CHECKING:  # the command line starts without what only this command need
 
 
 class FailOn(str, Enum):
-    """A verdict that fails the scan."""
+    """What fails the scan: a verdict on a call, or a kind of finding by which calls may go elsewhere."""
 
     refused = "refused"
     left_out = "left-out"
     ignored = "ignored"
     emulated = "emulated"
+    client = "client"
+    module_client = "module-client"
+    other_client = "other-client"
+    framework = "framework"
+    hard_coded_url = "hard-coded-url"
+    openai_0x = "openai-0x"
+    unreadable = "unreadable"
     never = "never"
 
 
@@ -49,7 +56,11 @@ def scan(
     as_json: AsJson = False,
     as_sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0, for code hosts and editors.")] = False,
     fail_on: Annotated[
-        list[FailOn] | None, typer.Option(help="Exit with 1 if a call gets this verdict; may be given several times.")
+        list[FailOn] | None,
+        typer.Option(
+            help="Exit with 1 if a call gets this verdict, or this is found: a client that is not llm_adapter's, an "
+            "address in the code, a file that cannot be read. May be given several times."
+        ),
     ] = None,
     fix: Annotated[bool, typer.Option("--fix", help="Swap the imports instead: show a diff, ask, and write.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Write what --fix changes without a question.")] = False,
@@ -76,8 +87,7 @@ def scan(
             raise typer.BadParameter(f"{name} can only be given with --fix", param_hint=name)
     found = scan_paths(paths, _target(profile))
     _print(found, as_json, as_sarif)
-    failing = {one.value.replace("-", " ") for one in fail_on or ()}
-    raise typer.Exit(bool(failing & found.verdicts().keys()))
+    raise typer.Exit(bool({one.value for one in fail_on or ()} & _found_kinds(found)))
 
 
 def check_installed() -> None:
@@ -101,6 +111,13 @@ def ollama_target() -> Target:
     from llm_adapter.devtools.migrate.verdicts import Target
 
     return Target(resolve(None, Settings(provider="ollama"), {}), "ollama", assumed=True)
+
+
+def _found_kinds(found: Scan) -> set[str]:
+    """The verdicts and the kinds of what was found, as --fail-on names them. A client of ours is none that is left."""
+    verdicts = {verdict.replace(" ", "-") for verdict in found.verdicts()}
+    kinds = {one.kind for one in found.findings if not one.details.get("ours")}
+    return verdicts | kinds | ({"unreadable"} if found.unreadable else set())
 
 
 def _target(profile: str | None) -> Target:

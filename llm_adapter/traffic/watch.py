@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,7 +54,7 @@ _watchers: tuple[Watcher, ...] = ()
 def add_watcher(watcher: Watcher) -> None:
     """Have it told from now on."""
     global _watchers
-    _wrap_sdk()
+    wrap_sdk()
     _watchers = (*_watchers, watcher)
 
 
@@ -156,17 +157,27 @@ def _ended(call: ObservedCall, error: BaseException | None) -> None:
 # --- the SDK's methods
 
 
-def _wrap_sdk() -> None:
-    """Wrap the SDK's methods, once for the process."""
+def wrap_sdk() -> None:
+    """Wrap the SDK's methods, where they are not: somebody else may have put back what was there before."""
     keep_places()
-    if tell_made in when_made:
-        return
-    when_made.append(tell_made)
-    BaseClient._build_request = _marking(BaseClient._build_request)  # type: ignore[method-assign]
+    if tell_made not in when_made:
+        when_made.append(tell_made)
+    _wrap(BaseClient, "_build_request", _marking)
     for kind in (SyncAPIClient, AsyncAPIClient):
-        kind.request = _watched(kind.request)  # type: ignore[method-assign]
-        kind._send_request = _after(_note_address, kind._send_request)  # type: ignore[method-assign]
-        kind._process_response = _after(_note_reply, kind._process_response)  # type: ignore[method-assign]
+        _wrap(kind, "request", _watched)
+        _wrap(kind, "_send_request", partial(_after, _note_address))
+        _wrap(kind, "_process_response", partial(_after, _note_reply))
+
+
+def _wrap(kind: Any, name: str, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+    method: Any = getattr(kind, name)
+    while method is not None:
+        if hasattr(method, "_llm_adapter_watches"):
+            return
+        method = getattr(method, "__wrapped__", None)
+    wrapped: Any = wrapper(getattr(kind, name))
+    wrapped._llm_adapter_watches = True
+    setattr(kind, name, wrapped)
 
 
 def _marking(build: Callable[..., Any]) -> Callable[..., Any]:

@@ -90,6 +90,8 @@ def test_the_profile_is_the_target(command: Command, project: Path) -> None:
         (["--fail-on", "emulated"], 1),
         (["--fail-on", "left-out"], 0),
         (["--fail-on", "left-out", "--fail-on", "ignored"], 1),
+        (["--fail-on", "client"], 1),
+        (["--fail-on", "module-client", "--fail-on", "hard-coded-url", "--fail-on", "unreadable"], 0),
         (["--fail-on", "nonsense"], 2),
         (["--json", "--sarif"], 2),
         (["--yes"], 2),
@@ -97,6 +99,11 @@ def test_the_profile_is_the_target(command: Command, project: Path) -> None:
 )
 def test_exit_codes(command: Command, project: Path, options: list[str], code: int) -> None:
     assert command("scan", "app", *options).code == code
+
+
+def test_a_client_of_ours_does_not_fail_the_scan(command: Command, project: Path) -> None:
+    (project / "app" / "a b.py").write_text(CODE.replace("openai", "llm_adapter"), encoding="utf-8")
+    assert command("scan", "app", "--fail-on", "client").code == 0
 
 
 def test_a_path_that_is_not_there(command: Command, project: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from llm_adapter import OpenAI, Settings
+from llm_adapter.cli.app import run
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -71,3 +72,36 @@ def test_verify_migration(to: str, status: int, last: str) -> None:
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("== ")] == ["== scan", "== doctor", "== verify"]
     assert (done.returncode, lines[-1]) == (status, last), done.stdout + done.stderr
+
+
+ELSEWHERE = {
+    "client": "from openai import OpenAI\nclient = OpenAI()\n",
+    "module-client": "import openai\nopenai.embeddings.create(model='m', input='x')\n",
+    "other-client": "import openai\nclient = openai.AzureOpenAI()\n",
+    "hard-coded-url": "from llm_adapter import OpenAI\nclient = OpenAI(base_url='https://llm.example.com/v1')\n",
+    "framework": "from langchain_openai import ChatOpenAI\nllm = ChatOpenAI(model='m')\n",
+    "openai-0x": "import openai\nopenai.ChatCompletion.create(model='m', messages=[])\n",
+    "unreadable": "import openai\nopenai.OpenAI(\n",
+}
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_no_migration_is_ready_while_a_client_goes_elsewhere(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Unless that is allowed. The other steps are not run here: they are the same for any code."""
+    Path("llm_adapter.toml").write_text(PROFILES, "utf-8")
+    Path("app.py").write_text(ELSEWHERE[kind], "utf-8")
+    script = loaded("verify_migration")
+
+    def status(*options: str) -> bool:
+        monkeypatch.setattr(sys, "argv", ["verify_migration.py", "app.py", "--against", "a", "--to", "b", *options])
+        ((_, command), *_) = script._steps(script._arguments())
+        with pytest.raises(SystemExit) as ended:
+            run(command)
+        return bool(ended.value.code)
+
+    assert status()
+    assert status("--allow", "refused")
+    allowed = {"module-client": ("--allow=client",), "openai-0x": ("--allow=module-client",)}.get(kind, ())
+    assert not status("--allow", kind, *allowed), capfd.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,7 +16,7 @@ from conftest import HI, Run
 from openai._base_client import AsyncAPIClient, BaseClient, SyncAPIClient
 
 from llm_adapter import OpenAI, Settings
-from llm_adapter.testing import Fake, error, serving
+from llm_adapter.testing import Fake, cassette, error, serving
 from llm_adapter.traffic import watch
 from llm_adapter.traffic.current import HEADER
 from llm_adapter.traffic.observed import ObservedCall
@@ -239,3 +240,30 @@ def test_the_calls_of_threads(seen: Seen, fake: Fake) -> None:
         list(pool.map(lambda _: client.chat.completions.create(**CHAT), range(8)))
     assert [call.place.file for call in seen.ended] == [HERE] * 8
     assert len({call.number for call in seen.ended}) == 8
+
+
+def passing_on(method: Any) -> Any:
+    return functools.wraps(method)(lambda *arguments, **options: method(*arguments, **options))
+
+
+def test_what_somebody_put_back_is_wrapped_again(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what is wrapped by somebody else is not wrapped twice."""
+    monkeypatch.setattr(SyncAPIClient, "request", inspect.unwrap(SyncAPIClient.request))
+    for _ in range(2):
+        seen = Seen()
+        watch.add_watcher(seen)
+        with fake.client() as client:
+            client.models.list()
+        watch.remove_watcher(seen)
+        assert len(seen.ended) == 1
+        monkeypatch.setattr(SyncAPIClient, "request", passing_on(SyncAPIClient.request))
+
+
+def test_a_cassette_leaves_the_watch_in_place(fake: Fake, seen: Seen, tmp_path: Path) -> None:
+    with cassette(tmp_path / "one.jsonl", mode="all"), fake.client() as client:
+        client.chat.completions.create(**CHAT)
+    with cassette(tmp_path / "one.jsonl", mode="none"), fake.client() as client:
+        client.chat.completions.create(**CHAT)
+    with fake.client() as client:
+        client.chat.completions.create(**CHAT)
+    assert [len(call.urls) for call in seen.ended] == [1, 0, 1]

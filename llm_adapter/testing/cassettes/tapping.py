@@ -28,6 +28,7 @@ from pydantic_core import from_json, to_json
 
 from llm_adapter.provider import Report
 from llm_adapter.testing.cassettes.tape import DONE, CassetteError, Line, RecordedRequest, body, event_parts
+from llm_adapter.traffic.watch import wrap_sdk
 from llm_adapter.transport.body import MadeBody, Observer, http_library, observe, stream_class
 from llm_adapter.transport.round_trip import REPORT
 
@@ -118,6 +119,7 @@ class _Take(NamedTuple):
 def tap_clients(deck: Deck) -> Iterator[None]:
     """Connect every client of the SDK's, ours among them, that makes a call meanwhile."""
     clients: list[Any] = []
+    wrap_sdk()  # whoever begins to watch meanwhile would be taken off with us
     originals = {kind: kind.request for kind in (SyncAPIClient, AsyncAPIClient)}
 
     def tapping(original: Callable[..., Any]) -> Callable[..., Any]:
