@@ -95,10 +95,11 @@ class _ClientBase(QuickResources):
             from llm_adapter.shadow.selection import shadow_of
 
             self._shadow = shadow_of(connection, OpenAI)
-        if connection.configured.routes or connection.configured.fallback:
+        configured = connection.configured
+        if (configured.routes or configured.fallback) and not connection.is_programs_own:
             from llm_adapter.client.other_profiles import OtherProfiles
 
-            self._others = OtherProfiles(connection.configured, self._client_of)
+            self._others = OtherProfiles(configured, self._client_of)
         if connection.base_url is not None:
             options["base_url"] = connection.base_url
         elif options["base_url"] is None and os.environ.get("OPENAI_BASE_URL") == "":  # which the SDK takes for one

@@ -760,12 +760,17 @@ def test_a_missing_endpoint_names_the_route(play: Play, hosts: Hosts) -> None:
         played(play, hosts, script)
 
 
-def test_a_program_s_own_server_is_left_alone(hosts: Hosts) -> None:
+def test_a_programs_own_server_is_left_alone(hosts: Hosts) -> None:
     hosts.lan = None
     profiles(local=f'{FALLBACK}\nroutes = {{ chat = "cloud" }}')
     with pytest.raises(openai.APIConnectionError):
         played(Play("sync"), hosts, chat(), base_url=f"http://{LAN}/v1", api_key="sk-x")
     assert not hosts.to(CLOUD)
+
+
+def test_a_programs_own_server_needs_no_other_profile() -> None:
+    profiles(local='fallback = ["cloud"]', cloud='api_key_env = "UNSET_KEY"')
+    OpenAI(profile="local", base_url=f"http://{LAN}/v1", api_key="sk-x").close()
 
 
 # --- all is checked when the client is made ---
