@@ -20,6 +20,7 @@ from llm_adapter.routing.connection import NO_KEY, Connection, credential_names
 from llm_adapter.routing.proxies import proxy_of
 from llm_adapter.settings.hosts import hostname, is_openai, is_private, same_origin, without_credentials
 from llm_adapter.transport.body import http_library
+from llm_adapter.transport.read_limit import response_begun
 
 EXTENSION = "llm_adapter_rules"  # the extension of a request that carries its rules
 # What another origin gets to see: any other header may be a credential, whatever its name.
@@ -94,6 +95,7 @@ async def _acheck_request(client: Any, request: Any) -> None:
 
 def _check_response(response: Any) -> None:
     """Raises `APIStatusError` for a redirect that is not followed."""
+    response_begun(response)
     rules: RequestRules | None = response.request.extensions.get(EXTENSION)
     if rules is None or rules.redirects == "sdk" or not response.has_redirect_location:
         return

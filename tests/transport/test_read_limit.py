@@ -13,7 +13,7 @@ from drivers import HTTPX, SLOW, Body, Play, every, mode
 from loopback import WITHOUT_TLS, Handler, Loopback, serving
 
 from llm_adapter import Settings
-from llm_adapter.transport import body
+from llm_adapter.transport import body, read_limit
 from llm_adapter.transport.body import WholeLines
 
 NEVER = 400  # pieces; at PAUSE seconds each, much longer than the test waits
@@ -124,3 +124,50 @@ def test_lines_are_joined_once() -> None:
     pieces = [b"a", b"b\nc\nd", b"", b"e", b"\r", b"\nf"]
     assert [lines.feed(piece) for piece in pieces] == [b"", b"ab\nc\n", b"", b"", b"de\r", b"\n"]
     assert lines.rest() == b"f"
+
+
+def test_a_connection_that_is_known_is_not_traced(
+    play: Play, server: Loopback, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """httpcore calls back for each of its steps: once and no more where a connection is used again."""
+    events: list[str] = []
+    trace = read_limit._trace
+
+    def counting(event: str, details: Any) -> None:
+        events.append(event.partition(".")[2])
+        trace(event, details)
+
+    monkeypatch.setattr(read_limit, "_trace", counting)
+
+    def script(client: Any) -> Any:
+        yield client.chat.completions.create(model="m", messages=HI)
+        assert "connect_tcp.complete" in events
+        events.clear()
+        yield every((yield client.chat.completions.create(model="m", messages=HI, stream=True)))
+
+    play(script, settings=PLACES["ollama"](server.root))
+    assert events[0] == "send_request_headers.started"
+    assert len(events) <= 2  # the step that has begun ends
+
+
+def test_a_body_may_take_longer_than_its_timeout() -> None:
+    """By default a whole reply has 600 seconds to begin; some servers say with spaces that they work on it."""
+    request = HTTPX.Request(
+        "POST", "http://a.test", extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), 5.0)}
+    )
+    read_limit.limit_reads(request, whole=False, asynchronous=False)
+    assert not read_limit.has_begun(request)
+    read_limit.response_begun(HTTPX.Response(200, request=request))
+    assert read_limit.has_begun(request)
+
+
+def test_a_redirect_is_traced_again() -> None:
+    """It may lead to a connection that is new."""
+    request = HTTPX.Request(
+        "POST", "http://a.test", extensions={"timeout": dict.fromkeys(("connect", "read", "write", "pool"), 5.0)}
+    )
+    read_limit.limit_reads(request, whole=True, asynchronous=False)
+    trace = request.extensions.pop("trace")
+    read_limit.response_begun(HTTPX.Response(307, headers={"location": "http://b.test"}, request=request))
+    assert request.extensions["trace"] is trace
+    assert not read_limit.has_begun(request)
