@@ -24,6 +24,7 @@ _OWN = "makes a client of its own, which `llm-adapter run` switches"
 _ASYNC = "openai_client=ours (AsyncOpenAI)"
 _INSTRUCTOR = "takes llm_adapter's client as it is"
 _LANGCHAIN = "hand it the client: client=ours.chat.completions, root_client=ours (async_client=, root_async_client=)"
+_SOCKET = "opens a WebSocket to api.openai.com by itself: no profile moves it"
 _AGENTS = "set_default_openai_client(AsyncOpenAI()), with ours, and set_tracing_disabled(True)"
 _SEMANTIC_KERNEL = "async_client=ours (AsyncOpenAI)"
 _LLAMA_INDEX = "openai_client=ours, async_openai_client=ours"
@@ -151,6 +152,7 @@ FRAMEWORKS: dict[str, Framework] = {
             **_each(_ASYNC, "OpenAIChatCompletionsModel", "OpenAIResponsesModel", "OpenAIProvider"),
             "set_default_openai_client": "takes ours; set_tracing_disabled(True) keeps prompts from OpenAI",
             "Runner": _AGENTS,
+            **_each(_SOCKET, "RealtimeRunner", "RealtimeAgent"),
         },
         by_import=False,  # many a code base has a package `agents` of its own
         marks=frozenset(

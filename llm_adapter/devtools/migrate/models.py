@@ -20,7 +20,7 @@ from llm_adapter.providers import PROVIDERS
 
 # OpenAI's own models: a name that looks like one and is bound to something called a model is one.
 _OPENAI = re.compile(
-    r"((openai[./])?(ft:)?gpt-|chatgpt-|o[134](-|$)|text-(embedding|davinci|moderation)-|(davinci|babbage|curie|ada)(-|$)|whisper-|tts-"
+    r"((openai[./])?(ft:)?gpt-(?!oss)|chatgpt-|o[134](-|$)|text-(embedding|davinci|moderation)-|(davinci|babbage|curie|ada)(-|$)|whisper-|tts-"
     r"|dall-e|sora-|omni-moderation|code-davinci|codex-|computer-use)"
 )
 _PREFIX = re.compile(r"^openai[./:]")
@@ -28,7 +28,7 @@ _MODEL_WORD = re.compile(r"(?i)model|engine|deployment")
 _GETTERS = re.compile(r"(?i)get|env|setdefault|config")  # with a name and a default
 # A whole text that is one of their names, whatever it is bound to.
 _WHOLE = re.compile(
-    r"(openai[./:])?(ft:)?(gpt-\d[\w.:-]*|chatgpt-[\w.-]+|gpt-(image|audio|realtime|oss)[\w.:-]*|o[134](-(mini|pro|preview)[\w.-]*)?"
+    r"(openai[./:])?(ft:)?(gpt-\d[\w.:-]*|chatgpt-[\w.-]+|gpt-(image|audio|realtime)[\w.:-]*|o[134](-(mini|pro|preview)[\w.-]*)?"
     r"|text-embedding-[\w-]+|omni-moderation-[\w-]+|dall-e-\d|whisper-1|tts-1(-hd)?|computer-use-preview|codex-mini[\w-]*)"
 )
 # A dictionary with one of these is a reply, as tests have them.
@@ -165,13 +165,17 @@ def _is_default(tree: Tree, one: Node, names: Names) -> bool:
 
 
 def _holds(parent: Any, node: Any) -> bool:
-    """Whether a container of a default is one: a table, a list in it, a choice, a function that gives it."""
+    """Whether a container of a default is one: a table, a choice, a function. A list of names is a catalogue."""
     match parent:
         case cst.DictElement(value=value):
             return value is node
         case cst.Dict():
-            return not _keys(parent) & _OF_REPLIES
-    return isinstance(parent, (cst.IfExp, cst.Lambda, cst.List, cst.Element))
+            # A table of models, such as one of their prices or their newest versions, chooses none of them.
+            keys = _keys(parent)
+            return not keys & _OF_REPLIES and not any(map(_WHOLE.fullmatch, keys))
+        case cst.Element(value=value):
+            return not isinstance(value, cst.SimpleString)
+    return isinstance(parent, (cst.IfExp, cst.Lambda, cst.List))
 
 
 def _is_fallback(call: cst.Call, argument: cst.Arg) -> bool:

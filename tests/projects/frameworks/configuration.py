@@ -36,6 +36,9 @@ def main(chat: str = typer.Option("gpt-4.1-mini"), other="gpt-4.5"):  # expect: 
 
 
 PRICES = {"gpt-4o": 2.5}
+NEWEST = {"gpt-4o": "gpt-4o-2024-11-20"}
+SUPPORTED = ["gpt-4o", "gpt-4.1"]
+LOCAL = "gpt-oss:20b"
 REPLY = {"id": "1", "choices": [], "name": "gpt-4o"}
 
 

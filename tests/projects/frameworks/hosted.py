@@ -1,6 +1,7 @@
 """The Agents SDK with tools that OpenAI runs."""
 
 from agents import Agent, FileSearchTool, Runner, WebSearchTool, function_tool
+from agents.realtime import RealtimeRunner
 
 agent = Agent(
     name="a",
@@ -11,3 +12,4 @@ agent = Agent(
     ],
 )
 Runner.run_sync(agent, "Hi")  # expect: framework agents.Runner.run_sync
+RealtimeRunner(agent)  # expect: framework agents.realtime.RealtimeRunner
