@@ -1,4 +1,4 @@
-"""`llm-adapter run --report -v`: a program, its child and its clients of all kinds in one table. One process each."""
+"""`llm-adapter run --report -v`: a program, its forked child and clients of all kinds, in one table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from commands import Command, Ollama, command, server
 __all__ = ["command", "server"]  # the fixtures
 ROOT = Path(__file__).parents[2]
 APP = """
-import subprocess, sys
+import os, sys
 import openai
 
 client = openai.OpenAI()
@@ -24,16 +24,19 @@ def ask(client):
     client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Hi"}])
 
 ask(client)
-if len(sys.argv) == 1:
-    try:
-        ask(azure)
-    except openai.APIConnectionError:
-        pass
-    subprocess.run([sys.executable, __file__, "child"])
-    sys.exit(3)
+try:
+    ask(azure)
+except openai.APIConnectionError:
+    pass
+if os.fork() == 0:
+    ask(client)
+    os._exit(0)
+os.wait()
+sys.exit(3)
 """
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="it forks")
 def test_a_program_with_a_report(server: Ollama, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server.answers["/api/chat"] = {"message": {"role": "assistant", "content": "Hi."}, "done": True}
     (tmp_path / "app.py").write_text(APP)

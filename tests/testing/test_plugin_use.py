@@ -83,27 +83,30 @@ def test_a_failing_test_is_not_told(tried: Tried) -> None:
     tried(source("assert False")).assert_outcomes(failed=1)
 
 
-SWITCHED = {
-    "the SDK's own": "assert said(openai.OpenAI()) == 'Here.'",
-    "ours": "assert said(llm_adapter.OpenAI()) == 'Here.'",
-    "OpenAI's own address": "assert said(openai.OpenAI(base_url='https://api.openai.com/v1', api_key='k')) == 'Here.'",
-    "async": (
-        "async def ask():\n    async with openai.AsyncOpenAI() as client:\n"
-        "        return await client.chat.completions.create(**HI)\n"
-        "assert asyncio.run(ask()).choices[0].message.content == 'Here.'"
+SWITCHED = """
+async def ask():
+    async with openai.AsyncOpenAI() as client:
+        return await client.chat.completions.create(**HI)
+def test_it(fake_llm):
+    fake_llm.script("Here.", repeat=True)
+    assert said(openai.OpenAI()) == said(llm_adapter.OpenAI()) == "Here."
+    assert said(openai.OpenAI(base_url="https://api.openai.com/v1", api_key="k")) == "Here."
+    assert asyncio.run(ask()).choices[0].message.content == "Here."
+    assert openai.chat.completions.create(**HI).choices[0].message.content == "Here."
+"""
+WAYS = {
+    "use": HEAD
+    + SWITCHED.replace("def test", '@pytest.mark.fake_llm("openai", "ollama@0.32")\ndef test').replace(
+        "    fake_llm.script", "    fake_llm.use()\n    fake_llm.script"
     ),
-    "the module": "assert openai.chat.completions.create(**HI).choices[0].message.content == 'Here.'",
+    "mark": HEAD + SWITCHED.replace("def test", '@pytest.mark.fake_llm("openai", "ollama@0.32", use=True)\ndef test'),
 }
-PERSONAS = ("openai", "ollama@0.32")
 
 
-@pytest.mark.parametrize("case", SWITCHED)
-def test_use(tried: Tried, other: Fake, case: str) -> None:
-    """Clients that are made from then on go there, whatever the server is that it plays; the mark is the same."""
-    body = f"fake_llm.script('Here.', repeat=True)\n{SWITCHED[case]}"
-    mark = "@pytest.mark.fake_llm({}{})".format(", ".join(map(repr, PERSONAS)), "{}")
-    tried(source(f"fake_llm.use()\n{body}", mark.format(""))).assert_outcomes(passed=2)
-    tried(source(body, mark.format(", use=True"))).assert_outcomes(passed=2)
+@pytest.mark.parametrize("way", WAYS)
+def test_use(tried: Tried, other: Fake, way: str) -> None:
+    """All clients that are made from then on go there, whatever the server is that it plays; the mark is the same."""
+    tried(WAYS[way]).assert_outcomes(passed=2)
     assert other.requests == []
 
 
