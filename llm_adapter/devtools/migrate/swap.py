@@ -369,7 +369,7 @@ def swapped(code: str, *, shared: bool = False, at: Callable[[int], str] = _line
         return Swap(code, by_hand=left)
     steps = [step_for(code, one, shared=shared, at=at) for one in found.imports]
     edits = tuple(edit for one in steps for edit in one.edits)
-    hands = list(dict.fromkeys(hand for one in steps for hand in one.by_hand))
+    hands = list(dict.fromkeys([*(hand for one in steps for hand in one.by_hand), *_langfuse_steps(code)]))
     kept = tuple(one.kept for one in steps if one.kept)
     after = applied(code, edits)
     if edits and not compiles(after) and compiles(code):
@@ -381,6 +381,19 @@ def swapped(code: str, *, shared: bool = False, at: Callable[[int], str] = _line
 def _own_addresses(code: str) -> tuple[tuple[int, str], ...]:
     found = tree(Source(Path(), None, code)) if "base_url" in code else None
     return tuple(own_addresses(found, Names([found]))) if isinstance(found, Tree) else ()
+
+
+# Langfuse's module hands out the SDK's own classes: it wraps their methods when it is imported, and so those of ours.
+_LANGFUSE = re.compile(
+    r"^[ \t]*(?:from[ \t]+langfuse\.openai[ \t]+import|import[ \t]+langfuse\.openai[ \t]+as)\b", re.M
+)
+
+
+def _langfuse_steps(code: str) -> Iterator[ManualStep]:
+    for match in _LANGFUSE.finditer(code):
+        line = code.count("\n", 0, match.start()) + 1
+        reason = "Langfuse hands out the SDK's own clients; it sees those of ours too, once it is imported"
+        yield ManualStep(line, reason, ("import langfuse.openai", _CLIENT[0]))
 
 
 def applied(code: str, edits: Iterable[Edit]) -> str:

@@ -66,6 +66,15 @@ def test_a_person_is_asked(monkeypatch: pytest.MonkeyPatch, project: Path, answe
     assert [(project / name).read_text(encoding="utf-8") for name in ("app.py", "other.py")] == [text, text]
 
 
+@pytest.mark.parametrize("line", ["from langfuse.openai import OpenAI", "from langfuse.openai import openai"])
+def test_langfuses_client_is_told(command: Command, project: Path, line: str) -> None:  # noqa: F811
+    """It is the SDK's own, which no profile moves: `import langfuse.openai` traces ours too."""
+    (project / "traced.py").write_text(f"import os\n{line}\n", encoding="utf-8")
+    result = command("scan", str(project / "traced.py"), "--fix", "--yes")
+    assert (result.code, f"{project / 'traced.py'}:2  Langfuse hands out" in result.out) == (1, True)
+    assert "    import langfuse.openai\n    from llm_adapter import OpenAI\n" in result.out
+
+
 OWN = CODE + "mine = OpenAI(base_url='https://api.groq.com/openai/v1')\n"
 
 
