@@ -209,6 +209,16 @@ class Event:
     def json(self) -> Any:
         return self.value
 
+    def validated(self, validator: Any) -> Any:
+        """The SDK's object of a chunk; None for anything else. validator: pydantic's, of the object's class."""
+        value = self.value
+        if type(value) is not dict or value.get("error"):
+            return None
+        try:
+            return validator.validate_python(value, strict=True)
+        except ValueError:
+            return None
+
     def rendered(self) -> bytes:
         if self.raw:
             return self.raw

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import openai
 
 from llm_adapter.client import pickling
+from llm_adapter.client.chunk_stream import quickened
 from llm_adapter.client.event_decoder import EventDecoder
 from llm_adapter.client.http_clients import HttpClients, closed_client
 from llm_adapter.client.plain_arguments import QuickResources
@@ -398,7 +399,7 @@ class OpenAI(_ClientBase, openai.OpenAI):
         note_reply(response)
         reply = whole_reply(self, response=response, **kwargs)
         if reply is None:
-            reply = super()._process_response(response=response, **kwargs)
+            reply = quickened(super()._process_response(response=response, **kwargs))
         return reply if self._others is None else self._others.named_next(reply, response)
 
     def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:
@@ -476,7 +477,7 @@ class AsyncOpenAI(_ClientBase, openai.AsyncOpenAI):
         note_reply(response)
         reply = whole_reply(self, response=response, **kwargs)
         if reply is None:
-            reply = await super()._process_response(response=response, **kwargs)
+            reply = quickened(await super()._process_response(response=response, **kwargs))
         return reply if self._others is None else self._others.named_next(reply, response)
 
     async def _send_request(self, request: httpx2.Request, *, stream: bool, **kwargs: Any) -> httpx2.Response:

@@ -18,7 +18,6 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from llm_adapter.provider import Event
 from llm_adapter.transport.event_pieces import EventPieces
 
 
@@ -26,6 +25,7 @@ class RawEvent:
     """One event, as far as the SDK's streams look at it. raw: the data, in UTF-8."""
 
     __slots__ = ("event", "raw")
+    is_told = True
 
     def __init__(self, raw: bytes, event: str | None = None) -> None:
         self.raw = raw
@@ -42,57 +42,99 @@ class RawEvent:
         except ValueError:  # also for what only the slower parser takes, such as lone surrogates
             return json.loads(self.data)
 
+    def validated(self, validator: Any) -> Any:
+        """The object of a chunk's data; None for anything else, and for what may be an error."""
+        raw = self.raw
+        if self.event is not None:
+            return None
+        try:
+            # A key may be written with escapes. Where there are some, the keys are looked at.
+            if b'"error"' not in raw and b"\\u" not in raw:
+                return validator.validate_json(raw, strict=True)
+            value = from_json(raw)
+            return None if type(value) is dict and value.get("error") else validator.validate_python(value, strict=True)
+        except ValueError:
+            return None
+
 
 class EventDecoder:
     """The decoder of one stream. others: the SDK's, for what is not cut here.
 
     Where the stream has events as objects, there is nothing to decode: see `llm_adapter/transport/event_pieces.py`.
+    Who takes the first events in another way does so by `begin`, `feed` and `leave`; see `chunk_stream.py`.
     """
 
     def __init__(self, others: Any) -> None:
         self._others = others
+        self._cutter = Cutter()
+        self._source: Any = None  # pieces of bytes, or lists of events
+        self.feed: Any = self._cutter.feed  # makes events of what the source gives
+        self._left: list[Any] = []  # events that were not taken in another way
+        self._error: Exception | None = None
+        self._begun = False
 
-    def iter_bytes(self, iterator: Iterator[bytes]) -> Iterator[Any]:
-        """The events of a stream whose bytes come in pieces of any size."""
+    def begin(self, iterator: Iterator[bytes]) -> Any:
+        """The source, made of what `iter_bytes` of a response gives."""
         body = iterator.body() if isinstance(iterator, EventPieces) else None
-        return self._decoded(iter(iterator)) if body is None else _told(body.batches())
+        return self._begin(iter(iterator) if body is None else body.batches(), body)
 
-    def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    def abegin(self, iterator: AsyncIterator[bytes]) -> Any:
         """The same in an event loop."""
         body = iterator.body() if isinstance(iterator, EventPieces) else None
-        return self._async_decoded(aiter(iterator)) if body is None else _async_told(body.async_batches())
+        return self._begin(aiter(iterator) if body is None else body.async_batches(), body)
 
-    def _decoded(self, iterator: Iterator[bytes]) -> Iterator[Any]:
-        cutter = Cutter()
-        for piece in iterator:
-            yield from cutter.feed(piece)
-            if cutter.others_go_on:
-                break
-        yield from self._others.iter_bytes(chain(cutter.rest(), iterator))
+    def _begin(self, source: Any, body: Any) -> Any:
+        self._begun, self._source = True, source
+        if body is not None:
+            self.feed = list
+        return source
 
-    async def _async_decoded(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[Any]:
-        cutter = Cutter()
-        async for piece in iterator:
-            for event in cutter.feed(piece):
-                yield event
-            if cutter.others_go_on:
-                break
-        async for event in self._others.aiter_bytes(_chained(cutter.rest(), iterator)):
+    @property
+    def is_left(self) -> bool:
+        """Whether `iter_bytes` has to go on."""
+        return bool(self._left) or self._cutter.others_go_on
+
+    def leave(self, batch: list[Any], event: Any) -> None:
+        """Leave an event, and those that came with it, to `iter_bytes`."""
+        self._left = batch[batch.index(event) :]
+
+    def fail(self, error: Exception) -> None:
+        """Have `iter_bytes` raise an error of the source's."""
+        self._error = error
+
+    def iter_bytes(self, iterator: Iterator[bytes]) -> Iterator[Any]:
+        """The events of a stream whose bytes come in pieces of any size; where it has begun, those that are left."""
+        source = self._source if self._begun else self.begin(iterator)
+        yield from _told(self._left)
+        if self._error is not None:
+            raise self._error
+        if not self._cutter.others_go_on:
+            for piece in source:
+                yield from _told(self.feed(piece))
+                if self._cutter.others_go_on:
+                    break
+        # A source that is at its end has nothing more.
+        yield from self._others.iter_bytes(chain(self._cutter.rest(), source))
+
+    async def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+        """The same in an event loop."""
+        source = self._source if self._begun else self.abegin(iterator)
+        for event in _told(self._left):
+            yield event
+        if self._error is not None:
+            raise self._error
+        if not self._cutter.others_go_on:
+            async for piece in source:
+                for event in _told(self.feed(piece)):
+                    yield event
+                if self._cutter.others_go_on:
+                    break
+        async for event in self._others.aiter_bytes(_chained(self._cutter.rest(), source)):
             yield event
 
 
-def _told(batches: Iterator[list[Event]]) -> Iterator[Event]:
-    for batch in batches:
-        for event in batch:
-            if event.is_told:
-                yield event
-
-
-async def _async_told(batches: AsyncIterator[list[Event]]) -> AsyncIterator[Event]:
-    async for batch in batches:
-        for event in batch:
-            if event.is_told:
-                yield event
+def _told(events: list[Any]) -> list[Any]:
+    return [event for event in events if event.is_told]
 
 
 async def _chained(before: Iterable[bytes], iterator: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -115,6 +157,8 @@ class Cutter:
     def feed(self, piece: bytes) -> list[RawEvent]:
         """The events that are complete now."""
         held = self._held
+        if not piece:
+            return []
         if b"\r" in piece:
             held.append(piece)
             self.others_go_on = True

@@ -26,6 +26,8 @@ from llm_adapter.transport.held_reply import RAW, held_json
 # tests/client/test_fast.py proves: some 5 µs a chunk instead of 130.
 FAST: frozenset[Any] = frozenset({ChatCompletion, ChatCompletionChunk, Completion, CreateEmbeddingResponse, Response})
 
+CHUNKS: frozenset[Any] = frozenset({ChatCompletionChunk, Completion})  # of which streams are made
+
 
 def strictly_validated(data: object, cast_to: Any) -> Any:
     """The SDK's object of a reply's JSON; None where the SDK has to construct it."""

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from functools import lru_cache
 from typing import Any
 
-from llm_adapter.transport.body import TranslatedBody
+from llm_adapter.transport.translated_body import TranslatedBody
 
 
 class EventPieces:

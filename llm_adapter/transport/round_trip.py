@@ -23,13 +23,14 @@ from llm_adapter.routing.proxies import proxy_of
 from llm_adapter.routing.terms import Terms, is_explicit, is_repeatable
 from llm_adapter.settings.errors import caller_kept
 from llm_adapter.translation.process_cache import forget_server
-from llm_adapter.transport.body import Observer, TranslatedBody, http_library, observe, set_elapsed, stream_class
+from llm_adapter.transport.body import Observer, http_library, observe, set_elapsed, stream_class
 from llm_adapter.transport.event_pieces import response_class
 from llm_adapter.transport.held_reply import RAW, held_response
 from llm_adapter.transport.native_requests import NativeRequests, translated_headers
 from llm_adapter.transport.read_limit import has_begun
 from llm_adapter.transport.sending import asend_all, in_event_loop, in_time, send_all
 from llm_adapter.transport.time_limit import OutOfTime, await_for, awithin, wait_for, within
+from llm_adapter.transport.translated_body import TranslatedBody
 
 # The extension of a response that came as the server made it: the report for the reply that the SDK makes of it.
 REPORT = "llm_adapter.report"

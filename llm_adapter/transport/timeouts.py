@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from llm_adapter.transport.body import Observer
-from llm_adapter.transport.concurrency import Slot
+from llm_adapter.transport.concurrency import Slot, current_reader
 
 _LONGEST_FINISH = 32  # bytes: a piece may end in the middle of one
 
@@ -77,6 +78,7 @@ class OpenStream(Observer):
         self._slot = slot
         self._timeouts = timeouts
         self._tail = b""
+        self._is_first = True
         self._note_unread()
 
     def waiting(self) -> None:
@@ -84,11 +86,18 @@ class OpenStream(Observer):
             self._slot.unread_since = None
 
     def received(self, data: bytes) -> None:
-        if self._timeouts is not None:
-            self._timeouts.first_piece_arrived()
-        if self._slot is not None:
-            self._look_for_finish(data)
-            self._note_unread()
+        if self._is_first:
+            self._is_first = False
+            if self._timeouts is not None:
+                self._timeouts.first_piece_arrived()
+        slot = self._slot
+        if slot is not None:  # in few steps, for this is done for each piece
+            seen = self._tail + data
+            self._tail = seen[-_LONGEST_FINISH:]
+            if _has_finish(seen):
+                self._release_slot()
+            else:
+                slot.unread_since, slot.reader = monotonic(), current_reader()
 
     def ended(self, error: BaseException | None) -> None:
         self._note_unread()
@@ -99,12 +108,6 @@ class OpenStream(Observer):
 
     def closed(self) -> None:
         self._release_slot()
-
-    def _look_for_finish(self, data: bytes) -> None:
-        seen = self._tail + data
-        self._tail = seen[-_LONGEST_FINISH:]
-        if _has_finish(seen):
-            self._release_slot()
 
     def _release_slot(self) -> None:
         slot, self._slot = self._slot, None

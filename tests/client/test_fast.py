@@ -21,6 +21,7 @@ from openai.types.responses import Response
 from pydantic import BaseModel
 
 from llm_adapter import OpenAI, Settings
+from llm_adapter.client.event_decoder import RawEvent
 from llm_adapter.client.quick_replies import FAST, strictly_validated
 from llm_adapter.client.reply_fields import OllamaFigures
 
@@ -378,3 +379,18 @@ def test_ollamas_figures_have_attributes() -> None:
         reply = processed(OURS, {**PLAIN, **change, "ollama": {"eval_count": 3, "new": 1}}, ChatCompletion)
         assert isinstance(reply.ollama, OllamaFigures)
         assert (reply.ollama.eval_count, reply.ollama.load_duration, reply.ollama.new) == (3, None, 1)
+
+
+@pytest.mark.parametrize("kind", [ChatCompletionChunk, Completion])
+@quickly
+@given(data=st.data())
+def test_chunks_out_of_their_bytes(kind: Any, data: st.DataObject) -> None:
+    """A chunk that is validated as it is parsed is the chunk that the SDK makes of the parsed JSON."""
+    payload = copy.deepcopy(data.draw(PAYLOADS[kind]))
+    for _ in range(data.draw(st.integers(0, 2))):
+        container, key = data.draw(st.sampled_from(places(payload)))
+        container[key] = copy.deepcopy(data.draw(ODD))
+    ours = RawEvent(json.dumps(payload).encode()).validated(kind.__pydantic_validator__)
+    if ours is not None:
+        theirs = processed(THEIRS, payload, kind)
+        assert (ours, types(ours), repr(ours)) == (theirs, types(theirs), repr(theirs))

@@ -21,6 +21,7 @@ from openai.types.responses import ResponseStreamEvent
 from recorded import call
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
+from llm_adapter.client.chunk_stream import quickened
 from llm_adapter.provider import Event
 from llm_adapter.providers.ollama import chat, completions
 from llm_adapter.providers.v1 import stream
@@ -31,8 +32,9 @@ from llm_adapter.responses.store import store_of
 from llm_adapter.translation.completions import CompletionRequirements
 from llm_adapter.translation.reply_checks import ReplyRequirements
 from llm_adapter.translation.reply_shapes import STREAMED
-from llm_adapter.transport.body import Observer, TranslatedBody, observe, stream_class
+from llm_adapter.transport.body import Observer, observe, stream_class
 from llm_adapter.transport.event_pieces import response_class
+from llm_adapter.transport.translated_body import TranslatedBody
 
 OURS = OpenAI(settings=Settings(), api_key="k", http_client=HTTPX.Client(verify=False))
 AOURS = AsyncOpenAI(settings=Settings(), api_key="k", http_client=HTTPX.AsyncClient(verify=False))
@@ -188,7 +190,7 @@ def read(kind: Any, given: Any) -> Any:
     got: list[Any] = []
     failed = None
     try:
-        got.extend(openai.Stream(cast_to=kind, response=given, client=OURS))
+        got.extend(quickened(openai.Stream(cast_to=kind, response=given, client=OURS)))
     except Exception as error:
         failed = error
     assert given.is_closed
@@ -199,7 +201,7 @@ async def aread(kind: Any, given: Any) -> Any:
     got: list[Any] = []
     failed = None
     try:
-        async for one in openai.AsyncStream(cast_to=kind, response=given, client=AOURS):
+        async for one in quickened(openai.AsyncStream(cast_to=kind, response=given, client=AOURS)):
             got.append(one)  # noqa: PERF401 - those before an error count
     except Exception as error:
         failed = error

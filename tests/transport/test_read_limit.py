@@ -13,8 +13,8 @@ from drivers import HTTPX, SLOW, Body, Play, every, mode
 from loopback import WITHOUT_TLS, Handler, Loopback, serving
 
 from llm_adapter import Settings
-from llm_adapter.transport import body, read_limit
-from llm_adapter.transport.body import WholeLines
+from llm_adapter.transport import read_limit, translated_body
+from llm_adapter.transport.translated_body import WholeLines
 
 NEVER = 400  # pieces; at PAUSE seconds each, much longer than the test waits
 PAUSE = 0.02
@@ -101,7 +101,7 @@ def test_a_stream_goes_on_for_longer_than_its_timeout(server: Loopback) -> None:
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 def test_one_endless_line(play: Play, place: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch) -> None:
     """It is an error by its size, before memory is full; the body is closed."""
-    monkeypatch.setattr(body, "LONGEST_LINE", 1000)
+    monkeypatch.setattr(translated_body, "LONGEST_LINE", 1000)
     sent = Body(*[b"x" * 100] * 50)
 
     def handler(request: Any) -> Any:
