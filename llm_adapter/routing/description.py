@@ -19,9 +19,13 @@ class Destination(NamedTuple):
     host: str  # with its port, if one is named
     profile: str | None = None
 
+    @property
+    def server(self) -> str:
+        """Without the profile: "ollama at localhost:11434"."""
+        return f"{self.provider} {'in' if self.host == IN_THIS_PROCESS else 'at'} {self.host}"
+
     def __str__(self) -> str:
-        profile = f", profile {self.profile!r}" if self.profile else ""
-        return f"{self.provider} at {self.host}{profile}"
+        return f"{self.server}, profile {self.profile!r}" if self.profile else self.server
 
 
 def destination_of(connection: Connection) -> Destination:

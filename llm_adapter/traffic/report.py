@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
-from llm_adapter.routing.description import IN_THIS_PROCESS, deciding_setting
+from llm_adapter.routing.description import IN_THIS_PROCESS, Destination, deciding_setting
 from llm_adapter.settings.hosts import is_private
 from llm_adapter.settings.sources import REPORT_VARIABLE, VERBOSE_VARIABLE
 from llm_adapter.traffic.observed import ObservedCall
@@ -237,7 +237,7 @@ def _client_cell(record: dict[str, Any]) -> str:
 
 def _answerer(record: dict[str, Any]) -> str:
     profile = f" ({record['profile']})" if record["profile"] else ""
-    return f"{record['provider']} at {record['host']}{profile}"
+    return f"{Destination(record['provider'], record['host']).server}{profile}"
 
 
 def _aligned(lines: list[tuple[str, ...]]) -> str:

@@ -24,7 +24,7 @@ REPRS: dict[str, tuple[dict[str, Any], str]] = {
         {"settings": Settings(provider="openai", base_url="https://llm.test/v1", api_key=KEY)},
         "<OpenAI: openai at llm.test>",
     ),
-    "embedded": ({"settings": Settings(provider="embedded")}, "<OpenAI: embedded at this process>"),
+    "embedded": ({"settings": Settings(provider="embedded")}, "<OpenAI: embedded in this process>"),
     "a profile": ({"profile": "local"}, "<OpenAI: ollama at gpu.test:11434, profile 'local'>"),
 }
 

@@ -79,7 +79,7 @@ def test_clients_of_the_sdk_itself_and_such_that_are_not_called(
     _, first, second, *_ = table(journal, tmp_path)
     assert cells(first)[0].startswith("openai.OpenAI ")
     assert cells(first)[2] == f"a /v1 server at {fake.url.removeprefix('http://')}"
-    assert cells(second)[1:] == ["(no call)", "embedded at this process", "0"]
+    assert cells(second)[1:] == ["(no call)", "embedded in this process", "0"]
 
 
 def test_tokens_that_a_stream_does_not_tell(journal: report.Journal, fake: Fake, tmp_path: Path) -> None:
