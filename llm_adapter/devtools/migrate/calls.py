@@ -211,7 +211,7 @@ def _handed_on(tree: Tree, names: Names, one: Node) -> Iterator[Site]:
 def _site(tree: Tree, names: Names, one: Node, function: Any, given: Any) -> Iterator[Site]:
     """given: None where the arguments are somewhere else."""
     chain = _chain(function)
-    found = _method_and_client(names, function, chain)
+    found = _method_and_client(names, function, chain) or _with_response_model(names, function, chain, given)
     if found is None:
         return
     method, held = found
@@ -261,6 +261,15 @@ def _method_on_client(path: tuple[str, ...], names: Names) -> Method | None:
     if path in (("create",), ("messages", "create")) and "instructor" in names.packages:
         return Method(".".join(path), "POST", MAIN["chat.completions"], main=True)
     return method_of(path)
+
+
+def _with_response_model(names: Names, function: Any, chain: tuple[str, ...], given: Any) -> tuple[Method, Held] | None:
+    """A call on an instructor client of another module: nobody else has `create` with a `response_model`."""
+    if given is None or chain[-1:] == () or chain[-1] not in INSTRUCTOR or names.held(function.value) in NO_CLIENT:
+        return None
+    if not any(one.keyword is not None and one.keyword.value == "response_model" for one in given):
+        return None
+    return Method(chain[-1], "POST", MAIN["chat.completions"], main=True), Held("openai", chain[-1:], certain=False)
 
 
 def _is_telling(method: Method, arguments: tuple[Argument, ...], more: bool) -> bool:

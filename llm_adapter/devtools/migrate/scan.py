@@ -18,9 +18,17 @@ from llm_adapter.devtools.migrate.models import is_openais, models
 from llm_adapter.devtools.migrate.names import Names
 from llm_adapter.devtools.migrate.sources import Source, sources
 from llm_adapter.devtools.migrate.trees import Tree, display_path, may_concern_openai, rare_garbage_collection, tree
-from llm_adapter.devtools.migrate.verdicts import Target, argument_verdicts, hosted_tool, unavailable, verdict_counts
+from llm_adapter.devtools.migrate.verdicts import (
+    KEPT,
+    Target,
+    argument_verdicts,
+    hosted_tool,
+    unavailable,
+    verdict_counts,
+)
 
 _FINDERS = (other_packages, old_api, mocks, addresses)
+LANGFUSE = "langfuse.openai"
 _SHORT = 60  # characters of a literal that are shown
 
 
@@ -78,13 +86,25 @@ def scan(paths: Iterable[Path], target: Target) -> Scan:
         done.files += 1
         done.unreadable[display_path(path)] = reason
 
+    traced = False
     with rare_garbage_collection():
         for path, parts in groupby(sources(paths, failed), key=lambda source: source.path):
             done.files += 1
             code = list(parts)
+            traced = traced or any(LANGFUSE in source.code for source in code)
             if any(may_concern_openai(source.code) for source in code):
                 _scan_file(path, code, done)
+    if traced:
+        done.findings = [_as_traced(one) for one in done.findings]
     return done
+
+
+def _as_traced(found: ScanFinding) -> ScanFinding:
+    """A call on a client of another module, in a code base with Langfuse's: its own words are not sent."""
+    kept = [
+        replace(one, verdict="accepted", note="") if one.name in KEPT["langfuse"] else one for one in found.parameters
+    ]
+    return found if found.certain or found.kind != "call" else replace(found, parameters=tuple(kept))
 
 
 def _scan_file(path: Path, code: Sequence[Source], done: Scan) -> None:

@@ -122,7 +122,8 @@ class Tree:
 
 def may_concern_openai(code: str) -> bool:
     """Whether a text may have something for a scan to find."""
-    return bool(_WORDS.search(without_types(code)))
+    of_instructor = "response_model" in code and ".create" in code  # on a client that another module has made
+    return of_instructor or bool(_WORDS.search(without_types(code)))
 
 
 def without_types(code: str) -> str:

@@ -26,7 +26,7 @@ _NOT_SENT = frozenset(
     }
 )
 # What a wrapper keeps of words that are others' too. Source: langfuse/openai.py OpenAiArgsExtractor, 4.0.
-_KEPT = {"langfuse": frozenset({"name", "metadata"})}
+KEPT = {"langfuse": frozenset({"name", "metadata"})}
 _MESSAGES = [{"role": "user", "content": "Hi"}]
 _FUNCTION = {"name": "f", "description": "", "parameters": {"type": "object", "properties": {}}}
 # In the place of what the text does not tell, so that the rest of the call can be judged.
@@ -69,7 +69,7 @@ class Target:
 
 def argument_verdicts(site: Site, target: Target) -> list[tuple[Argument, Verdict]]:
     """What becomes of each argument of a call that has rows, in the order of the text."""
-    kept = _NOT_SENT.union(*(_KEPT[package] for package in site.wrappers & _KEPT.keys()))
+    kept = _NOT_SENT.union(*(KEPT[package] for package in site.wrappers & KEPT.keys()))
     given = [one for one in site.arguments if one.name not in kept]
     known = {one.name: one.value for one in given if is_known(one.value)}
     explained, refused = _explanation_and_refusals(target, site.method.path, _body(site, known, given))
