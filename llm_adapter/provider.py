@@ -48,6 +48,7 @@ class Report:
     structured_output: Json | None = None  # enforced, validated, repaired
     route: Json | None = None  # the profile that a route led to, and by which key: to, by
     fallback: Json | None = None  # why another profile than the call's own answered: from, to, reason
+    model: str | None = None  # the provider's name for it, where the reply carries the call's
 
     def note(self, kind: str, what: str) -> None:
         """Add one name to a list of the report, once."""
@@ -57,7 +58,11 @@ class Report:
 
     def json(self, model: Any) -> Json:
         """The report for a reply of the provider's model."""
-        report: Json = {"provider": self.provider, "model": model, "requested_model": self.requested_model or model}
+        report: Json = {
+            "provider": self.provider,
+            "model": self.model or model,
+            "requested_model": self.requested_model or model,
+        }
         for name in ("structured_output", "route", "fallback"):
             if (value := getattr(self, name)) is not None:
                 report[name] = value
@@ -330,11 +335,15 @@ class Started(Protocol):
 
 
 class ServerUse:
-    """One call's use of a server that was started for it. While it lasts, the server must not be stopped."""
+    """One call's use of a server that was started for it. While it lasts, the server must not be stopped.
 
-    __slots__ = ("__weakref__", "ended")
+    model: the one that the call names, aliases resolved; None where it names none.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("__weakref__", "ended", "model")
+
+    def __init__(self, model: str | None = None) -> None:
+        self.model = model
         self.ended = False  # whether the call's reply has been read to its end or closed, or the call has failed
 
     def end(self) -> None:
@@ -347,6 +356,8 @@ class StartedInBackground(Started, Protocol):
 
     def begin(self, settings: Settings, path: str, use: ServerUse) -> concurrent.futures.Future[Address]:
         """The address that serves `path`, once it is known. Does not block.
+
+        Where it ends with `Rejected`, the call is answered with that refusal.
 
         use: the call's; of one whose reply is abandoned the last reference goes, so that it is best held weakly.
         """

@@ -62,7 +62,7 @@ def destination(connection: Connection, body: Json, *, aliased: bool = True) -> 
     if not isinstance(model, str) or connection.is_programs_own:
         return connection, body
     name = _real_name(connection, model) if aliased else model
-    if name.startswith(_PREFIXES):
+    if name.startswith(_PREFIXES) and not _is_stored_here(connection, name):
         prefix = next(prefix for prefix in _PREFIXES if name.startswith(prefix))
         other = prefix[:-1]
         if other != connection.provider.name:
@@ -81,7 +81,15 @@ def is_to_be_looked_up(connection: Connection, body: Json) -> bool:
     name = _real_name(connection, model)
     own = connection.provider.name
     elsewhere = name.startswith(_PREFIXES) and not name.startswith((f"{own}/", f"{own}:"))
+    elsewhere = elsewhere and not _is_stored_here(connection, name)
     return elsewhere and is_unasked(connection)
+
+
+def _is_stored_here(connection: Connection, name: str) -> bool:
+    """Whether the name is one of the profile's own models, which the embedded llama.cpp takes from Ollama's folder."""
+    settings = connection.configured
+    own = (*settings.models.values(), settings.model_path, settings.embedding_model_path)
+    return connection.provider.name == "embedded" and name.startswith("ollama:") and name in own
 
 
 def names_provider(model: Any) -> bool:

@@ -35,6 +35,7 @@ _HEADER_VALUE = re.compile(r"\s*[\x21-\x7e]([\t\x20-\x7e]*\s*)")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DURATION = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+")  # Go's time.ParseDuration
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 CALL_IS_PRIVATE = 'extra_body={"privacy": "local"}'  # the origin of `local_only` where one call asks for it
 
@@ -108,7 +109,8 @@ class Settings(BaseModel):
     )
     num_ctx: Annotated[int, Gt(0)] | Literal["auto"] | None = Field(
         None,
-        description="the context to load a model with, in tokens; `auto` grows it with the conversations (Ollama)",
+        description="the context to load a model with, in tokens; `auto` grows it with the conversations (Ollama), or "
+        "takes what fits (embedded); on embedded the model's own by default, and at most 8192",
         # Over Ollama's /v1 `client.models.load()` reads it, and calls warn of it: see providers/v1/ollama.py.
         json_schema_extra=_read_by(OLLAMA, EMBEDDED, "/v1 ollama", changes_reply=True),
     )
@@ -116,7 +118,7 @@ class Settings(BaseModel):
         None,
         gt=0,
         description='how far `num_ctx = "auto"` may grow, in tokens',
-        json_schema_extra=_read_by(OLLAMA),
+        json_schema_extra=_read_by(OLLAMA, EMBEDDED),
     )
     think: bool | Literal["low", "medium", "high", "max"] | None = Field(
         None,
@@ -148,9 +150,9 @@ class Settings(BaseModel):
     )
     pull: Literal["never", "missing"] | Callable[[str], bool] = Field(
         "never",
-        description="what becomes of a missing model: an error with the nearest names, or it is pulled first (Ollama); "
-        "in code, a function of its name that decides",
-        json_schema_extra=_ON_OLLAMA,
+        description="what becomes of a missing model: an error with the nearest names, or it is pulled first (Ollama, "
+        "and `hf:` names on embedded); in code, a function of its name that decides",
+        json_schema_extra=_read_by(OLLAMA, EMBEDDED, "/v1 ollama"),
     )
     preload: tuple[str, ...] = Field(
         default_factory=tuple,
@@ -275,15 +277,39 @@ class Settings(BaseModel):
     )
     model_path: str | None = Field(
         None,
-        description="a GGUF file for provider `embedded`; none: the two small models",
+        description="the model of provider `embedded`: a GGUF file; `hf:owner/repo`, with `:QUANT` or `:file.gguf` and "
+        "with `@revision` where needed; or `ollama:name:tag`; none: the two small models",
         json_schema_extra=_read_by(EMBEDDED),
     )
     embedding_model_path: str | None = Field(
-        None, description="a GGUF file for embeddings (embedded)", json_schema_extra=_read_by(EMBEDDED)
+        None, description="the same for embeddings (embedded)", json_schema_extra=_read_by(EMBEDDED)
+    )
+    mmproj_path: str | None = Field(
+        None,
+        description="the file with which a model sees images (embedded); by default the one that comes with the model",
+        json_schema_extra=_read_by(EMBEDDED),
+    )
+    chat_template: str | None = Field(
+        None,
+        description="a file with the Jinja template of conversations, its text, or `chatml` (embedded); by default the "
+        "one in the model's file",
+        json_schema_extra=_read_by(EMBEDDED, changes_reply=True),
+    )
+    embedded_process: bool | None = Field(
+        None,
+        description="whether llama.cpp runs in a process of its own, so that its end does not end the program "
+        "(embedded); by default it does for all but the two small models",
+        json_schema_extra=_read_by(EMBEDDED),
+    )
+    memory_limit: int | str | None = Field(
+        None,
+        description='how much memory the models may take together, in bytes or as "8GB" (embedded); by default what '
+        "is free",
+        json_schema_extra=_read_by(EMBEDDED),
     )
     n_gpu_layers: int | None = Field(
         None,
-        description="layers to put on the GPU (embedded); all that fit by default",
+        description="layers to put on the GPU (embedded); as many as fit by default",
         json_schema_extra=_read_by(EMBEDDED),
     )
 
@@ -463,6 +489,20 @@ class Settings(BaseModel):
             return float(value) if "." in value else int(value)
         if isinstance(value, str) and not _DURATION.fullmatch(value):
             raise ValueError(f'{value!r} is no duration: "30m", "1h30m", seconds as a number, or -1 for ever')
+        return value
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _bytes(cls, value: str | int | None) -> int | None:
+        """A number of bytes: units are decimal, and "GiB" is 1024 to the third."""
+        if isinstance(value, str):
+            found = _BYTES.fullmatch(value.strip())
+            if found is None:
+                raise ValueError(f'{value!r} is no amount of memory: "8GB", "512MB", or bytes as a number')
+            number, unit, binary = found.groups()
+            value = int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit.lower() or " "))
+        if value is not None and value <= 0:
+            raise ValueError("the models cannot do without memory")
         return value
 
     @field_validator("unsupported", mode="before")

@@ -136,7 +136,9 @@ NEEDS_TRUST: dict[str, _Rule | None] = {
     **dict.fromkeys(("recover_tool_calls", "token_encoding", "connect_timeout", "load_timeout", "idle_timeout")),
     **dict.fromkeys(("response_store_limit", "reasoning_fields", "fallback_on", "fallback_cooldown", "shadow_exit")),
     **dict.fromkeys(("first_token_timeout", "max_concurrency", "shadow_sample", "n_gpu_layers")),
-    **dict.fromkeys(("model_path", "embedding_model_path")),  # these are only read
+    # These are only read.
+    **dict.fromkeys(("model_path", "embedding_model_path", "mmproj_path", "chat_template")),
+    **dict.fromkeys(("embedded_process", "memory_limit")),
 }
 # What the user asked for to be safe stays, whatever the file says, and whichever profile it chooses.
 KEPT: dict[str, Callable[[Any], bool]] = {

@@ -111,7 +111,17 @@ def _outcome(wait: Wait) -> Any:
     # Another call that is waited for may be a task of the event loop that this thread runs.
     if wait.another_call and in_event_loop():
         return None
-    return wait_for(wait.seconds, wait.outcome, ends_with_program=not wait.another_call)
+    try:
+        return wait_for(wait.seconds, wait.outcome, ends_with_program=not wait.another_call)
+    except Rejected as refusal:
+        return refusal
+
+
+async def _aoutcome(wait: Wait) -> Any:
+    try:
+        return await await_for(wait.seconds, wait.outcome)
+    except Rejected as refusal:
+        return refusal
 
 
 async def arun(steps: Steps, send: Callable[..., Awaitable[Any]], terms: Terms | None, **kwargs: Any) -> Any:
@@ -136,7 +146,7 @@ async def arun(steps: Steps, send: Callable[..., Awaitable[Any]], terms: Terms |
                 with caller_kept():
                     result = await awithin(step.seconds, step.run)
             case Wait():
-                result = await await_for(step.seconds, step.outcome)
+                result = await _aoutcome(step)
 
 
 class RoundTrip:
@@ -155,7 +165,8 @@ class RoundTrip:
         self._since = monotonic()
         self._client: Any = None  # the HTTP client
         self._request: Any = None  # that the SDK built
-        self._server_use = ServerUse()
+        model = None if exchange is None else exchange.call.body.get("model")
+        self._server_use = ServerUse(model if isinstance(model, str) else None)
         self._blocked_by = ""  # what is waited for outside the event loop, as the beginning of a sentence
         self._has_load_timeout = False  # whether `load_timeout` holds for it
         self.before_sending: Callable[[Any], None] | None = None  # is handed each request that has its slot; may raise
@@ -265,7 +276,10 @@ class RoundTrip:
         end = self._end_of_blocking(first.extensions.get("timeout") or {}, stream=stream)
         if start := self._server_start(end):
             self._blocked_by = _LOADING
-            requests.address = yield start
+            started = yield start
+            if isinstance(started, Rejected):
+                return _refusal(first, started)
+            requests.address = started
         if exchange is None:
             responses = yield Send([requests.first()], [stream])
             return (yield from self._detour(responses, first)) or self._mark_no_retry(responses[0])
@@ -307,7 +321,7 @@ class RoundTrip:
                     refusal = answered_on_the_way(response, proxy, settings)
             if refusal is not None:
                 yield Close(responses)
-                return http_library(request).Response(refusal.status, json=refusal.envelope(), request=request)
+                return _refusal(request, refusal)
         return None
 
     def _server_start(self, end: float | None) -> Step | None:
@@ -427,6 +441,11 @@ def timeout_error(request: Any, message: str) -> openai.APITimeoutError:
     error = openai.APITimeoutError(request=request)
     error.message, error.args = message, (message,)
     return error
+
+
+def _refusal(request: Any, refusal: Rejected) -> Any:
+    """The response that says why a call is refused."""
+    return http_library(request).Response(refusal.status, json=refusal.envelope(), request=request)
 
 
 def _seconds_until(end: float | None) -> float | None:

@@ -72,7 +72,7 @@ def test_what_would_change_the_reply_follows_the_policy(
         (VLLM, {"model_path": "/x.gguf"}),
         (CLOUD, {"preload": ("m",)}),
         (CLOUD, {"options": {"num_gpu": 1}}),
-        (EMBEDDED, {"pull": "missing"}),
+        (EMBEDDED, {"preload": ("m",)}),
         (OLLAMA, {"n_gpu_layers": 3}),
         (OLLAMA, {"embedding_model_path": "/x.gguf"}),
     ],

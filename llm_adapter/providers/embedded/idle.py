@@ -22,10 +22,26 @@ class ServerUses:
         if use is not None:
             self._open.add(use)
 
-    def are_over(self, now: float) -> bool:
-        """Whether nobody has used the server for as long as it is to be kept. To be asked now and then."""
+    def join(self, others: ServerUses | None) -> None:
+        """Take on the calls that waited for the server."""
+        if others is not None and others._since >= self._since:
+            self._since, self._keep_alive = others._since, others._keep_alive
+            self._open |= others._open
+
+    @property
+    def last(self) -> float:
+        """When a call has used it last, as far as somebody has looked."""
+        return self._since
+
+    def are_under_way(self, now: float) -> bool:
+        """Whether a call uses the server."""
         if any(not use.ended for use in self._open):
             self._since = now
         else:
             self._open.clear()
+        return bool(self._open)
+
+    def are_over(self, now: float) -> bool:
+        """Whether nobody has used the server for as long as it is to be kept. To be asked now and then."""
+        self.are_under_way(now)
         return 0 <= self._keep_alive <= now - self._since and not self._open

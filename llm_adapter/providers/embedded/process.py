@@ -15,16 +15,24 @@ import select
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import asdict
+from functools import partial
 from typing import IO, Any, NamedTuple
 
 from llm_adapter.provider import Address
-from llm_adapter.providers.embedded.server import ERRORS, ModelLoadError, RunningServer, start_server
+from llm_adapter.providers.embedded.models import CUT, NO_GGUF
+from llm_adapter.providers.embedded.server import (
+    ERRORS,
+    Launch,
+    ModelLoadError,
+    RunningServer,
+    free_on_cards,
+    start_server,
+)
 from llm_adapter.settings.errors import SettingsError
-from llm_adapter.settings.settings import Settings
 
-_READ_BY_SERVERS = frozenset({"num_ctx", "n_gpu_layers"})
 _PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from llm_adapter.providers.embedded.process import main; main()"
 _LOOK = 1.0  # seconds between two looks at who the parent is
 _GRACE = 5.0  # seconds that a server has to end by itself
@@ -37,6 +45,10 @@ class ServerProcess:
         self._process = process
         self._owner = os.getpid()
         atexit.register(self.stop)  # also while it loads, when nobody else knows it
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def is_running(self) -> bool:
         return self._process.poll() is None
@@ -52,18 +64,20 @@ class ServerProcess:
                 pipe.close()
 
 
-def start_process(model: Path, embeddings: bool, settings: Settings) -> tuple[RunningServer, Address]:
-    """A server in a new process. Raises `SettingsError` when llama.cpp or the model cannot be loaded there."""
-    order = {"model": str(model), "embeddings": embeddings, "settings": _read_fields(settings)}
+def start_process(launch_with: Callable[[Callable[[], int]], Launch]) -> tuple[RunningServer, Address]:
+    """A server in a new process.
+
+    launch_with: what to start, once it is known what the process has: it is given a function that asks for the bytes
+    that are free on graphics cards. Raises `SettingsError` when llama.cpp or the model cannot be loaded there.
+    """
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: S603 - this interpreter, and our own module
             [sys.executable, "-c", _PROGRAM, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
         )
         server = ServerProcess(process)
         try:
-            told = _exchanged(process, order)
-        except (OSError, ValueError):
-            told = {}
+            launch = launch_with(partial(_free_on_cards, process))
+            told = _answer(process, asdict(launch))
         except BaseException:
             server.stop()
             raise
@@ -73,7 +87,28 @@ def start_process(model: Path, embeddings: bool, settings: Settings) -> tuple[Ru
             process.wait(_GRACE)
         reason = load_failure(_text(log), process.poll())
         server.stop()
-        raise SettingsError(told.get("error") or f"llama.cpp could not load {model}: {reason}")
+        raise SettingsError(told.get("error") or f"llama.cpp could not load {launch.model}: {reason}")
+
+
+def _free_on_cards(process: subprocess.Popen[bytes]) -> int:
+    """The bytes that are free on graphics cards. Raises `SettingsError` when llama.cpp is not there."""
+    told = _answer(process, {})
+    if "error" in told:
+        raise SettingsError(told["error"])
+    return int(told.get("free", 0))
+
+
+def _answer(process: subprocess.Popen[bytes], order: dict[str, Any]) -> dict[str, Any]:
+    """The other process's answer to an order; nothing where it ends without one."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(json.dumps(order).encode() + b"\n")
+        process.stdin.flush()
+        answer: dict[str, Any] = json.loads(process.stdout.readline())
+    except (OSError, ValueError):
+        return {}
+    return answer
 
 
 class _Cause(NamedTuple):
@@ -86,11 +121,11 @@ class _Cause(NamedTuple):
 _CAUSES = (
     _Cause(
         re.compile("invalid magic|failed to read magic"),
-        "It is no GGUF file: a download that failed, another format, or a pointer of Git LFS in the model's place",
+        NO_GGUF,
     ),
     _Cause(
         re.compile("not within the file bounds|failed to read|unexpectedly reached end"),
-        "The file is not complete: fetch it again",
+        CUT,
     ),
     _Cause(
         re.compile("only supports up to version|unknown model architecture|unknown .*type"),
@@ -103,6 +138,7 @@ _CAUSES = (
 )
 _KILLED = "its process was killed: most likely there was too little memory, so a smaller model or a lower `num_ctx`"
 _ERROR_LINE = re.compile(r"^\S+ E (?:\S+: )?(?:error loading model: )?(.+)$", re.MULTILINE)
+_LAST_LINES = 2  # of the log, for what none of the causes explains
 _SIGKILL = -9  # as subprocess says it
 
 
@@ -114,7 +150,7 @@ def load_failure(log: str, returncode: int | None) -> str:
             if cause.pattern.search(line):
                 return f"{line}. {cause.cure}"
     if said:
-        return str(said[0])
+        return "; ".join(dict.fromkeys([said[0], *said[-_LAST_LINES:]]))
     if returncode == _SIGKILL:
         return _KILLED
     last = log.strip().rpartition("\n")[2][:300]
@@ -126,35 +162,22 @@ def _text(log: IO[bytes]) -> str:
     return log.read(1 << 20).decode("utf-8", "replace")
 
 
-def _read_fields(settings: Settings) -> dict[str, Any]:
-    """The settings that a server reads."""
-    return settings.model_dump(include=set(_READ_BY_SERVERS), exclude_none=True)
-
-
-def _exchanged(process: subprocess.Popen[bytes], order: dict[str, Any]) -> dict[str, Any]:
-    """The other process's answer to an order. Raises OSError or ValueError when it ends without one."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(json.dumps(order).encode() + b"\n")
-    process.stdin.flush()
-    answer: dict[str, Any] = json.loads(process.stdout.readline())
-    return answer
-
-
 def main() -> None:
-    """The program of the new process."""
+    """The program of the new process. An order without a word asks what is free on graphics cards."""
     parent = os.getppid()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what the library prints is no answer
-    order = json.loads(sys.stdin.readline())
     try:
-        settings = Settings(provider="embedded", **order["settings"])
-        _, address = start_server(Path(order["model"]), order["embeddings"], settings, verbosity=ERRORS)
+        while not (order := json.loads(sys.stdin.readline())):
+            print(json.dumps({"free": free_on_cards()}), file=answers, flush=True)
+        _, address = start_server(Launch(**order), verbosity=ERRORS)
     except ModelLoadError:
         print("{}", file=answers, flush=True)
         return
     except SettingsError as error:
         print(json.dumps({"error": str(error)}), file=answers, flush=True)
+        return
+    except ValueError:  # the input has ended: who started this process does not want it any more
         return
     _write_nothing_more()
     print(json.dumps({"root": address.root, "key": address.api_key}), file=answers, flush=True)

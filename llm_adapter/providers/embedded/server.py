@@ -1,26 +1,21 @@
-"""A llama.cpp server in this process: its model file, its parameters, its start and its end."""
+"""A llama.cpp server in this process: its parameters, its start and its end."""
 
 from __future__ import annotations
 
 import gc
 import secrets
 import socket
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from llm_adapter.provider import Address
 from llm_adapter.settings.errors import SettingsError
 
-if TYPE_CHECKING:
-    from llm_adapter.settings.settings import Settings
-
-MODELS = Path(__file__).parents[2] / "models"
-CHAT_MODEL = MODELS / "tiny-chat.gguf"
-EMBEDDING_MODEL = MODELS / "tiny-embed.gguf"
 LONGEST_INPUT = (
     8192  # tokens of an input to embed, where the profile has no `num_ctx`: a larger piece takes much memory
 )
+_SHARED = ("Metal", "MTL")  # Apple's
 SILENT, ERRORS = -1, 1  # how much llama.cpp writes to standard error (common/log.h LOG_LEVEL_ERROR, b11549)
 
 
@@ -68,16 +63,8 @@ def _close_connections(port: int | None) -> None:
                 continue
 
 
-def gguf_file(settings: Settings, embeddings: bool) -> Path:
-    field = "embedding_model_path" if embeddings else "model_path"
-    given: str | None = getattr(settings, field)
-    path = Path(given).expanduser() if given else EMBEDDING_MODEL if embeddings else CHAT_MODEL
-    if not path.is_file():
-        raise SettingsError(f"no GGUF file at {path} (`{field}` from {settings.origin(field)}): give an existing file")
-    return path.resolve()
-
-
-def _llamacpp() -> Any:
+def load_llamacpp() -> Any:
+    """The library. Raises `SettingsError` when it is not there, or cannot be loaded."""
     try:
         import xllamacpp
     except ModuleNotFoundError:
@@ -92,20 +79,47 @@ def _llamacpp() -> Any:
     return xllamacpp
 
 
-def is_from_package(model: Path) -> bool:
-    """Whether it is one of the two small models that come with the package."""
-    return model.parent == MODELS.resolve()
+@dataclass(frozen=True)
+class Launch:
+    """What a server is started with."""
+
+    model: str  # the model's file
+    alias: str  # what its replies call it
+    embeddings: bool = False
+    num_ctx: int | None = None  # tokens; None: llama.cpp takes the model's own
+    n_gpu_layers: int | None = None  # None: llama.cpp takes as many as fit
+    chat_template: str | None = None  # a Jinja template, or "chatml"; None: the one in the model's file
+    projector: str | None = None  # the file with which it sees images
+    adapters: tuple[str, ...] = ()
+    is_small: bool = False  # it gains nothing from threads, and they spin while they wait: 12 s for 0.3 when busy
 
 
-def start_server(
-    model: Path, embeddings: bool, settings: Settings, *, verbosity: int = SILENT
-) -> tuple[RunningServer, Address]:
+def free_on_cards() -> int:
+    """The bytes that are free on graphics cards. A card that shares the machine's memory is not counted."""
+    devices = load_llamacpp().get_device_info()
+    return sum(
+        int(one["memory_free"])
+        for one in devices
+        if str(one["type"]).endswith("DEVICE_TYPE_GPU") and not one["name"].startswith(_SHARED)
+    )
+
+
+def start_server(launch: Launch, *, verbosity: int = SILENT) -> tuple[RunningServer, Address]:
     """A server in this process. Raises `SettingsError` when llama.cpp or the model cannot be loaded."""
-    xllamacpp = _llamacpp()
+    xllamacpp = load_llamacpp()
     key = secrets.token_urlsafe(24)
+    try:
+        server = xllamacpp.Server(_parameters(xllamacpp, launch, key, verbosity))
+    except Exception as error:
+        raise ModelLoadError(f"llama.cpp could not load {launch.model}: {error}") from None
+    return ServerInThisProcess(server), Address(server.listening_address, key)
+
+
+def _parameters(xllamacpp: Any, launch: Launch, key: str, verbosity: int) -> Any:
+    """llama.cpp's own parameters."""
     params = xllamacpp.CommonParams()
-    params.model.path = str(model)
-    params.model_alias = {model.stem}
+    params.model.path = launch.model
+    params.model_alias = {launch.alias}
     params.port = 0
     params.api_keys = [key]
     params.verbosity = verbosity
@@ -113,21 +127,28 @@ def start_server(
     params.n_parallel = 4
     params.kv_unified = True
     params.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_AUTO
-    if isinstance(settings.num_ctx, int):  # "auto": llama.cpp takes the model's own
-        params.n_ctx = settings.num_ctx
-    if settings.n_gpu_layers is not None:
-        params.n_gpu_layers = settings.n_gpu_layers
-    if is_from_package(model):
-        # So small a model gains nothing from threads, and they spin while they wait: 12 s for 0.3 on a busy machine.
+    if launch.num_ctx is not None:
+        params.n_ctx = launch.num_ctx
+    if launch.n_gpu_layers is not None:
+        params.n_gpu_layers = launch.n_gpu_layers
+    if launch.chat_template is not None:
+        params.chat_template = launch.chat_template
+    if launch.projector is not None:
+        params.mmproj.path = launch.projector
+    if launch.adapters:
+        params.lora_adapters = [_adapter(xllamacpp, one) for one in launch.adapters]
+    if launch.is_small:
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-    if embeddings:
+    if launch.embeddings:
         # An input is embedded in one piece, and a piece is 512 tokens where nothing is said. llama.cpp makes of both
         # numbers what the context holds (src/llama-context.cpp, b11549).
-        params.n_batch = params.n_ubatch = settings.num_ctx if isinstance(settings.num_ctx, int) else LONGEST_INPUT
+        params.n_batch = params.n_ubatch = launch.num_ctx or LONGEST_INPUT
         params.embedding = True
         params.warmup = False
-    try:
-        server = xllamacpp.Server(params)
-    except Exception as error:
-        raise ModelLoadError(f"llama.cpp could not load {model}: {error}") from None
-    return ServerInThisProcess(server), Address(server.listening_address, key)
+    return params
+
+
+def _adapter(xllamacpp: Any, file: str) -> Any:
+    adapter = xllamacpp.CommonAdapterLoraInfo()
+    adapter.path, adapter.scale = file, 1.0
+    return adapter
