@@ -204,6 +204,7 @@ class Event:
 
     __slots__ = ("event", "raw", "value")
     is_told = True  # to the SDK's streams; a comment is for who reads bytes
+    is_end = False  # of the stream
     data = ""  # where the SDK looks for [DONE], and for nothing else
 
     def __init__(self, value: Any, name: str | None = None, raw: bytes = b"") -> None:
@@ -246,6 +247,7 @@ class Done(Event):
 
     __slots__ = ()
     data = "[DONE]"
+    is_end = True
 
     def __init__(self, raw: bytes = b"data: [DONE]\n\n") -> None:
         super().__init__(None, None, raw)

@@ -12,6 +12,7 @@ Source: openai-python src/openai/_streaming.py Stream.__stream__, v2.45.0 and v3
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from typing import Any
 
 import openai
@@ -20,6 +21,7 @@ from llm_adapter.client.event_decoder import EventDecoder
 from llm_adapter.client.quick_replies import CHUNKS
 from llm_adapter.client.reply_fields import with_attributes
 from llm_adapter.transport.pieces import async_pieces, pieces
+from llm_adapter.transport.rest_of_body import read_rest
 from llm_adapter.transport.round_trip import REPORT
 
 
@@ -28,6 +30,7 @@ def quickened(reply: Any) -> Any:
     kind = type(reply)
     if kind is openai.Stream and _is_quick(reply):
         reply._iterator = _chunks(reply, reply._iterator)
+        reply._decoder.at_end = partial(read_rest, reply.response)
     elif kind is openai.AsyncStream and _is_quick(reply):
         reply._iterator = _async_chunks(reply, reply._iterator)
     return reply

@@ -12,7 +12,7 @@ Source: openai-python src/openai/_streaming.py SSEDecoder, v2.45.0 and v3.57.0.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -30,6 +30,10 @@ class RawEvent:
     def __init__(self, raw: bytes, event: str | None = None) -> None:
         self.raw = raw
         self.event = event
+
+    @property
+    def is_end(self) -> bool:
+        return self.raw == b"[DONE]"
 
     @property
     def data(self) -> str:
@@ -72,6 +76,7 @@ class EventDecoder:
         self._left: list[Any] = []  # events that were not taken in another way
         self._error: Exception | None = None
         self._begun = False
+        self.at_end: Callable[[Any], None] | None = None  # called with the source before the event that ends the stream
 
     def begin(self, iterator: Iterator[bytes]) -> Any:
         """The source, made of what `iter_bytes` of a response gives."""
@@ -105,12 +110,12 @@ class EventDecoder:
     def iter_bytes(self, iterator: Iterator[bytes]) -> Iterator[Any]:
         """The events of a stream whose bytes come in pieces of any size; where it has begun, those that are left."""
         source = self._source if self._begun else self.begin(iterator)
-        yield from _told(self._left)
+        yield from self._ended(_told(self._left), source)
         if self._error is not None:
             raise self._error
         if not self._cutter.others_go_on:
             for piece in source:
-                yield from _told(self.feed(piece))
+                yield from self._ended(_told(self.feed(piece)), source)
                 if self._cutter.others_go_on:
                     break
         # A source that is at its end has nothing more.
@@ -131,6 +136,12 @@ class EventDecoder:
                     break
         async for event in self._others.aiter_bytes(_chained(self._cutter.rest(), source)):
             yield event
+
+    def _ended(self, events: list[Any], source: Any) -> list[Any]:
+        """The events themselves; where the last of them is the end, what is done before it is told has been done."""
+        if self.at_end is not None and events and events[-1].is_end:
+            self.at_end(source)
+        return events
 
 
 def _told(events: list[Any]) -> list[Any]:

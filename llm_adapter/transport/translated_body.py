@@ -152,6 +152,11 @@ class TranslatedBody:
             return await awithin(None, work)
 
     @property
+    def last(self) -> Any:
+        """The native response that is read last."""
+        return self._natives[-1]
+
+    @property
     def _streams(self) -> Sequence[Any]:
         return self._natives if self._sequential else self._natives[-1:]
 
