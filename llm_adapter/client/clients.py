@@ -233,9 +233,7 @@ class _ClientBase(QuickResources):
         defaults = self._custom_headers, self._custom_query  # type: ignore[attr-defined]
         connection, options, trip = translate_call(self._connection, options, defaults)
         options, withheld = with_own_credentials(connection, options, defaults)
-        request = self._templates.request(self, options, retries_taken, super()._build_request)  # type: ignore[misc]
-        if request.headers.get("authorization") == f"Bearer {NO_KEY}":
-            del request.headers["authorization"]
+        request = self._templates.request(self, options, retries_taken, self._built)
         follows = self._follows_redirects(options)
         request.extensions[RULES] = rules_of(connection, request.url, follows, (*self._withheld, *withheld))
         request.extensions[EXTENSION] = trip
@@ -247,6 +245,13 @@ class _ClientBase(QuickResources):
         if self._others is not None:
             self._others.keep(asked, request)
         return cast("httpx2.Request", request)
+
+    def _built(self, options: FinalRequestOptions, *, retries_taken: int) -> Any:
+        """The request as the SDK builds it, without the key that stands for none."""
+        request = super()._build_request(options, retries_taken=retries_taken)  # type: ignore[misc]
+        if request.headers.get("authorization") == f"Bearer {NO_KEY}":
+            del request.headers["authorization"]
+        return request
 
     def _model_list_call(self, options: FinalRequestOptions) -> dict[str, Any] | None:
         """The call that asks the server for its models, where it has to be known first which names it has."""

@@ -111,7 +111,8 @@ def _key(client: Any, options: Any, retries_taken: int) -> Hashable:
     timeout = client.timeout if isinstance(options.timeout, openai.NotGiven) else options.timeout
     security = getattr(options, "security", None) or {}
     key = (
-        *(options.url, client._base_url, retries_taken, tuple(given.items()), tuple(security.items())),
+        *(options.url, client._base_url if options.url.startswith("/") else None, retries_taken),
+        *(tuple(given.items()), tuple(security.items())),
         *(client.api_key, client.admin_api_key, client.organization, client.project),
         *(tuple(client._custom_headers.items()), client._connection.is_third_party, tuple(http.headers.raw)),
         tuple(timeout.as_dict().items()) if hasattr(timeout, "as_dict") else timeout,

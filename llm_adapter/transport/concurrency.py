@@ -199,6 +199,8 @@ class Limiter:
         return self._has_room(slot) and not any(one.limit >= slot.limit for one in self._queue)
 
     def _has_room(self, slot: Slot) -> bool:
+        if not self._held:
+            return True
         as_low = sum(one.weight for one in self._held if one.limit <= slot.limit)
         highest = max((one.limit for one in self._held), default=0)
         return as_low + slot.weight <= slot.limit and self.in_use + slot.weight <= max(highest, slot.limit)

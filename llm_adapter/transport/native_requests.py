@@ -11,7 +11,7 @@ from llm_adapter.provider import Address, NativeRequest
 from llm_adapter.routing.connection import Connection
 
 EXTENSION = "llm_adapter"  # the extension of the SDK's request that carries its round trip, also after a redirect
-_OF_THE_BODY = ("content-length", "content-encoding", "transfer-encoding", "content-type")
+_OF_THE_BODY = frozenset({b"content-length", b"content-encoding", b"transfer-encoding", b"content-type"})
 
 
 class NativeRequests:
@@ -40,7 +40,7 @@ class NativeRequests:
     def build(self, native: NativeRequest) -> Any:
         """The HTTP request of a native one. A call's own form is sent as the SDK built it."""
         form = self._is_form and native.path is None
-        headers = translated_headers(self._first.headers, without=(*_OF_THE_BODY, "host"))
+        headers = translated_headers(self._first.headers, without=_OF_THE_BODY | {b"host"})
         if form or native.body is not None:
             headers.append(("content-type", self._first.headers["content-type"] if form else "application/json"))
         extensions = {key: value for key, value in self._first.extensions.items() if key != EXTENSION}
@@ -70,6 +70,6 @@ class NativeRequests:
         return request
 
 
-def translated_headers(headers: Any, without: tuple[str, ...] = _OF_THE_BODY) -> list[tuple[str, str]]:
+def translated_headers(headers: Any, without: frozenset[bytes] = _OF_THE_BODY) -> list[tuple[Any, Any]]:
     """Headers without those that describe the body, which is another one after the translation."""
-    return [(key, value) for key, value in headers.multi_items() if key.lower() not in without]
+    return [(key, value) for key, value in headers.raw if key.lower() not in without]
