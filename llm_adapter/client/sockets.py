@@ -15,7 +15,6 @@ import openai
 from llm_adapter.provider import Rejected
 from llm_adapter.routing.connection import Connection
 from llm_adapter.settings.hosts import hostname, is_private
-from llm_adapter.translation.unavailable import reason_of, unsupported_endpoint
 from llm_adapter.transport.body import http_library
 
 # Resources with a socket, each with those below it. A resource that this SDK lacks is left out.
@@ -57,7 +56,9 @@ def _guard(resource: Any, path: str) -> None:
 
 def _refusal(connection: Connection, path: str, address: Any) -> Rejected | None:
     """Why a socket is not opened; None where the SDK may try. address: of sockets, where the client has another one."""
-    from llm_adapter.providers.v1.dialects import guessed  # few open sockets: importing the package does not pay for it
+    # Few open sockets: importing the package does not pay for it.
+    from llm_adapter.providers.v1.dialects import guessed
+    from llm_adapter.translation.unavailable import reason_of, unsupported_endpoint
 
     provider, settings = connection.provider.name, connection.resolved
     target = str(address or connection.address)

@@ -67,6 +67,15 @@ def is_variable(value: SecretStr) -> bool:
     return value.get_secret_value().strip().lower().startswith("env:")
 
 
+# Functions, for pydantic looks at the signature of each default's maker, and that of a built-in class takes long.
+def _no_entries() -> Any:
+    return ReadOnlyDict()
+
+
+def _no_items() -> tuple[Any, ...]:
+    return ()
+
+
 class Settings(BaseModel):
     """Where calls go and how. Frozen; a field that is not set leaves the backend's own default."""
 
@@ -93,14 +102,14 @@ class Settings(BaseModel):
     api_key: SecretStr | None = Field(None, description="the key for this host, and for no other")
     api_key_env: str | None = Field(None, description="the environment variable that holds it")
     headers: dict[str, SecretStr] = Field(
-        default_factory=ReadOnlyDict,
+        default_factory=_no_entries,
         description="headers of every request to this host; a value `env:NAME` is that environment variable's",
     )
     call_site_key: bool = Field(
         False, description="this host gets the credentials that call sites give, though the profile names it"
     )
     models: dict[str, str] = Field(
-        default_factory=ReadOnlyDict, description="call-site model names to the provider's; `*` for all others"
+        default_factory=_no_entries, description="call-site model names to the provider's; `*` for all others"
     )
     keep_alive: str | int | float | None = Field(
         None,
@@ -133,7 +142,7 @@ class Settings(BaseModel):
         json_schema_extra=_read_by(*NOT_OPENAI),
     )
     options: dict[str, Any] = Field(
-        default_factory=ReadOnlyDict,
+        default_factory=_no_entries,
         description="Ollama's `options` for every call; on other servers those that have a parameter of the same "
         "meaning, such as `temperature` or `top_k`",
     )
@@ -155,7 +164,7 @@ class Settings(BaseModel):
         json_schema_extra=_read_by(OLLAMA, EMBEDDED, "/v1 ollama"),
     )
     preload: tuple[str, ...] = Field(
-        default_factory=tuple,
+        default_factory=_no_items,
         description="models to load before the first call, or by `client.models.preload()` (Ollama)",
         json_schema_extra=_ON_OLLAMA,
     )
@@ -197,7 +206,7 @@ class Settings(BaseModel):
         description="images that messages give by an address: fetched here, for servers that do not; or refused",
     )
     image_hosts: tuple[str, ...] = Field(
-        default_factory=tuple,
+        default_factory=_no_items,
         description="hosts that images may be fetched from though they are not public: `host`, or `host:port`",
         json_schema_extra=_read_by(OLLAMA, EMBEDDED, "/v1 ollama", "/v1 lmstudio"),
     )
@@ -249,12 +258,12 @@ class Settings(BaseModel):
         None, description="a file that gets each comparison with `shadow` as a line of JSON; by default only the log"
     )
     routes: dict[str, str] = Field(
-        default_factory=ReadOnlyDict,
+        default_factory=_no_entries,
         description="calls that go to other profiles: by their endpoint, `embeddings`, or by the model that they ask "
         "for, `model:gpt-4*`",
     )
     fallback: tuple[str, ...] = Field(
-        default_factory=tuple,
+        default_factory=_no_items,
         description="the profiles that a call goes to, one after the other, when its own server cannot take it: before "
         "the reply has begun, and never by the call's own fault",
     )
