@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 _PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
-_SDK = tuple(f"{folder}openai{os.sep}" for folder in _PACKAGES)
+_SDK = "openai"
 
 
 class Place(NamedTuple):
@@ -29,7 +29,7 @@ class Place(NamedTuple):
 class _Owner(IntEnum):
     """Whose a file is."""
 
-    between = 0  # ours, the SDK's, or of Python's standard library
+    between = 0  # ours, or of Python's standard library
     library = 1
     user = 2
 
@@ -38,6 +38,8 @@ def user_place() -> Place:
     """The innermost line of the user's program; of an installed library where no line of the program led here."""
     nearest: FrameType | None = None
     for frame in _frames():
+        if str(frame.f_globals.get("__name__")).partition(".")[0] == _SDK:  # it may be installed anywhere
+            continue
         owner = _owner(frame.f_code.co_filename)
         if owner is _Owner.user:
             return _place(frame)
@@ -72,7 +74,7 @@ def _owner(name: str) -> _Owner:
     if name.startswith("<frozen "):
         return _Owner.between
     path = name if name.startswith("<") else os.path.abspath(name)
-    if path.startswith(os.path.join(_OURS, "")) or any(part in path for part in _SDK):
+    if path.startswith(os.path.join(_OURS, "")):
         return _Owner.between
     standard_library, scripts = _folders()
     if path.startswith(scripts) or any(part in path for part in _PACKAGES):
