@@ -16,7 +16,7 @@ import typer
 from llm_adapter.cli.options import Profile
 from llm_adapter.cli.screen import console, say
 from llm_adapter.installation.active import Installation
-from llm_adapter.installation.process import variables
+from llm_adapter.installation.process import trust_of_program, variables
 from llm_adapter.settings.errors import AdapterWarning, SettingsError
 from llm_adapter.settings.sources import REPORT_VARIABLE, VERBOSE_VARIABLE
 
@@ -48,11 +48,12 @@ def run(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AdapterWarning)  # the program itself warns
-            chosen = variables(installation, os.environ, installation.settings())
+            environ = {**os.environ, **trust_of_program(command, os.environ)}
+            environ.update(variables(installation, environ, installation.settings(environ)))
     except SettingsError as error:
         _refuse(str(error), REFUSED)
     told = {VERBOSE_VARIABLE: "1"} if verbose else {}
-    _become(command, {**os.environ, **chosen, **told}, report=report)
+    _become(command, {**environ, **told}, report=report)
 
 
 def _command(arguments: list[str]) -> list[str]:

@@ -1,16 +1,17 @@
 """What a process hands on to those that it starts: the environment by which their SDK's clients are switched, too.
 
-The variable holds the profile's name and the folder of the configuration, and never a key.
+The variable holds the profile's name and the folder of the configuration, or the settings, and never a key.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llm_adapter.installation.active import Installation, add, innermost
 from llm_adapter.installation.sdk_classes import switch_classes
@@ -37,12 +38,57 @@ def variables(installation: Installation, environ: Mapping[str, str], settings: 
         "folder": str(installation.folder or Path.cwd()),
         "takes_all": installation.takes_all,
         "local_only": settings.local_only,
+        **({} if installation.given is None else _settings_for_children(settings)),
     }
     return {
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(places)),
         VARIABLE: json.dumps(told),
         **_for_frameworks(settings, environ),
     }
+
+
+def trust_of_program(command: list[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """The variable by which the processes of a project's own program take the project's file, wherever they run.
+
+    The program itself would take it anyway, see `settings.trust`; a child in another folder could not tell.
+    """
+    from llm_adapter.settings import trust
+    from llm_adapter.settings.sources import project_file
+
+    file, said = project_file(), environ.get(trust.VARIABLE, "").strip()
+    own = file is not None and any(place.is_relative_to(file.parent) for place in _places(command))
+    return {trust.VARIABLE: os.pathsep.join(filter(None, (said, str(file))))} if own and said not in ("0", "1") else {}
+
+
+def _places(command: list[str]) -> Iterator[Path]:
+    """Where the code of a Python program lies: `python app.py` or `python -m package.module`."""
+    first, *_ = *command[1:], ""
+    if first == "-m" and len(command) > 2:
+        name = command[2].partition(".")[0]
+        yield from (path for path in (Path.cwd() / name, Path.cwd() / f"{name}.py") if path.exists())
+    elif first.endswith(".py"):
+        yield Path(os.path.abspath(first))
+
+
+def _settings_for_children(settings: Settings) -> dict[str, Any]:
+    """The settings that were given in code, as JSON; or why they cannot be handed on."""
+    from llm_adapter.settings.settings import is_variable
+
+    fields = {name: getattr(settings, name) for name in settings.model_fields_set}
+    fields["headers"] = {name: value.get_secret_value() for name, value in settings.headers.items()}
+    secret = settings.api_key is not None or not all(map(is_variable, settings.headers.values()))
+    problem = "a key does not go to child processes: name an environment variable, as in `api_key_env`"
+    try:
+        text = "" if secret else json.dumps(fields)
+    except TypeError as error:
+        secret, problem = True, f"they cannot go to child processes: {error}"
+    return {"problem": f"install(settings=...): {problem}, or a profile"} if secret else {"settings": json.loads(text)}
+
+
+def wait_for_sdk() -> None:
+    """What `sitecustomize` does, where another tool's file of that name hides ours: it calls this by an entry point."""
+    if os.environ.get(VARIABLE):
+        import_module("llm_adapter.installation.bootstrap.sitecustomize")
 
 
 def _for_frameworks(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
@@ -70,4 +116,5 @@ def switch_by_environment(module: ModuleType) -> None:
     told = json.loads(os.environ[VARIABLE])
     switch_classes(module)
     if innermost() is None:
-        add(Installation(told["profile"], folder=Path(told["folder"]), takes_all=told["takes_all"]))
+        folder, given = Path(told["folder"]), told.get("settings")
+        add(Installation(told["profile"], given, folder, told["takes_all"], told.get("problem")))

@@ -62,7 +62,20 @@ def _add_seam(sdk: Any) -> None:
     # A method of a built-in type: `inspect` would show a function's parameters in the place of a subclass's own.
     sdk.__new__ = staticmethod(new.__call__)  # type: ignore[operator]
     sdk.__init__ = init
+    sdk.__signature__ = _OwnSignature()
     setattr(sdk, _SWITCHED, True)
+
+
+class _OwnSignature:
+    """The constructor's signature, for this class alone: on Python 3.10 `inspect` looks no further than `__new__`."""
+
+    def __get__(self, client: Any, owner: Any) -> Any:
+        if _SWITCHED not in vars(owner):
+            raise AttributeError("__signature__")  # a subclass has one by itself
+        from inspect import signature
+
+        found = signature(owner.__init__)
+        return found.replace(parameters=list(found.parameters.values())[1:])
 
 
 def _class_for(cls: Any, sdk: Any) -> Any:

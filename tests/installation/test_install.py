@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import os
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,7 +21,9 @@ from openai import OpenAI as EarlyOpenAI
 import llm_adapter
 from llm_adapter import AdapterWarning, Settings, SettingsError
 from llm_adapter.installation.active import innermost
+from llm_adapter.installation.process import BOOTSTRAP, VARIABLE, switch_by_environment
 from llm_adapter.installation.sdk_classes import switch_sdk
+from llm_adapter.providers.ollama import Ollama
 
 SETTINGS = Settings(provider="ollama", host=HOST)
 OWN = "http://127.0.0.1:9/v1"  # a server of the program's own
@@ -172,7 +176,7 @@ def test_other_services_are_left_alone(kind: str, caplog: pytest.LogCaptureFixtu
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_other_services_are_refused_under_local_only(kind: str) -> None:
-    local = SETTINGS.model_copy(update={"local_only": True})
+    local = Settings(provider="ollama", host="127.0.0.1", local_only=True)
     with llm_adapter.install(settings=local), pytest.raises(SettingsError, match="`local_only` is set"):
         OTHERS[kind]()
 
@@ -308,6 +312,52 @@ def test_the_profiles_file_is_that_of_the_folder(tmp_path: Path, monkeypatch: py
     with llm_adapter.install("local"):
         monkeypatch.chdir(tmp_path / "elsewhere")
         assert openai.OpenAI().base_url.host == "one.local"
+
+
+def test_child_processes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By variables that are as before afterwards; see `test_run` for what a process makes of them."""
+    monkeypatch.setenv("PYTHONPATH", "/mine")
+    before = dict(os.environ)
+    with llm_adapter.install(settings=SETTINGS):
+        told = json.loads(os.environ[VARIABLE])
+        assert told["settings"] == {"provider": "ollama", "host": HOST, "headers": {}}
+        assert os.environ["PYTHONPATH"].split(os.pathsep) == [str(BOOTSTRAP), "/mine"]
+        with llm_adapter.install(settings=Settings(provider="embedded")):
+            assert json.loads(os.environ[VARIABLE])["settings"]["provider"] == "embedded"
+        assert json.loads(os.environ[VARIABLE]) == told
+    assert dict(os.environ) == before
+
+
+NOT_FOR_CHILDREN = {
+    "a key": {"api_key": "k-secret"},
+    "a header": {"headers": {"x-key": "k-secret"}},
+    "a provider in code": {"provider": Ollama()},
+}
+
+
+@pytest.mark.parametrize("kind", NOT_FOR_CHILDREN)
+def test_what_a_child_process_cannot_be_told(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its clients are refused: without the key, or on OpenAI, they would not be what was asked for."""
+    fields: dict[str, Any] = {"provider": "ollama", "host": HOST, **NOT_FOR_CHILDREN[kind]}
+    with llm_adapter.install(settings=Settings(**fields)):
+        told = os.environ[VARIABLE]
+    assert "k-secret" not in told
+    monkeypatch.setenv(VARIABLE, told)
+    switch_by_environment(import_module("openai._client"))
+    with pytest.raises(SettingsError, match="child processes"):
+        openai.OpenAI(api_key="k")
+
+
+def test_a_child_process_has_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEAM", "mine")
+    headers = {"x-team": "env:TEAM"}
+    settings = Settings(provider="ollama", host=HOST, headers=headers, models={"a": "b"}, preload=("m",))
+    with llm_adapter.install(settings=settings):
+        told = os.environ[VARIABLE]
+    monkeypatch.setenv(VARIABLE, told)
+    switch_by_environment(import_module("openai._client"))
+    client: Any = openai.OpenAI()
+    assert client.settings == settings
 
 
 def test_earlier_clients_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

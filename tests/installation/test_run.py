@@ -14,7 +14,7 @@ from commands import Command, Ollama, command, server
 
 from llm_adapter.cli import run as run_command
 from llm_adapter.installation.bootstrap import sitecustomize
-from llm_adapter.installation.process import BOOTSTRAP, NOWHERE, VARIABLE
+from llm_adapter.installation.process import BOOTSTRAP, NOWHERE, VARIABLE, wait_for_sdk
 
 __all__ = ["command", "server"]  # the fixtures
 ROOT = Path(__file__).parents[2]
@@ -84,6 +84,43 @@ def test_the_programs_own_path_is_kept(command: Command, started: Started, monke
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(["/mine", str(BOOTSTRAP)]))
     command("run", "--profile", "local", "app.py")
     assert started.environ["PYTHONPATH"].split(os.pathsep) == [str(BOOTSTRAP), "/mine"]
+
+
+TRUSTED = {
+    ("app.py",): True,
+    ("-m", "package.module"): True,
+    ("-m", "elsewhere"): False,
+    ("tool",): False,
+    ("-c", "print()"): False,
+}
+
+
+@pytest.mark.parametrize("program", TRUSTED)
+def test_the_projects_own_programs_take_its_file_with_them(
+    command: Command, started: Started, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: tuple[str, ...]
+) -> None:
+    """So that a child in another folder has the same profile. Any other program has to be trusted by the user."""
+    monkeypatch.setenv("LLM_ADAPTER_TRUST", "/else.toml")
+    (tmp_path / "package").mkdir()
+    command("run", "--profile", "local", *program)
+    expected = ["/else.toml", str(tmp_path / "llm_adapter.toml")] if TRUSTED[program] else ["/else.toml"]
+    assert started.environ["LLM_ADAPTER_TRUST"].split(os.pathsep) == expected
+
+
+def test_who_trusts_nothing_is_heeded(command: Command, started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLM_ADAPTER_TRUST", "0")
+    command("run", "--profile", "local", "app.py")
+    assert started.environ["LLM_ADAPTER_TRUST"] == "0"
+
+
+def test_where_another_tool_hides_the_start_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenTelemetry's has the same name, and calls ours by an entry point."""
+    name = "llm_adapter.installation.bootstrap.sitecustomize"
+    monkeypatch.setenv(VARIABLE, "{}")
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    monkeypatch.delitem(sys.modules, name)
+    wait_for_sdk()
+    assert type(sys.meta_path[0]) is sys.modules[name]._Finder
 
 
 NAMES = ("OPENAI_API_KEY", "OPENAI_AGENTS_DISABLE_TRACING", "OPENAI_BASE_URL")

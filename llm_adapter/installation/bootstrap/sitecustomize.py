@@ -60,4 +60,5 @@ class _Finder:
 
 if os.environ.get(_RUN):
     sys.meta_path.insert(0, _Finder())
-_run_hidden_sitecustomize()
+if __name__ == "sitecustomize":  # and not imported as a part of this package
+    _run_hidden_sitecustomize()
