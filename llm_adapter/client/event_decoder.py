@@ -174,6 +174,8 @@ class Cutter:
             held.append(piece)
             self.others_go_on = True
             return []
+        if not held and piece[:6] == b"data: " and piece[-2:] == b"\n\n" and piece.find(b"\n") == len(piece) - 2:
+            return [RawEvent(piece[6:-2])]  # one event, as nearly always
         if held:
             if b"\n\n" not in piece and not (piece[:1] == b"\n" == held[-1][-1:]):
                 held.append(piece)

@@ -15,6 +15,8 @@ from typing import Any
 from llm_adapter.transport.body import Observer
 from llm_adapter.transport.concurrency import Slot, current_reader
 
+# How a line of native Ollama's ends, and a piece with it, while there are more.
+_GOES_ON = b'"done":false}\n'
 _LONGEST_FINISH = 32  # bytes: a piece may end in the middle of one
 
 
@@ -92,12 +94,17 @@ class OpenStream(Observer):
                 self._timeouts.first_piece_arrived()
         slot = self._slot
         if slot is not None:  # in few steps, for this is done for each piece
-            seen = self._tail + data
-            self._tail = seen[-_LONGEST_FINISH:]
-            if _has_finish(seen):
+            if data[-len(_GOES_ON) :] == _GOES_ON:
+                self._tail = b""
+            elif self._finishes_with(data):
                 self._release_slot()
-            else:
-                slot.unread_since, slot.reader = monotonic(), current_reader()
+                return
+            slot.unread_since, slot.reader = monotonic(), current_reader()
+
+    def _finishes_with(self, data: bytes) -> bool:
+        seen = self._tail + data
+        self._tail = seen[-_LONGEST_FINISH:]
+        return _has_finish(seen)
 
     def ended(self, error: BaseException | None) -> None:
         self._note_unread()

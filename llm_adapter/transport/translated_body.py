@@ -26,18 +26,16 @@ class WholeLines:
 
     def __init__(self, seconds: float | None) -> None:
         self._seconds = seconds
-        self._pieces: list[bytes] = []
+        self.held: list[bytes] = []
         self._size = 0
         self._since = 0.0  # when the line began, if it has
 
     def feed(self, data: bytes) -> bytes:
         """The lines that are complete now. Raises ValueError for a line too long, TimeoutError for one too slow."""
-        if not self._pieces and data[-1:] == b"\n":
-            return data  # as nearly all come: the end of a line is the end of a piece
         end = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         if end:
-            whole = b"".join((*self._pieces, data[:end])) if self._pieces else data[:end]
-            self._pieces, self._size, data = [], 0, data[end:]
+            whole = b"".join((*self.held, data[:end])) if self.held else data[:end]
+            self.held, self._size, data = [], 0, data[end:]
         else:
             whole = b""
         if data:
@@ -46,9 +44,9 @@ class WholeLines:
 
     def _hold(self, data: bytes) -> None:
         now = monotonic()
-        if not self._pieces:
+        if not self.held:
             self._since = now
-        self._pieces.append(data)
+        self.held.append(data)
         self._size += len(data)
         if self._size > LONGEST_LINE:
             raise ValueError
@@ -57,7 +55,7 @@ class WholeLines:
 
     def rest(self) -> bytes:
         """What is left at the end."""
-        return b"".join(self._pieces)
+        return b"".join(self.held)
 
 
 class TranslatedBody:
@@ -97,7 +95,8 @@ class TranslatedBody:
                 yield self._content.next_stream()  # type: ignore[attr-defined]
             lines = self._lines(native)
             for data in pieces(native):
-                if whole := self._whole(lines, data, native):
+                # The end of a line is the end of a piece, as nearly always, or the rest is held back.
+                if whole := data if data[-1:] == b"\n" and not lines.held else self._whole(lines, data, native):
                     out = feed(whole)
                     if self._working:
                         out += self._work_done(out)
@@ -127,7 +126,8 @@ class TranslatedBody:
                 yield self._content.next_stream()  # type: ignore[attr-defined]
             lines = self._lines(native)
             async for data in async_pieces(native):
-                if whole := self._whole(lines, data, native):
+                # The end of a line is the end of a piece, as nearly always, or the rest is held back.
+                if whole := data if data[-1:] == b"\n" and not lines.held else self._whole(lines, data, native):
                     out = feed(whole)
                     if self._working:
                         out += await self._awork_done(out)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -34,7 +35,7 @@ from llm_adapter.translation.reply_checks import ReplyRequirements
 from llm_adapter.translation.reply_shapes import STREAMED
 from llm_adapter.transport.body import Observer, observe, stream_class
 from llm_adapter.transport.event_pieces import response_class
-from llm_adapter.transport.translated_body import TranslatedBody
+from llm_adapter.transport.translated_body import TranslatedBody, WholeLines
 
 OURS = OpenAI(settings=Settings(), api_key="k", http_client=HTTPX.Client(verify=False))
 AOURS = AsyncOpenAI(settings=Settings(), api_key="k", http_client=HTTPX.AsyncClient(verify=False))
@@ -283,3 +284,68 @@ def test_nothing_is_told_twice() -> None:
     given = spoken()
     list(given.iter_bytes())
     assert read(ChatCompletionChunk, given)[1][0] is HTTPX.StreamConsumed
+
+
+# --- what a stream costs ---------------------------------------------------------------------------------------------
+
+STREAMS: dict[str, tuple[Make, bytes, bytes, Any]] = {
+    "native": (DECODERS["native chat"][0], SPOKEN[0], SPOKEN[2], ChatCompletionChunk),
+    "native, thinking": (
+        DECODERS["native chat"][0],
+        json.dumps({"message": {"role": "assistant", "content": "", "thinking": "Hm"}}).encode() + b"\n",
+        SPOKEN[2],
+        ChatCompletionChunk,
+    ),
+    "dialect": (
+        DECODERS["dialect"][0],
+        b"data: " + json.dumps(CHUNKS[0]).encode() + b"\n\n",
+        b"data: "
+        + json.dumps({**HEAD, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}).encode()
+        + b"\n\ndata: [DONE]\n\n",
+        ChatCompletionChunk,
+    ),
+    "response": (DECODERS["response, native"][0], SPOKEN[0], SPOKEN[2], ResponseStreamEvent),
+}
+
+
+def steps(name: str, count: int) -> int:
+    """How many functions are called for a stream of so many chunks."""
+    make, chunk, end, kind = STREAMS[name]
+    given, called = reply(make(), [[chunk] * count + [end]]), 0
+
+    def note(frame: Any, event: str, argument: Any) -> None:
+        nonlocal called
+        called += event in ("call", "c_call")
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        for _ in quickened(openai.Stream(cast_to=kind, response=given, client=OURS)):
+            pass
+    finally:
+        sys.setprofile(before)
+    return called
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_steps_grow_with_the_chunks(name: str) -> None:
+    """By as much: ten times the chunks are ten times the steps, and no more."""
+    steps(name, 10)  # what is made once
+    short, long = steps(name, 20), steps(name, 200)
+    assert long < 11 * short
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_chunk_takes_few_steps(name: str) -> None:
+    """The fixed steps taken off. A short cut that is not taken any more shows: there are some more than today's."""
+    few = {"native": 40, "native, thinking": 70, "dialect": 45, "response": 160}
+    assert (steps(name, 120) - steps(name, 20)) / 100 < few[name]
+
+
+def test_a_line_in_many_pieces_is_put_together_once() -> None:
+    """Not once for each piece, which takes time by the square of its length."""
+    lines = WholeLines(None)
+    for _ in range(10_000):
+        assert lines.feed(b"x") == b""
+    assert lines.held == [b"x"] * 10_000
+    assert lines.feed(b"\n") == b"x" * 10_000 + b"\n"

@@ -185,6 +185,8 @@ class ChatDecoder(LineDecoder):
         self._tally = tally or Tally()
         self._opened = False
         self._called = 0
+        self._text_model: str | None = None  # of the last piece of text, and what all chunks of such pieces begin with
+        self._text_head: Json = {}
         self._head: Json = {
             "object": "chat.completion.chunk",
             "system_fingerprint": FINGERPRINT,
@@ -221,8 +223,12 @@ class ChatDecoder(LineDecoder):
         text = message.get("content")
         if not (text and type(text) is str and type(model) is str and self._opened and self._deltas.passes_text):
             return None
-        choice = {"index": self._index, "delta": {"content": text}, "logprobs": None, "finish_reason": None}
-        return Event({**self._head, "model": model or self.call.body.get("model"), "choices": [choice]})
+        if model != self._text_model:
+            named = {**self._head, "model": model or self.call.body.get("model"), "choices": []}
+            self._text_model, self._text_head = model, named
+        chunk = self._text_head.copy()
+        chunk["choices"] = [chunk_choice(self._index, {"content": text}, None, None)]
+        return Event(chunk)
 
     def _delta(self, message: Json) -> Json:
         delta: Json = {} if self._opened else {"role": "assistant", "content": ""}

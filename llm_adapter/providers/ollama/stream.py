@@ -33,6 +33,8 @@ class LineDecoder(ObjectEvents):
         return None
 
     def events(self, data: bytes) -> list[Event]:
+        if data.find(b"\n") == len(data) - 1 and not self._rest:  # one line, as nearly always
+            return self._line_events(data[:-1])
         *lines, self._rest = (self._rest + data).split(b"\n")
         return [event for line in lines for event in self._line_events(line)]
 

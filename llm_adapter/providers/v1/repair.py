@@ -118,6 +118,8 @@ class RepairDecoder(ObjectEvents):
         # Between two events, those of one line of data are cut out whole: nearly all are.
         if self._raw or not self._lines.is_between_lines or b"\r" in data:
             return self._events_of_lines(data)
+        if data[-2:] == b"\n\n" and data.find(b"\n") == len(data) - 2:
+            return self._block(data[:-2])
         *blocks, rest = data.split(b"\n\n")
         return [event for block in blocks for event in self._block(block)] + self._events_of_lines(rest)
 
