@@ -77,6 +77,7 @@ class Embedded:
 
     def __init__(self) -> None:
         self._in_process = True  # whether any model may run in threads of this process
+        self._small_in_process = True  # whether the small ones do where the settings say nothing
         self._forget()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._begin_anew_in_child)
@@ -253,7 +254,8 @@ class Embedded:
 
     def _started(self, model: Model, order: _Order, settings: Settings) -> _Running:
         launch = partial(self._launch, model, order, settings)
-        in_process = not settings.embedded_process and (model.is_from_package or settings.embedded_process is False)
+        chosen = settings.embedded_process
+        in_process = (self._small_in_process and model.is_from_package) if chosen is None else not chosen
         if self._in_process and in_process:
             return start_server(launch(free_on_cards))
         from llm_adapter.providers.embedded.process import start_process
@@ -290,8 +292,10 @@ class Embedded:
         """A forked child has the parent's servers in its memory, and none of the threads that run them.
 
         They stay the parent's: the child forgets them. Whatever llama.cpp keeps in memory is as the parent's threads
-        left it in the middle of their work (OpenMP's pool among it), so the child's own servers are new processes.
+        left it in the middle of their work (OpenMP's pool among it), so the child's own servers are new processes. They
+        are so by default where nothing is loaded yet: one of several workers must not end with llama.cpp.
         """
+        self._small_in_process = False
         servers = [server for server, _ in self._servers.values()]
         self._forget()
         if "xllamacpp" in sys.modules:
