@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 VARIABLE = "_LLM_ADAPTER_RUN"  # beginning otherwise, it would be taken for a setting
 BOOTSTRAP = Path(__file__).parent / "bootstrap"
-# Where nothing is listening: under `local_only` a program that cannot be switched fails instead of leaving.
-NOWHERE = "http://llm-adapter.invalid/v1"
+# Where nothing listens: under `local_only` a program that cannot be switched fails, and asks no name server before.
+# With https a proxy sees no prompt either.
+NOWHERE = "https://127.0.0.1:1/llm-adapter-local-only/v1"
 # With one of these and OPENAI_API_KEY the SDK does not know which service `openai.chat` is for.
 _OF_AZURE = ("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_AD_TOKEN", "AZURE_OPENAI_ENDPOINT")
 

@@ -44,7 +44,7 @@ def _switch(module):
     switch_by_environment(module)
 
 
-class _Finder:
+class SwitchedClientFinder:
     """Finds `openai._client` as Python does, and switches its classes when they have been made."""
 
     def find_spec(self, name, path=None, target=None):
@@ -58,7 +58,8 @@ class _Finder:
         return spec
 
 
-if os.environ.get(_RUN):
-    sys.meta_path.insert(0, _Finder())
+# OpenTelemetry may have this file executed once more: two finders would ask one another for ever.
+if os.environ.get(_RUN) and not any(type(one).__name__ == SwitchedClientFinder.__name__ for one in sys.meta_path):
+    sys.meta_path.insert(0, SwitchedClientFinder())
 if __name__ == "sitecustomize":  # and not imported as a part of this package
     _run_hidden_sitecustomize()
