@@ -16,7 +16,13 @@ from typing import Any
 from openai._models import add_request_id
 from openai.types import Completion, CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from openai.types.responses import Response
+from openai.types.responses import (
+    Response,
+    ResponseFunctionCallArgumentsDeltaEvent,
+    ResponseReasoningSummaryTextDeltaEvent,
+    ResponseStreamEvent,
+    ResponseTextDeltaEvent,
+)
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
@@ -27,11 +33,21 @@ from llm_adapter.transport.held_reply import RAW, held_json
 FAST: frozenset[Any] = frozenset({ChatCompletion, ChatCompletionChunk, Completion, CreateEmbeddingResponse, Response})
 
 CHUNKS: frozenset[Any] = frozenset({ChatCompletionChunk, Completion})  # of which streams are made
+# Nearly all events of a streamed response, by their type; the SDK looks for a class among all fifty each time.
+DELTAS: dict[Any, Any] = {
+    "response.output_text.delta": ResponseTextDeltaEvent,
+    "response.function_call_arguments.delta": ResponseFunctionCallArgumentsDeltaEvent,
+    "response.reasoning_summary_text.delta": ResponseReasoningSummaryTextDeltaEvent,
+}
 
 
 def strictly_validated(data: object, cast_to: Any) -> Any:
     """The SDK's object of a reply's JSON; None where the SDK has to construct it."""
-    if cast_to not in FAST:
+    if cast_to is ResponseStreamEvent:
+        cast_to = DELTAS.get(data["type"]) if type(data) is dict and type(data.get("type")) is str else None
+        if cast_to is None:
+            return None
+    elif cast_to not in FAST:
         return None
     try:
         if cast_to is CreateEmbeddingResponse and (texts := _base64_texts(data)):

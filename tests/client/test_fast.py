@@ -17,12 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types import Completion, CreateEmbeddingResponse
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from openai.types.responses import Response
+from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel
 
 from llm_adapter import OpenAI, Settings
 from llm_adapter.client.event_decoder import RawEvent
-from llm_adapter.client.quick_replies import FAST, strictly_validated
+from llm_adapter.client.quick_replies import DELTAS, FAST, strictly_validated
 from llm_adapter.client.reply_fields import OllamaFigures
 
 HTTP = HTTPX.Client(verify=False)
@@ -394,3 +394,33 @@ def test_chunks_out_of_their_bytes(kind: Any, data: st.DataObject) -> None:
     if ours is not None:
         theirs = processed(THEIRS, payload, kind)
         assert (ours, types(ours), repr(ours)) == (theirs, types(theirs), repr(theirs))
+
+
+counts = {"sequence_number": number, "output_index": number, "item_id": text, "delta": text}
+DELTA_PAYLOADS = {
+    "response.output_text.delta": {
+        **counts,
+        "content_index": number,
+        "logprobs": st.lists(record(token, {"top_logprobs": st.lists(record({}, token), max_size=1)}), max_size=1),
+    },
+    "response.function_call_arguments.delta": counts,
+    "response.reasoning_summary_text.delta": {**counts, "summary_index": number},
+}
+
+
+def test_all_events_with_a_short_cut_are_tested() -> None:
+    assert DELTA_PAYLOADS.keys() == DELTAS.keys()
+
+
+@pytest.mark.parametrize("name", DELTA_PAYLOADS)
+@quickly
+@given(data=st.data())
+def test_events_of_a_response(name: str, data: st.DataObject) -> None:
+    """Sound ones, for which the short cut is taken, and odd ones."""
+    payload = copy.deepcopy(data.draw(record({"type": st.just(name), **DELTA_PAYLOADS[name]})))
+    assert strictly_validated(payload, ResponseStreamEvent) is not None
+    same(payload, ResponseStreamEvent)
+    for _ in range(data.draw(st.integers(1, 3))):
+        container, key = data.draw(st.sampled_from(places(payload)))
+        container[key] = copy.deepcopy(data.draw(ODD))
+    same(payload, ResponseStreamEvent)
