@@ -20,23 +20,36 @@ from respx.mocks import HTTPCoreMocker
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
 from llm_adapter.translation.process_cache import clear_caches
 
-# respx patches httpx's transport; the SDK has run on httpx2 since 3.0.
+# respx patches the transport of httpx; the SDK has run on httpx2 since 3.0. To patch both costs each test double.
 if find_spec("httpcore2") is not None:
     # Its errors are known by class: a copy that is imported within a test of tests goes with that test.
     import_module("httpcore2")
-    HTTPCoreMocker.add_targets(*[target.replace("httpcore.", "httpcore2.") for target in HTTPCoreMocker.targets])
+    HTTPCoreMocker.targets[:] = [target.replace("httpcore.", "httpcore2.") for target in HTTPCoreMocker.targets]
 
 # A busy machine is no reason for a test to fail, so nothing judges how long an example takes. The parent is named
 # because hypothesis starts from another profile where it sees a CI machine, and no test must see where it runs.
+# Fewer examples than hypothesis's own hundred: `--hypothesis-profile=thorough` looks for longer.
 settings.register_profile(
-    "any_machine", settings.get_profile("default"), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "any_machine",
+    settings.get_profile("default"),
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("thorough", settings.get_profile("any_machine"), max_examples=1000)
 settings.load_profile("any_machine")
 
 pytest_plugins = ["pytester"]
-# Thousands of tests are collected by now, and live as long as the run: looking through them again and again costs a
-# few per cent of its time.
 gc.set_threshold(20_000, 50, 100)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests live as long as the run, and all that they import: the collector need not look through them.
+
+    It did again and again, and for a fifth of a second where a test asks for a collection.
+    """
+    gc.freeze()
+
 
 HOST = "http://ollama.test:11434"
 HI: list[Any] = [{"role": "user", "content": "Hello"}]

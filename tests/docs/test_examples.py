@@ -7,6 +7,7 @@ import io
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -64,14 +65,26 @@ provider = "embedded"
 @pytest.mark.parametrize(
     ("to", "status", "last"), [("b", 0, "READY: a -> b"), ("c", 1, "NOT READY: scan, doctor, verify: a -> c")]
 )
-def test_verify_migration(to: str, status: int, last: str) -> None:
+def test_verify_migration(
+    to: str, status: int, last: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every step is run, whatever the one before it found, and one exit code says it all."""
     Path("llm_adapter.toml").write_text(PROFILES, "utf-8")
-    command = [sys.executable, str(EXAMPLES / "verify_migration.py"), str(EXAMPLES), "--against", "a", "--to", to]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8")
-    lines = done.stdout.splitlines()
+    script = loaded("verify_migration")
+    monkeypatch.setattr(sys, "argv", ["verify_migration.py", str(EXAMPLES), "--against", "a", "--to", to])
+    monkeypatch.setattr(script, "subprocess", SimpleNamespace(run=in_this_process))
+    assert script.main() == status
+    lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("== ")] == ["== scan", "== doctor", "== verify"]
-    assert (done.returncode, lines[-1]) == (status, last), done.stdout + done.stderr
+    assert lines[-1] == last
+
+
+def in_this_process(command: list[str]) -> subprocess.CompletedProcess[str]:
+    """What the example starts: three processes for each migration took as long as hundreds of tests."""
+    assert command[:3] == [sys.executable, "-m", "llm_adapter"]
+    with pytest.raises(SystemExit) as ended:
+        run(command[3:])
+    return subprocess.CompletedProcess(command, int(ended.value.code or 0))
 
 
 ELSEWHERE = {

@@ -207,9 +207,12 @@ def family(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_beside_respx(llm_mock: Mock, name: str) -> None:
+def test_beside_respx(llm_mock: Mock, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A test's own respx routes answer what is not a model's."""
     respx = pytest.importorskip("respx")
+    patched = respx.mocks.HTTPCoreMocker.targets  # of one of the two libraries: see conftest
+    both = {target.replace("httpcore2.", core) for target in patched for core in ("httpcore.", "httpcore2.")}
+    monkeypatch.setattr(respx.mocks.HTTPCoreMocker, "targets", [*both] if "httpcore2." in str(patched) else patched)
     llm_mock.chat("Hello")
     with respx.mock as router, openai.OpenAI(api_key="k") as client:
         router.get("https://example.com/weather").respond(json={"celsius": 18})

@@ -289,12 +289,14 @@ no_network.refused.clear()
 
 
 @pytest.mark.skipif(not ON_HTTPX2, reason="the SDK sends by httpx")
-def test_a_mock_that_does_not_see_the_sdk(pytester: pytest.Pytester) -> None:
+def test_a_mock_that_does_not_see_the_sdk(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Respx mocks httpx; the SDK's request would have left. The message says so."""
     pytest.importorskip("respx")
     body = "import openai\nopenai.OpenAI(api_key='k').chat.completions.create(**HI)"
     pytester.makepyfile(module(body, arguments="no_network, respx_mock"))
-    result = pytester.runpytest_subprocess("-p", "no:cacheprovider")  # in this process respx sees httpx2: see conftest
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the other plugins take most of the time
+    # In this process respx sees httpx2: see conftest.
+    result = pytester.runpytest_subprocess("-p", "respx.plugin", "-p", "llm_adapter", "-p", "no:cacheprovider")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["no network: POST*", "*httpx2 sent it, which respx*Use llm_mock*"])
 
@@ -338,10 +340,11 @@ def test_the_guard_ends_with_its_test(tried: Any) -> None:
     tried(source).assert_outcomes(passed=2)
 
 
-def test_with_xdist(pytester: pytest.Pytester) -> None:
+def test_with_xdist(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("xdist")
     pytester.makepyfile(module(OUT) + "\ndef test_other(no_network):\n    pass\n")
-    result = pytester.runpytest_subprocess("-n", "2", "-p", "no:cacheprovider")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the other plugins take most of the time
+    result = pytester.runpytest_subprocess("-p", "xdist", "-p", "llm_adapter", "-n", "1", "-p", "no:cacheprovider")
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(["no network: example.com"])
 
