@@ -10,6 +10,7 @@ from datetime import datetime
 from difflib import get_close_matches
 
 from llm_adapter.devtools.doctor.facts import CheckResult, Facts, Model, Server, Wanted, fail, not_checked, ok, warn
+from llm_adapter.providers.embedded.models import has_table, names
 from llm_adapter.routing.terms import terms_of
 from llm_adapter.translation.embeddings import fingerprint
 from llm_adapter.translation.model_names import CHAT_NAME, EMBEDDING_NAME
@@ -24,6 +25,8 @@ def models(facts: Facts) -> CheckResult:
     server = facts.server
     if server is None or server.models is None:
         return not_checked("the server did not list its models")
+    if facts.embedded and has_table(facts.settings):
+        return ok(f"calls may name {', '.join(names(facts.settings))}; each model is loaded with its first call")
     if server.any_name:
         return ok(f"any name is answered by {', '.join(one.name for one in server.models)}")
     if not server.models:
@@ -193,7 +196,8 @@ def _chat_models(facts: Facts) -> list[tuple[Wanted, Model]]:
 def keep_alive(facts: Facts) -> CheckResult:
     """How long models stay loaded, and which are."""
     if facts.embedded:
-        return ok("loaded as long as this process runs")
+        kept = facts.settings.keep_alive
+        return ok(f"keep_alive = {'5m by default' if kept is None else kept}, and at most as long as this process runs")
     if facts.server is None or facts.server.kind != "ollama":
         return not_checked("the server was not recognised") if facts.server is None else ok("the server's own matter")
     given = facts.settings.keep_alive

@@ -118,7 +118,9 @@ def network(facts: Facts) -> CheckResult:
 
 def _startup_fix(problem: str) -> str:
     if "pip install" in problem:
-        return "pip install 'llm_adapter[embedded]'"
+        return problem[problem.index("pip install") :] if "[hub]" in problem else "pip install 'llm_adapter[embedded]'"
+    if "not found" in problem or "does not fit" in problem or "no chat template" in problem:
+        return "what the message says"
     return "the library of the system that it names" if "be loaded" in problem else "`model_path` of a GGUF file"
 
 

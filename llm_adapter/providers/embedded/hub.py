@@ -113,6 +113,15 @@ def download(name: HubName, progress: Callable[[Progress], None] | None = None) 
     )
 
 
+def size_of(name: HubName) -> int:
+    """The bytes that a download of a model brings, as the hub states them. Raises `SettingsError`."""
+    hub = _huggingface_hub()
+    with _explained(name):
+        sizes = {file: size or 0 for file, (size, _) in _listing(hub, name).files.items()}
+    choice = choose(name, sizes)
+    return sum(sizes[one] for one in (*choice.parts, *([choice.projector] if choice.projector else ())))
+
+
 def not_in_cache(name: HubName) -> Rejected:
     """What is said of a model that the cache lacks, where nothing may be pulled."""
     return Rejected(

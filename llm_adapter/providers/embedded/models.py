@@ -6,6 +6,7 @@ resolve("hf:owner/repo:Q4_K_M", settings)          its files, found in the cache
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,10 +17,13 @@ from llm_adapter.providers.embedded import hub, ollama_store
 from llm_adapter.providers.embedded.gguf import CutHeaderError, Header, HeaderError, read_header
 from llm_adapter.providers.embedded.names import FileName, HubName, OllamaName, is_of_store, parse, parts_of
 from llm_adapter.settings.errors import SettingsError, near
+from llm_adapter.settings.readers import EMBEDDED, MACHINE_OPTIONS, OPTIONS
 
 if TYPE_CHECKING:
     from llm_adapter.settings.settings import Settings
 
+_log = logging.getLogger("llm_adapter")
+_told: set[str] = set()
 MODELS = Path(__file__).parents[2] / "models"
 CHAT_MODEL = MODELS / "tiny-chat.gguf"
 EMBEDDING_MODEL = MODELS / "tiny-embed.gguf"
@@ -152,11 +156,22 @@ def may_pull(settings: Settings, name: str) -> bool:
 
 def _of_ollama(name: str, wanted: OllamaName) -> Model:
     found = ollama_store.find(wanted)
+    _tell_unread(name, found.params)
     files = (found.file, *found.adapters)
     return Model(
         name, found.file, _header(found.file), _size(files), found.projector, found.adapters, found.params,
         found.system, found.messages,
     )  # fmt: skip
+
+
+def _tell_unread(name: str, params: Mapping[str, Any]) -> None:
+    """Say once which parameters of the model's maker llama.cpp has no counterpart of."""
+    unread = sorted(params.keys() - OPTIONS[EMBEDDED].keys() - MACHINE_OPTIONS - {"num_ctx"})
+    if unread and name not in _told:
+        _told.add(name)
+        _log.warning(
+            "%s: llama.cpp has no counterpart of its maker's %s", name, ", ".join(f"`{one}`" for one in unread)
+        )
 
 
 def _of_file(name: str, path: str, about: str) -> Model:

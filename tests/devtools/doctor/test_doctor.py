@@ -29,6 +29,7 @@ REFUSED = Route("127.0.0.1:1", "no proxy is set", attempts=(Attempt("127.0.0.1",
 CHAT = Model("qwen3:8b", frozenset({"completion", "tools"}), 40960, 8192, digest="d", size=10, vram=10, in_memory=True)
 PLAIN = Model("gemma:2b", frozenset({"completion"}), 8192)
 EMBED = Model("nomic-embed-text:latest", frozenset({"embedding"}), 2048, dimensions=768, digest="e")
+TABLE = {"provider": "embedded", "models": {"gpt-4o": "hf:o/r", "small": "ollama:tiny"}}
 OLLAMA = Server("ollama", "0.24.0", (CHAT, PLAIN, EMBED))
 MAP = (Wanted("gpt-4o", "qwen3:8b"), Wanted("text-embedding-3-small", "nomic-embed-text", embedding=True))
 
@@ -259,6 +260,7 @@ CASES: dict[str, list[tuple[str, Facts, str, str, str]]] = {
             "prompts leave",
             "local",
         ),
+        ("a table", facts(TABLE, server=Server("embedded", None, ())), "OK", "calls may name gpt-4o, small", ""),
         ("any name", facts(server=Server("llamacpp", models=(Model("m"),), any_name=True)), "OK", "any name", ""),
         (
             "vLLM",

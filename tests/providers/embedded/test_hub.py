@@ -75,6 +75,7 @@ def test_a_split_model(there: FakeHub) -> None:
     there.repositories["o/r"] = SPLIT
     model = hub.download(name("hf:o/r"))
     assert contents(model) == list(SPLIT.values())
+    assert hub.size_of(name("hf:o/r")) == model.size
     model.parts[1].unlink()
     assert hub.find(name("hf:o/r")) is None
 

@@ -15,7 +15,7 @@ from drivers import Play, every
 
 from llm_adapter import Settings, SettingsError
 from llm_adapter.providers.embedded import Embedded, ollama_store
-from llm_adapter.providers.embedded.models import CHAT_MODEL, EMBEDDING_MODEL
+from llm_adapter.providers.embedded.models import CHAT_MODEL, EMBEDDING_MODEL, resolve
 from llm_adapter.providers.embedded.names import OllamaName
 
 KIND = "application/vnd.ollama.image."
@@ -76,6 +76,14 @@ def test_a_model_and_what_its_maker_set(store: Store) -> None:
     assert [one.read_bytes() for one in files] == [b"GGUF model", b"GGUF eyes", b"GGUF adapter"]
     assert (found.params, found.system) == ({"temperature": 0.5}, "You are a pirate.")
     assert found.messages == ({"role": "user", "content": "Hi"},)
+
+
+def test_parameters_that_mean_nothing_to_llamacpp(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    params = b'{"temperature": 0.5, "num_ctx": 512, "num_gpu": 1, "mirostat": 2}'
+    store.add(f"{LIBRARY}/x/latest", model=CHAT_MODEL.read_bytes(), params=params)
+    for _ in range(2):
+        resolve("ollama:x", Settings(provider="embedded"))
+    assert caplog.messages == ["ollama:x: llama.cpp has no counterpart of its maker's `mirostat`"]
 
 
 def test_names(store: Store) -> None:

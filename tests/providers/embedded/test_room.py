@@ -17,7 +17,7 @@ from llm_adapter import Settings, SettingsError
 from llm_adapter.providers.embedded import Embedded, memory, room
 from llm_adapter.providers.embedded.fit import Need, need_of, refusal, to_stop, usual_context
 from llm_adapter.providers.embedded.gguf import Header
-from llm_adapter.providers.embedded.models import CHAT_MODEL, resolve
+from llm_adapter.providers.embedded.models import CHAT_MODEL, Model, resolve
 
 GB = 10**9
 
@@ -146,6 +146,14 @@ def test_a_model_that_never_fits(own: Embedded, table: dict[str, str]) -> None:
     """The error has the context that would fit."""
     with pytest.raises(SettingsError, match=r"does not fit: .* `num_ctx = 2048`"):
         placed(own, table["two"], memory_limit=NEED, num_ctx=8192)
+
+
+def test_a_context_that_is_shortened_is_told_once(own: Embedded, caplog: pytest.LogCaptureFixture) -> None:
+    model = Model("trained with more", CHAT_MODEL, header(), 0)
+    for _ in range(2):
+        assert room.make_room(model, Settings(provider=own), own, lambda: 100 * GB).tokens == 8192
+    [told] = caplog.messages
+    assert "8192 tokens; it was trained with 131072" in told
 
 
 def test_auto_takes_what_fits(own: Embedded, table: dict[str, str]) -> None:
