@@ -247,10 +247,13 @@ class _ClientBase(QuickResources):
         return cast("httpx2.Request", request)
 
     def _built(self, options: FinalRequestOptions, *, retries_taken: int) -> Any:
-        """The request as the SDK builds it, without the key that stands for none."""
+        """The request as the SDK builds it, without the key that stands for none, and one that a subclass adds."""
         request = super()._build_request(options, retries_taken=retries_taken)  # type: ignore[misc]
         if request.headers.get("authorization") == f"Bearer {NO_KEY}":
             del request.headers["authorization"]
+        if self._connection.withholds and request.url.query:
+            for name in credential_names(request.url.params, self._connection.withheld_key):
+                request.url = request.url.copy_remove_param(name)
         return request
 
     def _model_list_call(self, options: FinalRequestOptions) -> dict[str, Any] | None:

@@ -1,6 +1,6 @@
 """What a process hands on to those that it starts: the environment by which their SDK's clients are switched, too.
 
-The variable holds the profile's name and the folder of the configuration, or the settings, and never a key.
+A client of this package that the program makes itself follows the profile, too, unless it names another.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from llm_adapter.installation.active import Installation, add, innermost
 from llm_adapter.installation.sdk_classes import switch_classes
+from llm_adapter.settings.run_variable import VARIABLE
 
 if TYPE_CHECKING:
     from llm_adapter.settings.settings import Settings
 
-VARIABLE = "_LLM_ADAPTER_RUN"  # beginning otherwise, it would be taken for a setting
 BOOTSTRAP = Path(__file__).parent / "bootstrap"
 # Where nothing listens: under `local_only` a program that cannot be switched fails, and asks no name server before.
 # With https a proxy sees no prompt either.
@@ -44,6 +44,8 @@ def variables(installation: Installation, environ: Mapping[str, str], settings: 
     return {
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(places)),
         VARIABLE: json.dumps(told),
+        # For the program's own clients of this package.
+        **({} if installation.profile is None else {"LLM_ADAPTER_PROFILE": installation.profile}),
         **_for_frameworks(settings, environ),
     }
 

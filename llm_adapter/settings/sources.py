@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from llm_adapter.settings import trust
 from llm_adapter.settings.errors import SettingsError, near
+from llm_adapter.settings.run_variable import folder_of_run
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -237,7 +238,7 @@ def _files(
     model: Model, environ: Mapping[str, str], folder: Path | None = None
 ) -> tuple[list[_File], trust.LeftOut | None]:
     """The user's file and the project's, and what is said of a project's file that must not be read."""
-    user, project = _user_file(environ), project_file(folder)
+    user, project = _user_file(environ), project_file(folder or folder_of_run(environ))
     files = [] if user is None else [_File(user, content(model, user))]
     if project is None or project == user:
         return files, None

@@ -21,9 +21,10 @@ from openai import OpenAI as EarlyOpenAI
 import llm_adapter
 from llm_adapter import AdapterWarning, Settings, SettingsError
 from llm_adapter.installation.active import innermost
-from llm_adapter.installation.process import BOOTSTRAP, VARIABLE, switch_by_environment
+from llm_adapter.installation.process import BOOTSTRAP, switch_by_environment
 from llm_adapter.installation.sdk_classes import switch_sdk
 from llm_adapter.providers.ollama import Ollama
+from llm_adapter.settings.run_variable import VARIABLE
 
 SETTINGS = Settings(provider="ollama", host=HOST)
 OWN = "http://127.0.0.1:9/v1"  # a server of the program's own
@@ -245,6 +246,27 @@ def test_local_only_holds_for_the_programs_own_server() -> None:
         openai.OpenAI(base_url="https://own.example/v1", api_key="k")
 
 
+class NamesQuery(openai.OpenAI):
+    @property
+    def default_query(self) -> Any:
+        return {"api_key": "sk-x", "page": "2"}
+
+
+class NamesHeaders(openai.OpenAI):
+    @property
+    def default_headers(self) -> Any:
+        return {**super().default_headers, "Authorization": "Bearer sk-x", "OpenAI-Organization": "org-x"}
+
+
+@pytest.mark.parametrize("kind", [NamesQuery, NamesHeaders])
+def test_what_a_subclass_adds_for_openai_stays_here(said: Server, kind: Any) -> None:
+    with llm_adapter.install(settings=SETTINGS):
+        ask(kind(http_client=openai.DefaultHttpxClient(verify=False)))
+    sent = said.request
+    assert ("sk-x" in f"{sent.url} {sent.headers}", "org-x" in str(sent.headers)) == (False, False)
+    assert kind is NamesHeaders or sent.url.params["page"] == "2"
+
+
 def test_all_are_taken(said: Server) -> None:
     with llm_adapter.install(settings=SETTINGS, takes_all=True):
         assert ask(plain(base_url=OWN, api_key="own-key")) == "Hi."
@@ -311,7 +333,9 @@ def test_the_profiles_file_is_that_of_the_folder(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path / "project")
     with llm_adapter.install("local"):
         monkeypatch.chdir(tmp_path / "elsewhere")
-        assert openai.OpenAI().base_url.host == "one.local"
+        for client in (openai.OpenAI(), llm_adapter.OpenAI()):
+            assert client.base_url.host == "one.local"
+    assert llm_adapter.OpenAI(api_key="k").base_url.host == "api.openai.com"
 
 
 def test_child_processes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:

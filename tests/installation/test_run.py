@@ -14,7 +14,8 @@ from commands import Command, Ollama, command, server
 
 from llm_adapter.cli import run as run_command
 from llm_adapter.installation.bootstrap import sitecustomize
-from llm_adapter.installation.process import BOOTSTRAP, NOWHERE, VARIABLE, wait_for_sdk
+from llm_adapter.installation.process import BOOTSTRAP, NOWHERE, wait_for_sdk
+from llm_adapter.settings.run_variable import VARIABLE
 
 __all__ = ["command", "server"]  # the fixtures
 ROOT = Path(__file__).parents[2]
