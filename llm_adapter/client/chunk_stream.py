@@ -21,7 +21,7 @@ from llm_adapter.client.event_decoder import EventDecoder
 from llm_adapter.client.quick_replies import CHUNKS
 from llm_adapter.client.reply_fields import with_attributes
 from llm_adapter.transport.pieces import async_pieces, pieces
-from llm_adapter.transport.rest_of_body import read_rest
+from llm_adapter.transport.rest_of_body import aread_rest, read_rest
 from llm_adapter.transport.round_trip import REPORT
 
 
@@ -33,6 +33,7 @@ def quickened(reply: Any) -> Any:
         reply._decoder.at_end = partial(read_rest, reply.response)
     elif kind is openai.AsyncStream and _is_quick(reply):
         reply._iterator = _async_chunks(reply, reply._iterator)
+        reply._decoder.at_end = partial(aread_rest, reply.response)
     return reply
 
 

@@ -76,7 +76,7 @@ class EventDecoder:
         self._left: list[Any] = []  # events that were not taken in another way
         self._error: Exception | None = None
         self._begun = False
-        self.at_end: Callable[[Any], None] | None = None  # called with the source before the event that ends the stream
+        self.at_end: Callable[[Any], Any] | None = None  # called with the source before the event that ends the stream
 
     def begin(self, iterator: Iterator[bytes]) -> Any:
         """The source, made of what `iter_bytes` of a response gives."""
@@ -124,13 +124,13 @@ class EventDecoder:
     async def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         """The same in an event loop."""
         source = self._source if self._begun else self.abegin(iterator)
-        for event in _told(self._left):
+        for event in await self._aended(_told(self._left), source):
             yield event
         if self._error is not None:
             raise self._error
         if not self._cutter.others_go_on:
             async for piece in source:
-                for event in _told(self.feed(piece)):
+                for event in await self._aended(_told(self.feed(piece)), source):
                     yield event
                 if self._cutter.others_go_on:
                     break
@@ -141,6 +141,11 @@ class EventDecoder:
         """The events themselves; where the last of them is the end, what is done before it is told has been done."""
         if self.at_end is not None and events and events[-1].is_end:
             self.at_end(source)
+        return events
+
+    async def _aended(self, events: list[Any], source: Any) -> list[Any]:
+        if self.at_end is not None and events and events[-1].is_end:
+            await self.at_end(source)
         return events
 
 

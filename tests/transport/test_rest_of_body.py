@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from drivers import Play, every, mode
 from loopback import WITHOUT_TLS, Handler, Loopback, serving
 
 from llm_adapter import Settings
 
-SYNC = WITHOUT_TLS[0]
 EVENTS = [
     b'data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":'
     b'{"content":"Hi"},"finish_reason":null}]}\n\n',
@@ -19,6 +19,11 @@ EVENTS = [
     b'"finish_reason":"stop"}]}\n\n',
     b"data: [DONE]\n\n",
 ]
+
+
+@pytest.fixture(params=WITHOUT_TLS, ids=mode)
+def play(request: pytest.FixtureRequest) -> Play:
+    return request.param  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -50,20 +55,21 @@ def twice(client: Any) -> Any:
         stream = yield client.chat.completions.create(
             model="m", messages=[{"role": "user", "content": "Hi"}], stream=True
         )
-        texts.append("".join([chunk.choices[0].delta.content or "" for chunk in stream]))
+        chunks = yield every(stream)
+        texts.append("".join([chunk.choices[0].delta.content or "" for chunk in chunks]))
     return texts
 
 
 @pytest.mark.parametrize("place", ["ollama", "llamacpp", "openai"])
-def test_the_next_call_has_the_same_connection(server: Loopback, place: str) -> None:
+def test_the_next_call_has_the_same_connection(play: Play, server: Loopback, place: str) -> None:
     server.act = Handler.chat if place == "ollama" else v1
-    texts = SYNC(twice, settings=settings(server, place))
+    texts = play(twice, settings=settings(server, place))
     assert texts == (["Hello"] * 2 if place == "ollama" else ["Hi"] * 2)
     assert server.connections == 1
 
 
 @pytest.mark.parametrize("place", ["llamacpp", "openai"])
-def test_an_end_that_does_not_come_is_not_waited_for(server: Loopback, place: str) -> None:
+def test_an_end_that_does_not_come_is_not_waited_for(play: Play, server: Loopback, place: str) -> None:
     """The reply is complete all the same, and the connection is closed."""
     over = threading.Event()
 
@@ -72,12 +78,12 @@ def test_an_end_that_does_not_come_is_not_waited_for(server: Loopback, place: st
         over.wait(10)
 
     server.act = act
-    assert SYNC(twice, settings=settings(server, place)) == ["Hi"] * 2
+    assert play(twice, settings=settings(server, place)) == ["Hi"] * 2
     assert not over.is_set()
     assert server.connections == 2
     over.set()
 
 
-def test_a_broken_end_is_no_error(server: Loopback) -> None:
+def test_a_broken_end_is_no_error(play: Play, server: Loopback) -> None:
     server.act = lambda handler: v1(handler, b"nonsense\r\n")
-    assert SYNC(twice, settings=settings(server, "openai")) == ["Hi"] * 2
+    assert play(twice, settings=settings(server, "openai")) == ["Hi"] * 2
