@@ -18,7 +18,7 @@ from llm_adapter import AsyncOpenAI, OpenAI, Settings
 from llm_adapter.client.chunk_stream import quickened
 from llm_adapter.client.event_decoder import Cutter, EventDecoder
 
-quickly = settings(max_examples=100)
+quickly = settings(max_examples=50)
 CHUNK: dict[str, Any] = {
     "id": "1",
     "object": "chat.completion.chunk",
@@ -169,7 +169,7 @@ def test_chunks(pieces: list[bytes]) -> None:
     assert chunks(OURS, pieces) == theirs
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(some=st.lists(streams(), min_size=10, max_size=10))
 def test_async_chunks(some: list[list[bytes]]) -> None:
     """Ten streams an event loop."""

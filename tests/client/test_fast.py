@@ -30,7 +30,7 @@ OURS = OpenAI(settings=Settings(), api_key="k", http_client=HTTP)
 THEIRS = openai.OpenAI(api_key="k", http_client=HTTP)
 RESPONSE: Any = HTTPX.Response(200)
 EXTRA = "x_extra"
-quickly = settings(max_examples=80)
+quickly = settings(max_examples=40)
 
 # --- what servers send -----------------------------------------------------------------------------------------------
 

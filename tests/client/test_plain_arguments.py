@@ -32,7 +32,7 @@ from llm_adapter.client import plain_arguments
 HI: list[Any] = [{"role": "user", "content": "Hello"}]
 REPLY = ChatCompletionMessage(role="assistant", content="Hi", tool_calls=None)
 OPTIONS = {"extra_headers", "extra_query", "extra_body", "timeout", "self"}
-ROUNDS = settings(max_examples=60)
+ROUNDS = settings(max_examples=25)
 
 
 class Stopped(Exception):  # noqa: N818 - it stands for a reply

@@ -105,7 +105,7 @@ of_a_call = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(options=own, calls=st.lists(of_a_call, min_size=1, max_size=3))
 def test_the_same_is_sent(options: dict[str, Any], calls: list[dict[str, Any]]) -> None:
     """Headers that replace others or take them away, queries, timeouts: three times each, the third by a template."""

@@ -211,7 +211,7 @@ async def aread(kind: Any, given: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", DECODERS)
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_objects_are_what_the_bytes_say(name: str, data: st.DataObject) -> None:
     make, parts, kind = DECODERS[name]
