@@ -1,7 +1,8 @@
-"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with seven hooks. Only this folder knows the SDK's inside.
+"""`OpenAI` and `AsyncOpenAI`: the SDK's classes with eight hooks. Only this folder knows the SDK's inside.
 
 `_prepare_options`         the server is asked whether a name with a provider's prefix is one of its models
 `_build_request`           a call's options become a native request, inside the SDK's retry loop
+`_idempotency_key`         for speed alone: none is made where no header carries it
 `_send_request`            the native response becomes an OpenAI one; the only IO of a request
 `_make_status_error`       a 401 or 403 says which credentials were not sent
 `_process_response`        a whole reply becomes its object, faster; a stream's errors name the next profile
@@ -245,6 +246,11 @@ class _ClientBase(QuickResources):
         if self._others is not None:
             self._others.keep(asked, request)
         return cast("httpx2.Request", request)
+
+    def _idempotency_key(self) -> str:
+        """The SDK makes a random one for each call, and sends it in no header: one that says so is as good."""
+        sent = self._idempotency_header  # type: ignore[attr-defined]
+        return cast("str", super()._idempotency_key()) if sent else "not-sent"  # type: ignore[misc]
 
     def _built(self, options: FinalRequestOptions, *, retries_taken: int) -> Any:
         """The request as the SDK builds it, without the key that stands for none, and one that a subclass adds."""

@@ -68,7 +68,10 @@ class RequestTemplates:
     def request(self, client: Any, options: Any, retries_taken: int, build: Callable[..., Any]) -> Any:
         """The request that `build`, which is the SDK's own way, would give."""
         key = _key(client, options, retries_taken)
-        template = None if key is None else self._templates.get(key)
+        try:
+            template = None if key is None else self._templates.get(key)
+        except TypeError:  # something of the caller's cannot be hashed
+            key = template = None
         if template is not None and template.proven:
             return template.request(options.json_data)
         built = build(options, retries_taken=retries_taken)
@@ -101,7 +104,7 @@ def _key(client: Any, options: Any, retries_taken: int) -> Hashable:
         or (options.files or options.content is not None or options.extra_json is not None)
         or (options.params or client._custom_query or http.params or http.cookies)
         or not all(map(_is_ordinary, kinds))
-        or not _METHODS.isdisjoint(vars(client))
+        or not vars(client).keys().isdisjoint(_METHODS)
         or client._idempotency_header is not None
         or getattr(client, "_provider_runtime", None) is not None
         or _log.isEnabledFor(logging.DEBUG)  # the SDK tells of what it builds
@@ -110,7 +113,7 @@ def _key(client: Any, options: Any, retries_taken: int) -> Hashable:
     given = options.headers if isinstance(options.headers, Mapping) else {}
     timeout = client.timeout if isinstance(options.timeout, openai.NotGiven) else options.timeout
     security = getattr(options, "security", None) or {}
-    key = (
+    return (
         *(options.url, client._base_url if options.url.startswith("/") else None, retries_taken),
         *(tuple(given.items()), tuple(security.items())),
         *(client.api_key, client.admin_api_key, client.organization, client.project),
@@ -118,11 +121,6 @@ def _key(client: Any, options: Any, retries_taken: int) -> Hashable:
         tuple(timeout.as_dict().items()) if hasattr(timeout, "as_dict") else timeout,
         get_async_library() if isinstance(client, openai.AsyncOpenAI) else None,
     )
-    try:
-        hash(key)
-    except TypeError:
-        return None
-    return key
 
 
 @lru_cache(maxsize=64)

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from conftest import HI, Server
+from conftest import HI, Run, Server
 from drivers import CUT, HOST, HTTPX, SYNC_AND_ASYNC, Body, Play, entered, every, first, left, mode
 from openai.types import Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -621,3 +621,16 @@ def test_redirects_are_followed(play: Play) -> None:
 
     http = play.http(handler, follow_redirects=True)
     assert play(script, http_client=http).choices[0].message.content == HELLO["message"]["content"]
+
+
+@pytest.mark.parametrize("header", [None, "Idempotency-Key"])
+def test_an_idempotency_key_is_made_where_it_is_sent(run: Run, ollama: Server, header: str | None) -> None:
+    ollama.answer("/api/chat", body={"message": {"content": "Hi"}, "done": True, "model": "m"})
+
+    def action(client: Any) -> Any:
+        client._idempotency_header = header
+        return client.chat.completions.create(model="m", messages=HI)
+
+    run(action, settings=Settings(provider="ollama", host=HOST))
+    sent = ollama.request.headers.get("idempotency-key", "")
+    assert sent.startswith("stainless-python-retry-") is (header is not None)

@@ -39,6 +39,7 @@ def parameters(function: Any) -> dict[str, Any]:
 
 
 HOOKS = {
+    "_idempotency_key": {"self": "POSITIONAL_OR_KEYWORD"},
     "_prepare_options": {"self": "POSITIONAL_OR_KEYWORD", "options": "POSITIONAL_OR_KEYWORD"},
     "_build_request": {
         "self": "POSITIONAL_OR_KEYWORD",
