@@ -97,4 +97,6 @@ def _environment(sandbox: Sandbox, lane: Lane, url: str | None, report: Path, *,
         "XDG_CONFIG_HOME": str(sandbox.folder / "config"),
         "TEST_API_BASE_URL": url or "http://127.0.0.1:9",
         **(lane.ours if ours else {}),
+        # The configuration names the tests' address, too: another one would be the program's own, and no Ollama.
+        **({"LLM_ADAPTER_HOST": url.removesuffix("/v1")} if ours and url and lane.server == "ollama" else {}),
     }

@@ -85,7 +85,8 @@ class _ClientBase(QuickResources):
 
     def _sdk_arguments(self, profile: str | None, settings: Settings | None, options: dict[str, Any]) -> dict[str, Any]:
         """Find the destination; the arguments for the SDK's constructor."""
-        options["base_url"] = options.get("base_url") or None  # "" says nothing
+        if options.get("base_url") == "":  # which says nothing
+            options["base_url"] = None
         original: _ClientBase | None = options.pop("_copy_of", None)  # with whose destination a copy is made
         inherited = _inherited(original, options)
         self._connection = connection = inherited or resolve(profile, settings, options)
@@ -104,7 +105,8 @@ class _ClientBase(QuickResources):
             self._others = OtherProfiles(configured, self._client_of)
         if connection.base_url is not None:
             options["base_url"] = connection.base_url
-        elif options["base_url"] is None and os.environ.get("OPENAI_BASE_URL") == "":  # which the SDK takes for one
+        elif not any(map(options.get, DESTINATION_ARGUMENTS)) and os.environ.get("OPENAI_BASE_URL") == "":
+            # Which the SDK takes for an address.
             options["base_url"] = OPENAI_URL
         if connection.withholds:
             options["websocket_base_url"] = None  # the call site's: the configuration's key would go there

@@ -634,3 +634,17 @@ def test_an_idempotency_key_is_made_where_it_is_sent(run: Run, ollama: Server, h
     run(action, settings=Settings(provider="ollama", host=HOST))
     sent = ollama.request.headers.get("idempotency-key", "")
     assert sent.startswith("stainless-python-retry-") is (header is not None)
+
+
+@pytest.mark.parametrize("kind", [OpenAI, AsyncOpenAI])
+@pytest.mark.parametrize("environment", [None, ""])
+def test_data_residency_is_the_sdks(kind: Any, environment: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the host, and no other argument does."""
+    if "data_residency" not in kind.__init__.__signature__.parameters:
+        pytest.skip("this SDK has no data residency")
+    if environment is not None:
+        monkeypatch.setenv("OPENAI_BASE_URL", environment)
+    client = kind(api_key="k", data_residency="eu")
+    assert str(client.base_url) == str(client.copy(timeout=3).base_url) == "https://eu.api.openai.com/v1/"
+    with pytest.raises(ValueError, match="mutually exclusive"):
+        kind(api_key="k", data_residency="eu", base_url="http://a.test/v1")
