@@ -28,6 +28,7 @@ from llm_adapter.settings.hosts import InvalidHostError, ollama_root, openai_bas
 from llm_adapter.settings.provider_names import PROVIDER_NAMES, installed_providers, is_place
 from llm_adapter.settings.read_only import ReadOnlyDict, read_only
 from llm_adapter.settings.readers import ALL, EMBEDDED, KNOWN, NOT_OPENAI, OLLAMA, OPENAI, OVER_V1
+from llm_adapter.settings.sizes import bytes_of
 from llm_adapter.settings.trust import LeftOut
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
@@ -35,7 +36,6 @@ _HEADER_VALUE = re.compile(r"\s*[\x21-\x7e]([\t\x20-\x7e]*\s*)")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _DURATION = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+")  # Go's time.ParseDuration
 _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
-_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 
 CALL_IS_PRIVATE = 'extra_body={"privacy": "local"}'  # the origin of `local_only` where one call asks for it
 
@@ -505,11 +505,9 @@ class Settings(BaseModel):
     def _bytes(cls, value: str | int | None) -> int | None:
         """A number of bytes: units are decimal, and "GiB" is 1024 to the third."""
         if isinstance(value, str):
-            found = _BYTES.fullmatch(value.strip())
-            if found is None:
-                raise ValueError(f'{value!r} is no amount of memory: "8GB", "512MB", or bytes as a number')
-            number, unit, binary = found.groups()
-            value = int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit.lower() or " "))
+            given, value = value, bytes_of(value)
+            if value is None:
+                raise ValueError(f'{given!r} is no amount of memory: "8GB", "512MB", or bytes as a number')
         if value is not None and value <= 0:
             raise ValueError("the models cannot do without memory")
         return value

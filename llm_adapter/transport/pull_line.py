@@ -10,11 +10,11 @@ from typing import Any, TextIO
 from llm_adapter.provider import Rejected
 from llm_adapter.providers.ollama.progress import Progress, read
 from llm_adapter.providers.ollama.types import PullProgress
+from llm_adapter.settings.sizes import size_text
 from llm_adapter.transport.body import Observer, observe
 
 _log = logging.getLogger("llm_adapter")
 _EVERY = 0.1  # seconds between two updates
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def show_pull(response: Any, model: str) -> None:
@@ -68,11 +68,3 @@ def progress_text(progress: PullProgress) -> str:
         minutes, seconds = divmod(round(progress.eta), 60)
         parts.append(f"{minutes}:{seconds:02} left")
     return "  ".join(parts)
-
-
-def size_text(count: float) -> str:
-    """A number of bytes as Ollama shows it: decimal units."""
-    unit = 0
-    while count >= 1000 and unit < len(_UNITS) - 1:
-        count, unit = count / 1000, unit + 1
-    return f"{count:.0f} {_UNITS[unit]}" if unit == 0 else f"{count:.1f} {_UNITS[unit]}"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llm_adapter.providers.embedded.gguf import Header
-from llm_adapter.providers.embedded.names import size_text
+from llm_adapter.settings.sizes import size_text
 
 USUAL_CONTEXT = 8192  # tokens, where neither the profile nor the model's maker says more or less
 _SPARE = 1.1  # what llama.cpp needs beside the weights and the cache, for its calculations
@@ -98,14 +98,15 @@ def to_stop(needed: int, free: int, idle: Sequence[int]) -> int | None:
     return None
 
 
-def refusal(what: str, need: Need, tokens: int, free: int, smaller: Mapping[str, int] | None = None) -> str:
-    """Why a model does not fit, and what would. what: its name. smaller: bytes by name of its other quantizations."""
+def refusal(what: str, need: Need, tokens: int, free: int, most: int, smaller: Mapping[str, int] | None = None) -> str:
+    """Why a model does not fit, and what would. what: its name. most: tokens that make sense.
+    smaller: bytes by name of its other quantizations."""
     said = (
         f"{what} does not fit: it takes {size_text(need.total(tokens))} with a context of {tokens} tokens "
         f"({size_text(need.weights)} of weights, {size_text(need.cache(tokens))} for the context, and a tenth to work "
         f"with), and {size_text(free)} are free"
     )
-    largest = need.largest_context(free, tokens)
+    largest = need.largest_context(free, min(tokens, most))
     if largest:
         return f"{said}. The largest context that fits is `num_ctx = {largest}`"
     room = round(free / _SPARE) - need.cache(min(tokens, _STEP))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from llm_adapter.settings.errors import SettingsError
+from llm_adapter.settings.sizes import size_text
 
 HUB, OLLAMA = "hf:", "ollama:"
 PULL = "llm-adapter models pull"  # the command that gets a model of the hub
@@ -21,7 +22,6 @@ _HUB_NAME = re.compile(rf"hf:({_PART}/{_PART})(?::([^:@\s]+))?(?:@(\S+))?", re.A
 _OLLAMA_NAME = re.compile(rf"ollama:(?:(?:({_PART}(?::\d+)?)/)?({_PART})/)?({_PART})(?::({_PART}))?", re.ASCII)
 _SPLIT = re.compile(r"-(\d{5})-of-(\d{5})(?=\.gguf$)", re.IGNORECASE)
 _QUANT = re.compile(r"(?:^|[-._/])((?:UD-)?(?:I?Q\d\w*|TQ\d\w*|BF16|F16|F32|MXFP4\w*))$", re.IGNORECASE)
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 _LARGEST = 99_999  # parts of a split file: five digits number them
 
 
@@ -169,11 +169,3 @@ def _not_one(name: HubName, models: Mapping[str, tuple[str, ...]], sizes: Mappin
     ]
     said = "has no such file" if count == 0 else f"has {count} files that this may mean"
     return f"{name}: the repository {said}. Give one of these: {', '.join(lines)}"
-
-
-def size_text(count: float) -> str:
-    """A number of bytes in decimal units, as hubs and Ollama show it."""
-    unit = 0
-    while count >= 1000 and unit < len(_UNITS) - 1:
-        count, unit = count / 1000, unit + 1
-    return f"{count:.0f} {_UNITS[unit]}" if unit == 0 else f"{count:.1f} {_UNITS[unit]}"

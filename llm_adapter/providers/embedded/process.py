@@ -137,7 +137,7 @@ _CAUSES = (
     ),
 )
 _KILLED = "its process was killed: most likely there was too little memory, so a smaller model or a lower `num_ctx`"
-_ERROR_LINE = re.compile(r"^\S+ E (?:\S+: )?(?:error loading model: )?(.+)$", re.MULTILINE)
+_ERROR_LINE = re.compile(r"^\S+ E (?:\S+ +\S+: |\S+: )?(?:error loading model: )?(.+)$", re.MULTILINE)
 _LAST_LINES = 2  # of the log, for what none of the causes explains
 _SIGKILL = -9  # as subprocess says it
 

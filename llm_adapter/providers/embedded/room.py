@@ -12,8 +12,8 @@ from llm_adapter.provider import Rejected
 from llm_adapter.providers.embedded import memory
 from llm_adapter.providers.embedded.fit import Need, need_of, refusal, to_stop, usual_context
 from llm_adapter.providers.embedded.models import Model
-from llm_adapter.providers.embedded.names import size_text
 from llm_adapter.settings.errors import SettingsError
+from llm_adapter.settings.sizes import size_text
 
 if TYPE_CHECKING:
     from llm_adapter.settings.settings import Settings
@@ -81,7 +81,8 @@ def make_room(model: Model, settings: Settings, servers: Tenants, free_on_cards:
             continue
         everything = free + sum(one.total for one in tenants)
         if needed > everything:
-            raise SettingsError(refusal(model.name, need, demand.tokens, everything, model.others))
+            most = model.header.trained_context or demand.tokens
+            raise SettingsError(refusal(model.name, need, demand.tokens, everything, most, model.others))
         if time.monotonic() >= end:
             raise _busy(model, needed, free)
         time.sleep(_LOOK)

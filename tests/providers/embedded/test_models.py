@@ -17,6 +17,7 @@ from llm_adapter.provider import Rejected
 from llm_adapter.providers.embedded import Embedded
 from llm_adapter.providers.embedded.models import CHAT_MODEL, EMBEDDING_MODEL, configured, resolve
 from llm_adapter.providers.embedded.process import ServerProcess
+from llm_adapter.providers.embedded.server import Launch, start_server
 
 CHAT = CHAT_MODEL.read_bytes()
 ASKED: Any = {
@@ -79,10 +80,11 @@ def test_a_chat_template_of_the_settings(own: Embedded, tmp_path: Path) -> None:
         count(model_path=path, chat_template="llama3")
 
 
+PROJECTOR = CHAT.replace(b"\5\0\0\0\0\0\0\0llama", b"\4\0\0\0\0\0\0\0clip", 1)
 REFUSED = {
     "an embedding model": (EMBEDDING_MODEL.read_bytes(), "embeds texts, and does not chat"),
     "of Ollama's own engine": (CHAT.replace(b"\5\0\0\0\0\0\0\0llama", b"\6\0\0\0\0\0\0\0gptoss", 1), "cannot load"),
-    "a projector": (CHAT.replace(b"\5\0\0\0\0\0\0\0llama", b"\4\0\0\0\0\0\0\0clip", 1), "is no model itself"),
+    "a projector": (PROJECTOR, "is no model itself"),
     "an LFS pointer": (b"version https://git-lfs.github.com/spec/v1", "a pointer of Git LFS"),
     "cut": (CHAT[:3000], "The file is not complete"),
 }
@@ -126,6 +128,15 @@ def test_a_projector_that_is_none(name: str, tmp_path: Path) -> None:
     (tmp_path / "text.gguf").write_text("no projector", encoding="utf-8")
     with pytest.raises(SettingsError, match="`mmproj_path`"):
         resolve("tiny-chat", Settings(provider="embedded", mmproj_path=str(tmp_path / name)))
+
+
+def test_a_projector_and_adapters_reach_llamacpp(tmp_path: Path) -> None:
+    """Which refuses these: they are none, but for their names."""
+    path = tmp_path / "clip.gguf"
+    path.write_bytes(PROJECTOR)
+    for more in ({"projector": str(path)}, {"adapters": (str(path),)}):
+        with pytest.raises(SettingsError, match="could not load"):
+            start_server(Launch(str(CHAT_MODEL), "x", is_small=True, **more))
 
 
 TABLE = {"gpt-4o": "/m/one.gguf", "small": "ollama:tiny"}

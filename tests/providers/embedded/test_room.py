@@ -71,7 +71,7 @@ def test_the_largest_context_that_fits() -> None:
 def test_what_would_fit(free: int, said: str) -> None:
     others = {"hf:o/r:Q8_0": 8 * GB, "hf:o/r:Q3_K_M": 5 * GB // 2, "hf:o/r:Q2_K": 2 * GB}
     with pytest.raises(SettingsError, match=said):
-        raise SettingsError(refusal("hf:o/r:Q4_K_M", need_of(header(), 4 * GB), 8192, free, others))
+        raise SettingsError(refusal("hf:o/r:Q4_K_M", need_of(header(), 4 * GB), 8192, free, 131_072, others))
 
 
 def test_who_has_to_stop() -> None:
