@@ -19,7 +19,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable
-from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -49,7 +48,6 @@ class _Order(NamedTuple):
 
     name: str
     embeddings: bool
-    chats: bool
     fields: tuple[Hashable, ...]
 
     @classmethod
@@ -62,7 +60,7 @@ class _Order(NamedTuple):
             *(settings.mmproj_path, settings.embedded_process, settings.memory_limit, settings.local_only, pull),
         )
         name = models.configured(settings, model, embeddings=embeddings)
-        return cls(name, embeddings, path.startswith(_CHATS), fields)
+        return cls(name, embeddings, fields)
 
     def key(self, model: Model) -> Hashable:
         """What its server is known by: one server a file, and a way to run it."""
@@ -84,12 +82,14 @@ class Embedded:
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
-        self._one_at_a_time = threading.Lock()  # models are loaded so: each takes the memory that another leaves
+        # Models are loaded one at a time: each takes the memory that another leaves. The small ones wait for no other.
+        self._turns = {True: threading.Lock(), False: threading.Lock()}  # by whether it is a small one
         self._servers: dict[Hashable, _Running] = {}
         self._demands: dict[Hashable, Demand] = {}  # of the models that have an eye kept on their memory
         self._models: dict[_Order, Model] = {}  # that were found
-        self._loading: dict[_Order, _Load] = {}
-        self._waiting: dict[_Order, ServerUses] = {}  # the uses of servers that are not there yet
+        # What loads, and whether a chat waits for it, which not all models can; the uses of servers that are not there.
+        self._loading: dict[tuple[_Order, bool], _Load] = {}
+        self._waiting: dict[tuple[_Order, bool], ServerUses] = {}
         self._uses: dict[Hashable, ServerUses] = {}
         self._watched = False  # whether a thread stops servers that are not used
 
@@ -131,20 +131,28 @@ class Embedded:
         """The same without waiting: a model is found, pulled and loaded in a thread of its own."""
         try:
             order = _Order.of(settings, path, use.model if use is not None else None)
-        except Rejected as refusal:
-            return _failed(refusal)
-        with self._lock:
-            running = self._running(order)
-            if running is not None:
-                self._uses[order.key(self._models[order])].add(use, settings.keep_alive, time.monotonic())
+            with self._lock:
+                running = self._running(order)
+                if running is None:
+                    return self._begun(order, path.startswith(_CHATS), settings, use)
+                model = self._models[order]
+                if path.startswith(_CHATS):
+                    models.check_chat(model, settings)
+                self._uses[order.key(model)].add(use, settings.keep_alive, time.monotonic())
                 return _known(running[1])
-            self._waiting.setdefault(order, ServerUses()).add(use, settings.keep_alive, time.monotonic())
-            load = self._loading.get(order)
-            if load is None:
-                load = self._loading[order] = concurrent.futures.Future()
-                threading.Thread(
-                    target=self._load, args=(order, load, settings), daemon=True, name="llm_adapter load"
-                ).start()
+        except (Rejected, SettingsError) as error:
+            return _failed(error)
+
+    def _begun(self, order: _Order, chats: bool, settings: Settings, use: ServerUse | None) -> _Load:
+        """The load of a model: one that is under way, or a new one. Needs the lock."""
+        waited_for = order, chats
+        self._waiting.setdefault(waited_for, ServerUses()).add(use, settings.keep_alive, time.monotonic())
+        load = self._loading.get(waited_for)
+        if load is None:
+            load = self._loading[waited_for] = concurrent.futures.Future()
+            threading.Thread(
+                target=self._load, args=(order, chats, load, settings), daemon=True, name="llm_adapter load"
+            ).start()
         return load
 
     def _running(self, order: _Order) -> _Running | None:
@@ -158,15 +166,17 @@ class Embedded:
         running[0].stop()
         return None
 
-    def _load(self, order: _Order, load: _Load, settings: Settings) -> None:
+    def _load(self, order: _Order, chats: bool, load: _Load, settings: Settings) -> None:
         """Find and load a model, whether or not the calls that wait for it wait to the end."""
         try:
             model = self._found(order, settings)
-            address = self._loaded(order, model, settings)
+            if chats:
+                models.check_chat(model, settings)
+            address = self._loaded(order, chats, model, settings)
         except BaseException as error:
             with self._lock:
-                self._loading.pop(order, None)
-                self._waiting.pop(order, None)
+                self._loading.pop((order, chats), None)
+                self._waiting.pop((order, chats), None)
             load.set_exception(error)
             return
         load.set_result(address)
@@ -174,31 +184,28 @@ class Embedded:
     def _found(self, order: _Order, settings: Settings) -> Model:
         field = "embedding_model_path" if order.embeddings else "model_path"
         about = f"`{field}` from {settings.origin(field)}" if order.name == getattr(settings, field) else "`models`"
-        model = models.resolve(order.name, settings, about)
-        if order.chats:
-            models.check_chat(model, settings)
-        return model
+        return models.resolve(order.name, settings, about)
 
-    def _loaded(self, order: _Order, model: Model, settings: Settings) -> Address:
+    def _loaded(self, order: _Order, chats: bool, model: Model, settings: Settings) -> Address:
         """The address of a model's server: the one that runs, or a new one."""
         key = order.key(model)
-        with self._one_at_a_time if not model.is_from_package else nullcontext():
+        with self._turns[model.is_from_package]:
             with self._lock:
                 self._models[order] = model
                 running = self._running(order)
             if running is None:
                 running = self._started(model, order, settings)
             with self._lock:
-                self._keep(order, key, running)
+                self._keep((order, chats), key, running)
         return running[1]
 
-    def _keep(self, order: _Order, key: Hashable, running: _Running) -> None:
+    def _keep(self, waited_for: tuple[_Order, bool], key: Hashable, running: _Running) -> None:
         """Note a server, and hand the calls that waited for it on to it. Needs the lock."""
         atexit.unregister(self.stop)
         atexit.register(self.stop)
         self._servers[key] = running
-        self._loading.pop(order, None)
-        waiting = self._waiting.pop(order, None)
+        self._loading.pop(waited_for, None)
+        waiting = self._waiting.pop(waited_for, None)
         self._uses.setdefault(key, ServerUses()).join(waiting)
         if not self._watched:
             self._watched = True
@@ -321,9 +328,9 @@ def _known(address: Address) -> _Load:
     return found
 
 
-def _failed(refusal: Rejected) -> _Load:
+def _failed(error: Exception) -> _Load:
     failed: _Load = concurrent.futures.Future()
-    failed.set_exception(refusal)
+    failed.set_exception(error)
     return failed
 
 

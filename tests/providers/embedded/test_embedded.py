@@ -275,14 +275,14 @@ def test_clients_share_a_server(play: Play) -> None:
 
 def test_first_requests_at_once_start_one_server(play: Play, own: Embedded) -> None:
     def script(client: Any) -> Any:
-        create = client.chat.completions.with_raw_response.create
+        create, models = client.chat.completions.with_raw_response.create, client.models.with_raw_response.list
         if play.mode == "async":
-            return (yield asyncio.gather(*(create(**FRANCE) for _ in range(6))))
-        with ThreadPoolExecutor(6) as pool:
-            return list(pool.map(lambda _: create(**FRANCE), range(6)))
+            return (yield asyncio.gather(*(create(**FRANCE) for _ in range(6)), models()))
+        with ThreadPoolExecutor(7) as pool:
+            return [*pool.map(lambda _: create(**FRANCE), range(6)), pool.submit(models).result()]
 
-    raws = live(play, script, settings=Settings(provider=own))
-    assert len({port(raw) for raw in raws}) == 1
+    *raws, listed = live(play, script, settings=Settings(provider=own))
+    assert {port(raw) for raw in raws} == {port(listed)}
     assert {raw.parse().choices[0].message.content for raw in raws} == {"The capital of France is Paris."}
 
 
