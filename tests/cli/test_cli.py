@@ -32,15 +32,22 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def mistake(*arguments: str, **environ: str) -> str:
-    """The one line on stderr of a command that fails, in this process: starting one takes most of a second."""
-    said = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stderr(said), redirect_stdout(io.StringIO()):
+def here(*arguments: str, **environ: str) -> tuple[int, str, str]:
+    """The command in this process, for starting one takes most of a second: its exit code, stdout and stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(err), redirect_stdout(out):
         for name, value in {"OLLAMA_HOST": REFUSED, **environ}.items():
             patch.setenv(name, value)
+        patch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0)
         with pytest.raises(SystemExit) as ended:
             app.run(list(arguments))
-    return line(said.getvalue(), int(ended.value.code or 0))
+    return int(ended.value.code or 0), out.getvalue(), err.getvalue()
+
+
+def mistake(*arguments: str, **environ: str) -> str:
+    """The one line on stderr of a command that fails."""
+    code, _, said = here(*arguments, **environ)
+    return line(said, code)
 
 
 def line(said: str, code: int) -> str:
@@ -107,16 +114,16 @@ def test_demo_runs_embedded_whatever_the_project_says() -> None:
 
 def test_demo_on_a_profile() -> None:
     configured('[profiles.small]\nprovider = "embedded"\nmodels = { "gpt-4o-mini" = "tiny-chat" }\n')
-    result = run("demo", "--profile", "small")
-    assert (result.returncode, result.stderr) == (0, "")
-    assert all(line in result.stdout for line in DEMO)
+    code, said, wrong = here("demo", "--profile", "small")
+    assert (code, wrong) == (0, "")
+    assert all(line in said for line in DEMO)
 
 
 def test_a_running_ollama_is_offered_and_left_alone(ollama: Any) -> None:
-    result = run("demo", OLLAMA_HOST=ollama.url)
-    assert DEMO[0] in result.stdout
+    _, said, _ = here("demo", OLLAMA_HOST=ollama.url)
+    assert DEMO[0] in said
     aliases = '{"*": "qwen3:8b", "text-embedding-3-small": "nomic-embed-text:latest"}'
-    assert f"LLM_ADAPTER_HOST={ollama.url} LLM_ADAPTER_MODELS='{aliases}' llm-adapter demo" in result.stdout
+    assert f"LLM_ADAPTER_HOST={ollama.url} LLM_ADAPTER_MODELS='{aliases}' llm-adapter demo" in said
     assert ollama.asked == ["/api/tags"]
 
 
