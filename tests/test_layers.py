@@ -20,6 +20,7 @@ LAYERS = (
     "cli",
     "testing",
     "devtools",
+    "serve",
     "installation",
     "client",
     "management",

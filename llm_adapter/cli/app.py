@@ -26,6 +26,7 @@ from llm_adapter.cli.run import OPTIONS
 from llm_adapter.cli.run import run as run_program
 from llm_adapter.cli.scan import scan
 from llm_adapter.cli.screen import allow_all_scripts, console, say
+from llm_adapter.cli.serve import serve
 from llm_adapter.cli.shadow import shadow
 from llm_adapter.cli.trust import trust
 from llm_adapter.cli.verify import verify
@@ -60,6 +61,7 @@ app.command()(chat)
 app.command()(embed)
 app.add_typer(models.app, name="models")
 app.command("run", context_settings=OPTIONS)(run_program)
+app.command()(serve)
 app.command()(scan)
 app.command()(explain)
 app.command()(doctor)
