@@ -168,7 +168,11 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.parametrize(
-    "name", ["pydantic_settings", "ollama", "typer", "rich", "xllamacpp", "httpx", "respx", "pytest"]
+    "name",
+    [
+        *("pydantic_settings", "ollama", "typer", "rich", "xllamacpp", "httpx", "respx", "pytest"),
+        "llm_adapter.providers.embedded",
+    ],
 )
 def test_importing_is_lean(fresh: Any, name: str) -> None:
     """What only some use is loaded by those who use it; an SDK before 3.0 is itself one who uses httpx."""

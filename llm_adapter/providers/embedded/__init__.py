@@ -73,9 +73,10 @@ class Embedded:
 
     name = "embedded"
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_child: bool = False) -> None:
+        """in_child: whether this process is a fork of one that had the package."""
         self._in_process = True  # whether any model may run in threads of this process
-        self._small_in_process = True  # whether the small ones do where the settings say nothing
+        self._small_in_process = not in_child  # whether the small ones do where the settings say nothing
         self._forget()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._begin_anew_in_child)
