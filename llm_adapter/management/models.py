@@ -8,9 +8,9 @@ that chat goes to, or would if it were native: a `/v1` address is taken for the 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 import openai
 from openai._models import FinalRequestOptions
@@ -23,7 +23,7 @@ from llm_adapter.providers.ollama.capabilities import forget
 from llm_adapter.providers.ollama.loading import load_body
 from llm_adapter.providers.ollama.management import BLOBS, unmanaged
 from llm_adapter.providers.ollama.missing import missing_model_message
-from llm_adapter.providers.ollama.types import Blob, ModelInfo, RunningModel, RunningModels, Version
+from llm_adapter.providers.ollama.types import Blob, ModelInfo, PullProgress, RunningModel, RunningModels, Version
 from llm_adapter.transport.body import http_library
 from llm_adapter.transport.time_limit import awithin
 
@@ -32,38 +32,113 @@ if TYPE_CHECKING:
 
     from llm_adapter.routing.connection import Connection
 
-TransferT = TypeVar("TransferT", Transfer, AsyncTransfer)
+LastT = TypeVar("LastT")  # the last progress; of the async class, what is awaited for it
+TransferT = TypeVar("TransferT")  # all progress, in the same way
 
 
-class _ModelsBase(Generic[TransferT]):
-    """What the sync and the async class share; a base class before the SDK's."""
+class _ModelsBase(Generic[LastT, TransferT]):
+    """What the sync and the async class share; a base class before the SDK's.
+
+    `pull`, `push` and `create` are those of the `ollama` package, with its arguments in its order (_client.py, 0.6.3):
+    they run to their end and return the last progress, and with `stream=True` return the progress to iterate.
+    """
 
     _client: Any
     _ollama: Any  # the package's client
 
-    def pull(self, model: str, *, insecure: bool = False) -> TransferT:
-        """Install a model: iterate the progress, or wait for its end."""
+    @overload
+    def pull(self, model: str, *, insecure: bool = False, stream: Literal[False] = False) -> LastT: ...
+
+    @overload
+    def pull(self, model: str, *, insecure: bool = False, stream: Literal[True]) -> TransferT: ...
+
+    @overload
+    def pull(self, model: str, *, insecure: bool = False, stream: bool) -> LastT | TransferT: ...
+
+    def pull(self, model: str, *, insecure: bool = False, stream: bool = False) -> LastT | TransferT:
+        """Install a model."""
         name = self._name(model)
-        return self._transfer("pull", name, lambda: self._ollama.pull(name, insecure=insecure, stream=True))
+        return self._transfer("pull", name, lambda: self._ollama.pull(name, insecure=insecure, stream=True), stream)
 
-    def push(self, model: str, *, insecure: bool = False) -> TransferT:
+    @overload
+    def push(self, model: str, *, insecure: bool = False, stream: Literal[False] = False) -> LastT: ...
+
+    @overload
+    def push(self, model: str, *, insecure: bool = False, stream: Literal[True]) -> TransferT: ...
+
+    @overload
+    def push(self, model: str, *, insecure: bool = False, stream: bool) -> LastT | TransferT: ...
+
+    def push(self, model: str, *, insecure: bool = False, stream: bool = False) -> LastT | TransferT:
         """Give a model, named `namespace/name`, to its registry."""
-        return self._transfer("push", model, lambda: self._ollama.push(model, insecure=insecure, stream=True))
+        return self._transfer("push", model, lambda: self._ollama.push(model, insecure=insecure, stream=True), stream)
 
+    @overload
     def create(
         self,
         model: str,
-        *,
+        quantize: str | None = None,
         from_: str | None = None,
         files: Files | None = None,
         adapters: Files | None = None,
         template: str | None = None,
+        license: str | list[str] | None = None,
         system: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         messages: Sequence[Mapping[str, Any]] | None = None,
-        license: str | list[str] | None = None,  # noqa: A002
+        *,
+        stream: Literal[False] = False,
+    ) -> LastT: ...
+
+    @overload
+    def create(
+        self,
+        model: str,
         quantize: str | None = None,
-    ) -> TransferT:
+        from_: str | None = None,
+        files: Files | None = None,
+        adapters: Files | None = None,
+        template: str | None = None,
+        license: str | list[str] | None = None,
+        system: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        stream: Literal[True],
+    ) -> TransferT: ...
+
+    @overload
+    def create(
+        self,
+        model: str,
+        quantize: str | None = None,
+        from_: str | None = None,
+        files: Files | None = None,
+        adapters: Files | None = None,
+        template: str | None = None,
+        license: str | list[str] | None = None,
+        system: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        stream: bool,
+    ) -> LastT | TransferT: ...
+
+    def create(
+        self,
+        model: str,
+        quantize: str | None = None,
+        from_: str | None = None,
+        files: Files | None = None,
+        adapters: Files | None = None,
+        template: str | None = None,
+        license: str | list[str] | None = None,  # noqa: A002
+        system: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        stream: bool = False,
+    ) -> LastT | TransferT:
         """Make a model of another one (`from_`), or of files, which are uploaded where the server lacks them."""
         fields: dict[str, Any] = {
             "template": template,
@@ -73,13 +148,13 @@ class _ModelsBase(Generic[TransferT]):
         }
         fields |= {"from_": None if from_ is None else self._name(from_), "license": license, "quantize": quantize}
         lines = partial(self._create_lines, model, {"files": files, "adapters": adapters}, fields)
-        return self._transfer("create", model, lines)
+        return self._transfer("create", model, lines, stream)
 
     def _create_lines(self, model: str, uploads: Mapping[str, Files | None], fields: Mapping[str, Any]) -> Any:
         """The lines of progress: of the files that are uploaded first, then of the server."""
         raise NotImplementedError
 
-    def _transfer(self, verb: str, name: str, lines: Any) -> TransferT:
+    def _transfer(self, verb: str, name: str, lines: Any, stream: bool) -> LastT | TransferT:
         raise NotImplementedError
 
     @property
@@ -143,7 +218,7 @@ class _ModelsBase(Generic[TransferT]):
         return error
 
 
-class Models(_ModelsBase[Transfer], sdk.Models):
+class Models(_ModelsBase[PullProgress, Transfer], sdk.Models):
     """See the module. Every method raises the SDK's own errors; without a server that is Ollama, NotFoundError."""
 
     @cached_property
@@ -194,7 +269,7 @@ class Models(_ModelsBase[Transfer], sdk.Models):
             digests[field] = yield from self._upload(files)
         yield from self._ollama.create(model, **digests, **fields, stream=True)
 
-    def _transfer(self, verb: str, name: str, lines: Any) -> Transfer:
+    def _transfer(self, verb: str, name: str, lines: Any, stream: bool) -> PullProgress | Transfer:
         self._check()
 
         def finish(refusal: Rejected | None) -> Exception | None:
@@ -204,7 +279,8 @@ class Models(_ModelsBase[Transfer], sdk.Models):
             installed = [one.id for one in self.list()] if _is_missing_model(refusal) else []
             return self._transfer_error(verb, name, refusal, installed)
 
-        return Transfer(f"{verb} of {name!r}", partial(_lines_as_dictionaries, lines), finish)
+        transfer = Transfer(f"{verb} of {name!r}", partial(_lines_as_dictionaries, lines), finish)
+        return transfer if stream else transfer.wait()
 
     def _upload(self, files: Files | None) -> Generator[Any, None, Any]:
         """Yields lines of progress; returns the digests of the files."""
@@ -226,7 +302,7 @@ class Models(_ModelsBase[Transfer], sdk.Models):
                     yield step
 
 
-class AsyncModels(_ModelsBase[AsyncTransfer], sdk.AsyncModels):
+class AsyncModels(_ModelsBase[Coroutine[Any, Any, PullProgress], Coroutine[Any, Any, AsyncTransfer]], sdk.AsyncModels):
     """The same in an event loop."""
 
     @cached_property
@@ -279,7 +355,7 @@ class AsyncModels(_ModelsBase[AsyncTransfer], sdk.AsyncModels):
         async for line in await self._ollama.create(model, **digests, **fields, stream=True):
             yield line
 
-    def _transfer(self, verb: str, name: str, lines: Any) -> AsyncTransfer:
+    async def _transfer(self, verb: str, name: str, lines: Any, stream: bool) -> Any:
         self._check()
 
         async def finish(refusal: Rejected | None) -> Exception | None:
@@ -289,7 +365,8 @@ class AsyncModels(_ModelsBase[AsyncTransfer], sdk.AsyncModels):
             installed = [one.id async for one in self.list()] if _is_missing_model(refusal) else []
             return self._transfer_error(verb, name, refusal, installed)
 
-        return AsyncTransfer(f"{verb} of {name!r}", partial(_async_lines_as_dictionaries, lines), finish)
+        transfer = AsyncTransfer(f"{verb} of {name!r}", partial(_async_lines_as_dictionaries, lines), finish)
+        return transfer if stream else await transfer.wait()
 
     async def _upload(self, files: Files | None, field: str, digests: dict[str, Any]) -> AsyncIterator[Any]:
         """Yields lines of progress; the digests of the files are put into `digests`, for it can return nothing."""

@@ -1,4 +1,4 @@
-"""What `client.models.pull`, `push` and `create` return: progress to iterate, sync or async.
+"""What `client.models.pull`, `push` and `create` return with `stream=True`: progress to iterate, sync or async.
 
 Nothing is sent before the first item is asked for. Closing a transfer before its end cancels it: the connection is
 closed, and the server stops. The same pull begun again goes on where it was, for the server keeps what it has.
@@ -84,7 +84,7 @@ class Transfer(_Transfer, Iterator[PullProgress]):
 
 
 class AsyncTransfer(_Transfer, AsyncIterator[PullProgress]):
-    """The same in an event loop; `await` it to wait for its end."""
+    """The same in an event loop."""
 
     def __init__(
         self,
@@ -108,9 +108,6 @@ class AsyncTransfer(_Transfer, AsyncIterator[PullProgress]):
         async for last in self:  # noqa: B007
             pass
         return last
-
-    def __await__(self) -> Generator[Any, Any, PullProgress]:
-        return self.wait().__await__()
 
     async def aclose(self) -> None:
         """Cancel it, if it is not at its end."""

@@ -59,7 +59,7 @@ class LiveOllama:
             if not self._pull:
                 self._missing(f"{name!r} is not installed, and --llm-no-pull is given: `ollama pull {name}`")
             try:
-                self._client.models.pull(name).wait()
+                self._client.models.pull(name)
             except openai.NotFoundError:
                 raise
             except openai.APIError as error:

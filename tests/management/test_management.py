@@ -119,7 +119,7 @@ def test_create(play: Play, ollama: Server, profile: Settings, recording: str) -
     wish = {"from_": "tiny", "system": "You are a pirate.", "parameters": {"num_ctx": 1024}}
 
     def script(client: Any) -> Any:
-        return (yield every(client.models.create("tiny-pirate", **wish)))
+        return (yield every((yield client.models.create("tiny-pirate", **wish, stream=True))))
 
     seen = play(script, settings=profile)
     assert ollama.sent == one.request
@@ -132,7 +132,7 @@ def test_create_says_all(play: Play, ollama: Server) -> None:
     more: Any = {"template": "{{ .Prompt }}", "messages": HI, "license": ["MIT"], "quantize": "q4_K_M"}
 
     def script(client: Any) -> Any:
-        yield client.models.create("m", from_="b", adapters={"a.gguf": "sha256:00"}, **more).wait()
+        yield client.models.create("m", from_="b", adapters={"a.gguf": "sha256:00"}, **more)
 
     play(script)
     assert ollama.sent == {"model": "m", "from": "b", "adapters": {"a.gguf": "sha256:00"}, "stream": True, **more}
@@ -149,7 +149,7 @@ def test_files(play: Play, ollama: Server, profile: Settings, tmp_path: Path, he
     ollama.answer("/api/create", body=[{"status": "success"}])
 
     def script(client: Any) -> Any:
-        return (yield every(client.models.create("m", files=[path])))
+        return (yield every((yield client.models.create("m", files=[path], stream=True))))
 
     seen = play(script, settings=profile)
     assert (asked.call_count, sent.call_count) == (1, 0 if held else 1)
@@ -163,7 +163,7 @@ def test_files(play: Play, ollama: Server, profile: Settings, tmp_path: Path, he
 def test_a_file_that_is_not_there(play: Play, ollama: Server) -> None:
     def script(client: Any) -> Any:
         with pytest.raises(FileNotFoundError, match="nowhere"):
-            yield client.models.create("m", files={"m.gguf": "nowhere.gguf"}).wait()
+            yield client.models.create("m", files={"m.gguf": "nowhere.gguf"})
 
     play(script)
     assert ollama.count == 0
@@ -220,9 +220,9 @@ NAMED = {
     "show": ("/api/show", "POST", lambda models, name: models.show(name), "asked about"),
     "load": ("/api/generate", "POST", lambda models, name: models.load(name), "asked about"),
     "unload": ("/api/generate", "POST", lambda models, name: models.unload(name), "asked about"),
-    "pull": ("/api/pull", "POST", lambda models, name: models.pull(name).wait(), "asked about"),
-    "push": ("/api/push", "POST", lambda models, name: models.push(name).wait(), "acted on"),
-    "create": ("/api/create", "POST", lambda models, name: models.create(name, from_="a").wait(), "acted on"),
+    "pull": ("/api/pull", "POST", lambda models, name: models.pull(name), "asked about"),
+    "push": ("/api/push", "POST", lambda models, name: models.push(name), "acted on"),
+    "create": ("/api/create", "POST", lambda models, name: models.create(name, from_="a"), "acted on"),
     "delete": ("/api/delete", "DELETE", lambda models, name: models.delete(name), "acted on"),
 }
 
@@ -256,8 +256,8 @@ def test_what_changes_is_asked_anew(play: Play, ollama: Server, verb: str) -> No
     act = {
         "copy": lambda models: models.copy("a", "m"),
         "delete": lambda models: models.delete("m"),
-        "pull": lambda models: models.pull("m").wait(),
-        "create": lambda models: models.create("m", from_="a").wait(),
+        "pull": lambda models: models.pull("m"),
+        "create": lambda models: models.create("m", from_="a"),
     }[verb]
     play(calling(act))
     assert capabilities._models.keys() == []
@@ -278,7 +278,7 @@ def test_keys_and_clients(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
         return HTTPX.Response(200, json={"status": "success", "done": True, "response": ""})
 
     def script(client: Any) -> Any:
-        yield client.models.pull("m").wait()
+        yield client.models.pull("m")
         yield client.models.load("m")
 
     play(script, http_client=play.http(handler))
@@ -318,9 +318,9 @@ UNMANAGED = {
     "embedded": Settings(provider="embedded"),
 }
 VERBS = {
-    "pull": lambda models: models.pull("m").wait(),
-    "push": lambda models: models.push("m").wait(),
-    "create": lambda models: models.create("m", from_="a").wait(),
+    "pull": lambda models: models.pull("m"),
+    "push": lambda models: models.push("m"),
+    "create": lambda models: models.create("m", from_="a"),
     "copy": lambda models: models.copy("a", "b"),
     "show": lambda models: models.show("m"),
     "ps": lambda models: models.ps(),

@@ -22,7 +22,7 @@ CALLS: dict[str, Any] = {
     "embeddings": lambda client: client.embeddings.create(model="m", input="x"),
     "responses": lambda client: client.responses.create(model="m", input="x"),
     "models": lambda client: client.models.list(),
-    "pull": lambda client: client.models.pull("m").wait(),
+    "pull": lambda client: client.models.pull("m"),
 }
 SERVERS: dict[str, Callable[[str], dict[str, Any]]] = {
     "ollama": lambda root: {"settings": Settings(provider="ollama", host=root)},

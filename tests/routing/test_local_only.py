@@ -69,8 +69,8 @@ CALLS = {
     "embeddings": lambda client: client.embeddings.create(model="x:cloud", input="Hello"),
     "completions": lambda client: client.completions.create(model="X:Cloud", prompt="Hello"),
     "copy": lambda client: client.models.copy("x:cloud", "harmless"),
-    "create": lambda client: client.models.create("harmless", from_="x:cloud").wait(),
-    "pull": lambda client: client.models.pull("x:cloud").wait(),
+    "create": lambda client: client.models.create("harmless", from_="x:cloud"),
+    "pull": lambda client: client.models.pull("x:cloud"),
     "load": lambda client: client.models.load("x:cloud"),
 }
 

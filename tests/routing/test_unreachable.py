@@ -47,7 +47,7 @@ CALLS = {
     "chat": lambda client: client.chat.completions.create(model="m", messages=HI),
     "embeddings": lambda client: client.embeddings.create(model="m", input="x"),
     "list": lambda client: client.models.list(),
-    "pull": lambda client: client.models.pull("m").wait(),
+    "pull": lambda client: client.models.pull("m"),
     "ps": lambda client: client.models.ps(),
 }
 

@@ -54,6 +54,7 @@ def create(
             parameters=given or None,
             license=license_text,
             quantize=quantize,
+            stream=True,
         )
         follow(f"create {model}", transfer, as_json=as_json)
 

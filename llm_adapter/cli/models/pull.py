@@ -17,10 +17,17 @@ def pull(names: Names, insecure: _Insecure = False, profile: Profile = None, as_
     """Download models from a registry. A pull that was stopped goes on where it was."""
     with OpenAI(profile=profile) as client:
         for name in names:
-            follow(f"pull {name}", client.models.pull(name, insecure=insecure), as_json=as_json, resumable=True)
+            follow(
+                f"pull {name}",
+                client.models.pull(name, insecure=insecure, stream=True),
+                as_json=as_json,
+                resumable=True,
+            )
 
 
 def push(model: Name, insecure: _Insecure = False, profile: Profile = None, as_json: AsJson = False) -> None:
     """Upload a model to its registry; its name begins with the account: me/model."""
     with OpenAI(profile=profile) as client:
-        follow(f"push {model}", client.models.push(model, insecure=insecure), as_json=as_json, resumable=True)
+        follow(
+            f"push {model}", client.models.push(model, insecure=insecure, stream=True), as_json=as_json, resumable=True
+        )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import os
+import signal
+import sys
 import threading
 from typing import Any
 
@@ -172,40 +176,41 @@ def test_progress(play: Play, server: Loopback) -> None:
     server.act = answering(LAYERS)
 
     def script(client: Any) -> Any:
-        return (yield every(client.models.pull("qwen3:8b", insecure=True)))
+        return (yield every((yield client.models.pull("qwen3:8b", insecure=True, stream=True))))
 
     seen = play(script, settings=native(server))
     assert [one.percent for one in seen] == [one.percent for one in told(LAYERS)]
     assert server.asked == [("/api/pull", {"model": "qwen3:8b", "insecure": True, "stream": True})]
 
 
-def test_wait(play: Play, server: Loopback) -> None:
+@pytest.mark.parametrize("verb", ["pull", "push"])
+def test_the_end(play: Play, server: Loopback, verb: str) -> None:
+    """Without `stream` the call runs to its end, as the package's does; so does `wait()` of a progress."""
     server.act = answering(LAYERS)
 
     def script(client: Any) -> Any:
-        last = yield client.models.push("me/m").wait()
-        if play.mode == "async":
-            assert (yield client.models.push("me/m")).done
+        last = yield getattr(client.models, verb)("me/m")
+        transfer = yield getattr(client.models, verb)("me/m", stream=True)
+        assert (yield transfer.wait()).completed == last.completed == 4000
         return last
 
-    assert play(script, settings=native(server)).done
-    assert server.asked[0] == ("/api/push", {"model": "me/m", "insecure": False, "stream": True})
+    last = play(script, settings=native(server))
+    assert (last.done, last.status, last.percent) == (True, "success", 100)
+    assert server.asked == [(f"/api/{verb}", {"model": "me/m", "insecure": False, "stream": True})] * 2
 
 
 def test_nothing_is_begun_in_silence(play: Play, server: Loopback) -> None:
     def script(client: Any) -> Any:
+        yield client.models.pull("m", stream=True)
         with pytest.warns(AdapterWarning, match=r"pull of 'm' was not begun"):
-            client.models.pull("m")
-        yield 0
+            yield 0  # nobody holds it from here on
 
     play(script, settings=native(server))
     assert server.asked == []
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_cancelled_and_resumed(play: Play, server: Loopback) -> None:
-    """To close the progress closes the connection, which stops the server; what it has, it keeps."""
-    gone = threading.Event()
+def endless(server: Loopback, gone: threading.Event, begun: Any = lambda: None) -> Any:
+    """What a server does that pulls until the connection is closed; a second pull comes to its end."""
 
     def act(handler: Handler) -> None:
         if len(server.asked) > 1:
@@ -213,33 +218,62 @@ def test_cancelled_and_resumed(play: Play, server: Loopback) -> None:
             return
         try:
             streamed(handler, [layer("a", 10**6, 100)], whole=False)
-            while True:
+            begun()
+            while not gone.wait(0.01):
                 handler.line(layer("a", 10**6, 100))
-                if gone.wait(0.01):
-                    break
         except OSError:
             gone.set()
             raise
 
-    server.act = act
+    return act
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("way", ["closed", "left by break"])
+def test_cancelled_and_resumed(play: Play, server: Loopback, way: str) -> None:
+    """To close the progress closes the connection, which stops the server; what it has, it keeps."""
+    gone = threading.Event()
+    server.act = endless(server, gone)
 
     def script(client: Any) -> Any:
-        transfer = client.models.pull("m")
+        transfer = yield client.models.pull("m", stream=True)
         begun = yield first(transfer)
         assert begun.completed == 100
-        yield transfer.close()
+        if way == "closed":
+            yield transfer.close()
+        else:  # what a loop that is left does to a progress that no name holds
+            del transfer, begun
+            yield asyncio.sleep(0.01) if play.mode == "async" else None
         assert gone.wait(5)
-        return (yield every(client.models.pull("m")))
+        return (yield every((yield client.models.pull("m", stream=True))))
 
     resumed = play(script, settings=native(server))
     assert [(one.completed, one.percent) for one in resumed] == [(500_000, 50), (10**6, 99.9), (10**6, 100)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a signal to itself ends the process")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_cancelled_without_progress(play: Play, server: Loopback) -> None:
+    """Ctrl-C, or a task that is cancelled, ends a call that runs to its end; and the server with it."""
+    gone = threading.Event()
+    interrupt = (lambda: None) if play.mode == "async" else lambda: os.kill(os.getpid(), signal.SIGINT)
+    server.act = endless(server, gone, interrupt)
+
+    def script(client: Any) -> Any:
+        with pytest.raises((KeyboardInterrupt, asyncio.TimeoutError)):
+            yield asyncio.wait_for(
+                client.models.pull("m"), 0.2
+            )  # the sync call raises before there is anything to wait
+        assert gone.wait(5)
+
+    play(script, settings=native(server))
 
 
 def test_as_a_context(play: Play, server: Loopback) -> None:
     server.act = answering(LAYERS)
 
     def script(client: Any) -> Any:
-        transfer = client.models.pull("m")
+        transfer = yield client.models.pull("m", stream=True)
         entered = transfer.__aenter__() if play.mode == "async" else transfer.__enter__()
         assert (yield entered) is transfer
         yield first(transfer)
@@ -264,7 +298,7 @@ def test_ends(play: Play, server: Loopback, lines: list[Any], whole: bool, error
 
     def script(client: Any) -> Any:
         with pytest.raises(error, match=words) as caught:
-            yield every(client.models.pull("m"))
+            yield client.models.pull("m")
         return caught.value
 
     assert "pull of 'm' failed" in str(play(script, settings=native(server)))
@@ -275,7 +309,7 @@ def test_a_name_that_the_registry_lacks(play: Play, server: Loopback) -> None:
 
     def script(client: Any) -> Any:
         with pytest.raises(openai.NotFoundError, match="no such model") as caught:
-            yield every(client.models.pull("nope"))
+            yield client.models.pull("nope")
         return caught.value
 
     failure = play(script, settings=native(server))
