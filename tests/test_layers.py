@@ -23,6 +23,7 @@ LAYERS = (
     "serve",
     "installation",
     "client",
+    "batch",
     "management",
     "shadow",
     "traffic",

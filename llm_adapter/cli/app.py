@@ -14,6 +14,7 @@ import typer
 
 from llm_adapter import __version__
 from llm_adapter.cli import config, models
+from llm_adapter.cli.batch import batch
 from llm_adapter.cli.chat import chat
 from llm_adapter.cli.demo import demo
 from llm_adapter.cli.doctor import doctor
@@ -62,6 +63,7 @@ app.command()(embed)
 app.add_typer(models.app, name="models")
 app.command("run", context_settings=OPTIONS)(run_program)
 app.command()(serve)
+app.command()(batch)
 app.command()(scan)
 app.command()(explain)
 app.command()(doctor)

@@ -1,0 +1,119 @@
+"""A batch from one file to another: what is there already, what is left, and the end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import openai
+
+from llm_adapter.batch.journal import Journal
+from llm_adapter.batch.lines import Check, check, read_line
+from llm_adapter.batch.running import Batch, Progress, numbered
+from llm_adapter.settings.errors import SettingsError
+from llm_adapter.settings.settings import Settings
+
+# What an answer depends on. Where a server is, what is kept of it and how long it is waited for may change on the way.
+ANSWER_SETTINGS = (
+    *("provider", "dialect", "models", "num_ctx", "num_ctx_max", "think", "reasoning_fields", "options", "overflow"),
+    *("expected_dimensions", "shift", "unsupported", "sampling_defaults", "corrections", "recover_tool_calls"),
+    *("image_urls", "routes", "model_path", "embedding_model_path", "mmproj_path", "chat_template"),
+)
+CONCURRENCY = 8  # where a profile has no `max_concurrency`: what a server of one's own has room for
+
+
+def fingerprint(settings: Settings) -> str:
+    """Of the settings that answers depend on: the results of one profile are not taken for those of another."""
+    said = {name: getattr(settings, name) for name in ANSWER_SETTINGS}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+class InvalidInputError(SettingsError):
+    """The input is no batch; `found` has the problems."""
+
+    def __init__(self, found: Check) -> None:
+        super().__init__(found.problems[0].message)
+        self.found = found
+
+
+@dataclass(frozen=True)
+class Job:
+    """A batch from `source` to `output`; requests that failed go to `errors`."""
+
+    source: Path
+    output: Path
+    errors: Path
+
+    @classmethod
+    def to(cls, source: Path, output: Path, errors: Path | None = None) -> Job:
+        return cls(source, output, errors or output.with_name(f"{output.stem}.errors{output.suffix}"))
+
+    @property
+    def journal_path(self) -> Path:
+        return self.output.with_name(f"{self.output.name}.part")
+
+    def check(self) -> Check:
+        """Look through the input. Raises `InvalidInputError`."""
+        found = check(numbered(self.source))
+        if found.problems:
+            raise InvalidInputError(found)
+        return found
+
+    def names(self, profile: str) -> list[str]:
+        """The ids of the results, in the order of the input."""
+        return [read_line(data, number).result_id(profile) for number, data in numbered(self.source)]
+
+    def begin(
+        self,
+        client: openai.AsyncOpenAI,
+        settings: Settings,
+        *,
+        concurrency: int | None = None,
+        patience: float = 600,
+        tell: Callable[[Progress], None] | None = None,
+    ) -> Running:
+        """Take the batch up where it stands. Raises `InvalidInputError`; `BusyError` where another process has it."""
+        found = self.check()
+        profile = fingerprint(settings)
+        journal = Journal(self.journal_path)
+        progress = Progress(found.count, done=sum(name in journal for name in self.names(profile)))
+        batch = Batch(
+            client,
+            self.source,
+            journal,
+            progress,
+            profile=profile,
+            concurrency=concurrency or settings.max_concurrency or CONCURRENCY,
+            patience=patience,
+            tell=tell,
+        )
+        return Running(self, batch, journal, profile)
+
+
+@dataclass(frozen=True)
+class Running:
+    """A batch that was begun."""
+
+    job: Job
+    batch: Batch
+    journal: Journal
+    profile: str
+
+    @property
+    def progress(self) -> Progress:
+        return self.batch.progress
+
+    async def run(self) -> tuple[int, int] | None:
+        """Ask what has no result yet, and write the output: how many answers and errors. None: it was stopped before.
+
+        Raises `StoppedError`, and OSError where a file cannot be written. What is recorded stays.
+        """
+        try:
+            if not await self.batch.run():
+                return None
+            return self.journal.finish(self.job.names(self.profile), self.job.output, self.job.errors)
+        finally:
+            self.journal.close()
