@@ -100,7 +100,8 @@ class AnyLlm:
     def __init__(self, root: str) -> None:
         from any_llm import AnyLLM
 
-        self.client = AnyLLM.create("ollama", api_base=root)
+        # The sync calls run in a loop of their own, which connections do not leave.
+        self.client, self.asynchronous = (AnyLLM.create("ollama", api_base=root) for _ in range(2))
 
     def chat(self, messages: Any, tools: Any = None) -> str:
         more = {"tools": tools} if tools else {}
@@ -111,7 +112,7 @@ class AnyLlm:
         return sum(1 for _ in self.client.completion(model=f"stub-{count}", messages=_TWO, stream=True))
 
     async def astream(self, count: int) -> int:
-        stream: Any = await self.client.acompletion(model=f"stub-{count}", messages=_TWO, stream=True)
+        stream: Any = await self.asynchronous.acompletion(model=f"stub-{count}", messages=_TWO, stream=True)
         return sum([1 async for _ in stream])
 
     def embed(self, texts: list[str]) -> int:
