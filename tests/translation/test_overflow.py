@@ -13,7 +13,7 @@ import openai
 import pytest
 from conftest import DONE
 
-from llm_adapter import OpenAI, Settings
+from llm_adapter import AdapterWarning, OpenAI, Settings
 from llm_adapter.testing import serving, text
 from llm_adapter.translation.overflow import counts
 
@@ -28,8 +28,9 @@ CALLS: dict[str, Any] = {
     "embeddings": lambda client: client.embeddings.create(model="m", input=LONG),
 }
 PARAMS = {"chat": "messages", "completions": "prompt", "responses": "input", "embeddings": "input"}
-# Servers that refuse what does not fit. Ollama's own /v1 cuts it, and is asked how much fits.
-SERVERS = ("ollama@0.24", "ollama@0.32", "llamacpp", "vllm", "lmstudio")
+# Ollama's own /v1 cuts what does not fit, and its native API is asked first; the others refuse it themselves.
+OLLAMAS_V1 = ("ollama@0.24 /v1", "ollama@0.32 /v1")
+SERVERS = ("ollama@0.24", "ollama@0.32", "llamacpp", "vllm", "lmstudio", *OLLAMAS_V1)
 
 
 @contextmanager
@@ -61,7 +62,7 @@ def test_the_error_is_openais(server: str, call: str, streamed: bool) -> None:
 
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("call", ["chat", "completions", "responses"])
-@pytest.mark.parametrize("server", [*SERVERS, "ollama@0.24 /v1"])
+@pytest.mark.parametrize("server", SERVERS)
 def test_what_is_oldest_is_left_out(server: str, call: str, streamed: bool) -> None:
     """System message and last question stay, a text loses its beginning, and the reply says so."""
     more: dict[str, Any] = {"stream": True} if streamed else {}
@@ -81,7 +82,7 @@ def test_what_is_oldest_is_left_out(server: str, call: str, streamed: bool) -> N
     else:
         assert [sent["messages"][0]["content"], sent["messages"][-1]["content"]] == ["Be brief.", "Hello"]
         assert 2 < len(sent["messages"]) < len(TURNS)
-    assert asked <= 2
+    assert asked <= (4 if server in OLLAMAS_V1 else 2)  # there: the load, two that measure, and the call
 
 
 def test_an_agents_oldest_rounds_are_left_out() -> None:
@@ -214,3 +215,47 @@ WORDS = {
 @pytest.mark.parametrize(("message", "numbers"), WORDS.items())
 def test_the_servers_counts(message: str, numbers: tuple[int, int]) -> None:
     assert counts(message) == dict(zip(("n_prompt_tokens", "n_ctx"), numbers, strict=True))
+
+
+def measured(fake: Any) -> list[tuple[str, Any]]:
+    """What a fake Ollama was asked beside its lists: the path, and the field that keeps a prompt whole."""
+    asked = [one for one in fake.requests if not one.path.endswith(("models", "/ps"))]
+    return [(one.path, one.body.get("truncate")) for one in asked]
+
+
+@pytest.mark.parametrize("server", OLLAMAS_V1)
+def test_what_may_be_cut_is_measured(server: str) -> None:
+    """A short prompt is asked of nobody, a longer one of the context, and one that is near to it of the native API."""
+    load, call = ("/api/generate", None), ("/v1/chat/completions", None)
+    with client_of(server) as (client, fake):
+        for words in (20, 200, 500):
+            client.chat.completions.create(model="m", messages=[{"role": "user", "content": "word " * words}])
+        assert measured(fake) == [call, load, call, ("/api/chat", False), call]
+        assert fake.requests[-2].body["options"] == {"num_predict": 1}
+        assert len(fake.requests[-1].body["messages"][0]["content"]) == 2500
+
+
+def test_one_of_several_inputs_is_named_over_ollamas_v1() -> None:
+    with client_of("ollama@0.32 /v1") as (client, fake):
+        client.embeddings.create(model="m", input=["short"])
+        with pytest.raises(openai.BadRequestError, match="maximum context length is 1024") as caught:
+            client.embeddings.create(model="m", input=["short", LONG])
+    assert caught.value.param == "input[1]"
+    assert [one.path for one in fake.requests].count("/v1/embeddings") == 1
+
+
+def test_allow_leaves_it_to_ollamas_v1() -> None:
+    with client_of("ollama@0.24 /v1", overflow="allow") as (client, fake):
+        reply = CALLS["chat"](client)
+    assert measured(fake) == [("/v1/chat/completions", None)]
+    assert reply.usage.prompt_tokens == 1024  # as the real one counts what it has left (recordings: context_overflow)
+
+
+def test_a_context_that_is_not_told_is_warned_of(run: Any, ollama: Any) -> None:
+    """A proxy may pass on the /v1 alone."""
+    ollama.answer("/api/generate", 404, "404 page not found")
+    ollama.answer("/v1/embeddings", body={"object": "list", "data": [{"embedding": [1.0], "index": 0}], "model": "m"})
+    settings = Settings(base_url="http://ollama.test:11434/v1", dialect="ollama")
+    with pytest.warns(AdapterWarning, match="does not tell the context length of 'm'"):
+        run(lambda client: client.embeddings.create(model="m", input=LONG), settings=settings)
+    assert ollama.sent["input"] == LONG

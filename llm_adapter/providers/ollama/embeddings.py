@@ -27,10 +27,11 @@ BATCH = 512  # inputs a request: one of Ollama's embeds them one after the other
 
 def flow(call: Call) -> Flow:
     """One request, or several side by side for a large batch; their vectors in the order of the inputs."""
-    return (yield from within_context(call, _in_batches, LARGER_NUM_CTX, refusal_with_counts))
+    return (yield from within_context(call, in_batches, LARGER_NUM_CTX, refusal_with_counts))
 
 
-def _in_batches(call: Call) -> Flow:
+def in_batches(call: Call) -> Flow:
+    """The same, whose refusal of an input that is too long names the server's words alone."""
     inputs = _input(call)
     batches: list[str | list[str]] = [inputs]
     if isinstance(inputs, list):

@@ -1,4 +1,4 @@
-"""A `/v1` call on an Ollama server, with what only the native API can do for it: load, keep, pull, and guard a model.
+"""A `/v1` call on an Ollama server, with what only the native API can do for it: load, keep and pull a model.
 
 Ollama's `/v1` has no `keep_alive`, but a model keeps the one it was loaded with: an empty native load gives it, before
 the first call for a model and again when it changes. `num_ctx` cannot be given so: the next call over `/v1` loads the
@@ -12,20 +12,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from llm_adapter.provider import Call, Endpoint, Flow, Rejected
+from llm_adapter.provider import Call, Endpoint, Flow
 from llm_adapter.providers.ollama.loading import load_body, load_reply, preload
 from llm_adapter.providers.ollama.local import local_only
 from llm_adapter.providers.ollama.missing import pulls_missing
-from llm_adapter.providers.ollama.sizing import estimated_tokens, loaded_size
-from llm_adapter.providers.v1.dialects import DIALECTS
+from llm_adapter.providers.v1.ollama_context import uncut, without_load_options
 from llm_adapter.settings.errors import warn_caller
-from llm_adapter.translation.overflow import CODE, within_context
 from llm_adapter.translation.parallel import Steps
 from llm_adapter.translation.process_cache import ExpiringCache, ForkSafeLock
 
 # By server and model, what it was last loaded with. Believed for a minute: it may have been unloaded since.
 _keep_alives: ExpiringCache[tuple[str, str], Any] = ExpiringCache(seconds=60)
-_CURE = DIALECTS["ollama"].larger_context
 _lock = ForkSafeLock()
 
 
@@ -34,46 +31,14 @@ def on_ollama(endpoint: Endpoint) -> Endpoint:
 
     def flow(call: Call) -> Flow:
         if call.settings.preload:
-            yield from preload(_without_load_options(call))
+            yield from preload(without_load_options(call))
         return (yield from pulls_missing(local_only(with_keep_alive))(call))
 
     def with_keep_alive(call: Call) -> Flow:
         call = yield from _keep_alive_given(call)
-        if call.settings.overflow != "truncate" or call.path == "/embeddings":
-            return (yield from endpoint(call))
-        context = yield from _context(call)
-        return (yield from within_context(call, lambda call: _if_it_fits(call, context, endpoint), _CURE))
+        return (yield from uncut(endpoint)(call))
 
     return flow
-
-
-def _context(call: Call) -> Steps[int]:
-    """The context of the model: it is loaded, for only a loaded one's is known. 0 where the server does not say."""
-    model = str(call.body.get("model"))
-    size = yield from loaded_size(call, model)
-    if not size:
-        yield from load_reply(load_body(_without_load_options(call).settings, model))
-        size = yield from loaded_size(call, model)
-    return size
-
-
-def _if_it_fits(call: Call, context: int, endpoint: Endpoint) -> Flow:
-    """What the endpoint answers. Raises `Rejected` for a prompt that Ollama's /v1 would cut without a word.
-
-    Source: the recordings context_overflow, whose /v1 answers 200. The prompt is estimated, with a tenth more.
-    """
-    tokens = int(estimated_tokens(call) * 1.1)
-    if context and tokens > context:
-        message = f"about {tokens} tokens are more than the context length of {context}"
-        details: dict[str, Any] = {"n_prompt_tokens": tokens, "n_ctx": context, "estimated": True}
-        param = "prompt" if call.path == "/completions" else "messages"
-        raise Rejected(message, param=param, code=CODE, **details)
-    return (yield from endpoint(call))
-
-
-def _without_load_options(call: Call) -> Call:
-    """The call for the native API: load-time options would make the next `/v1` call load the model anew."""
-    return replace(call, settings=call.settings.model_copy(update={"num_ctx": None, "options": {}}))
 
 
 def _keep_alive_given(call: Call) -> Steps[Call]:
@@ -93,7 +58,7 @@ def _keep_alive_given(call: Call) -> Steps[Call]:
         _keep_alives.set(key, keep_alive, call.created)
     loaded = False
     try:
-        reply = yield from load_reply(load_body(_without_load_options(call).settings, model, keep_alive))
+        reply = yield from load_reply(load_body(without_load_options(call).settings, model, keep_alive))
         loaded = reply.status == 200
     finally:
         if not loaded:
