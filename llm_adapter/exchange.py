@@ -21,6 +21,7 @@ from llm_adapter.provider import (
     LongWork,
     NativeReply,
     NativeRequest,
+    Raw,
     Rejected,
     Replay,
     Reply,
@@ -85,7 +86,7 @@ class Exchange:
             else:
                 self.pending = tuple(step) if self._many else (step,)
 
-    def reply(self) -> tuple[int, Json | bytes | Events | Replay]:
+    def reply(self) -> tuple[int, Json | bytes | Events | Replay | Raw]:
         """The status and the body of the OpenAI response, once nothing is pending. A reply's JSON is not written."""
         match self.answer:
             case Rejected() as refusal:

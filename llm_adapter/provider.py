@@ -92,6 +92,7 @@ class Call:
     created: int  # unix seconds
     report: Report = field(default_factory=Report, compare=False)
     query: Mapping[str, Any] = field(default_factory=dict)  # of the call's address: a list's page
+    files: Any = None  # of a call that uploads some: names and what the SDK gives its HTTP client for them
 
     @property
     def named(self) -> str:
@@ -194,6 +195,14 @@ class Replay:
     """A streamed reply that is complete already: server-sent events, [DONE] included."""
 
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A reply that is no JSON: a file's content."""
+
+    data: bytes
+    media_type: str = "application/octet-stream"
 
 
 class Event:
@@ -301,7 +310,7 @@ class SequentialEvents(Protocol):
         """The last events of one stream, as bytes or as objects; the next is fed from here on."""
 
 
-Reply: TypeAlias = "Json | Events | Replay"
+Reply: TypeAlias = "Json | Events | Replay | Raw"
 Flow: TypeAlias = Generator["NativeRequest | Fetch | LongWork | WaitForPull | Sequence[NativeRequest]", Any, Reply]
 Endpoint: TypeAlias = Callable[[Call], Flow]
 

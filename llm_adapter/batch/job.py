@@ -11,7 +11,7 @@ from pathlib import Path
 import openai
 
 from llm_adapter.batch.journal import Journal
-from llm_adapter.batch.lines import Check, check, read_line
+from llm_adapter.batch.lines import Check, check, not_run, read_line
 from llm_adapter.batch.running import Batch, Progress, numbered
 from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.settings import Settings
@@ -46,6 +46,8 @@ class Job:
     source: Path
     output: Path
     errors: Path
+    endpoint: str | None = None  # the url that every line must have; None: that of the first
+    most: int | None = None  # lines that are allowed
 
     @classmethod
     def to(cls, source: Path, output: Path, errors: Path | None = None) -> Job:
@@ -57,7 +59,7 @@ class Job:
 
     def check(self) -> Check:
         """Look through the input. Raises `InvalidInputError`."""
-        found = check(numbered(self.source))
+        found = check(numbered(self.source), endpoint=self.endpoint, most=self.most)
         if found.problems:
             raise InvalidInputError(found)
         return found
@@ -112,8 +114,17 @@ class Running:
         Raises `StoppedError`, and OSError where a file cannot be written. What is recorded stays.
         """
         try:
-            if not await self.batch.run():
-                return None
-            return self.journal.finish(self.job.names(self.profile), self.job.output, self.job.errors)
+            return self.finish() if await self.batch.run() else None
         finally:
             self.journal.close()
+
+    def leave_out(self, code: str, message: str) -> None:
+        """Record of every request without a result that it was not run."""
+        for number, data in numbered(self.job.source):
+            line = read_line(data, number)
+            if (name := line.result_id(self.profile)) not in self.journal:
+                self.journal.add(not_run(line, name, code, message))
+
+    def finish(self) -> tuple[int, int]:
+        """Write the output and the errors; how many of each there are."""
+        return self.journal.finish(self.job.names(self.profile), self.job.output, self.job.errors)

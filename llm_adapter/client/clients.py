@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import openai
 
-from llm_adapter.client import pickling
+from llm_adapter.client import pickling, requests
 from llm_adapter.client.chunk_stream import quickened
 from llm_adapter.client.event_decoder import EventDecoder
 from llm_adapter.client.http_clients import HttpClients, closed_client
@@ -517,3 +517,6 @@ class AsyncOpenAI(_ClientBase, openai.AsyncOpenAI):
             steps = trip.steps(self._client, request, stream=stream)
             send = trip.sending(super()._send_request, asynchronous=True)
             return cast("httpx2.Response", await arun(steps, send, trip.terms, **kwargs))
+
+
+requests.make_async_client = AsyncOpenAI

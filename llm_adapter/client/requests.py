@@ -34,6 +34,18 @@ Defaults: TypeAlias = tuple[Mapping[str, Any], Mapping[str, Any]]
 Translated: TypeAlias = "tuple[Connection, FinalRequestOptions, RoundTrip]"
 
 
+_BATCH_ROOTS = ("/files", "/batches")
+
+
+def async_client(connection: Connection) -> Any:
+    """A client of its own for the connection's server."""
+    given = {"base_url": connection.base_url, "api_key": connection.api_key}
+    return make_async_client(settings=connection.configured, **(given if connection.provider.name == "openai" else {}))
+
+
+make_async_client: Any = None  # the class AsyncOpenAI, set by `clients`, which imports this module
+
+
 def translate_call(connection: Connection, options: FinalRequestOptions, defaults: Defaults = ({}, {})) -> Translated:
     """Where the call goes, the options of its first native request, and the round trip that it begins.
 
@@ -62,7 +74,10 @@ def translate_call(connection: Connection, options: FinalRequestOptions, default
         same_path = NativeRequest(options.method, None, body)
         return _untranslated(connection, _native_options(connection, options, same_path))
     origin_of_ids = os.urandom(16).hex(), int(time.time())
-    call = Call(options.method.upper(), path, body, connection.resolved, *origin_of_ids, report, options.params)
+    call = Call(
+        *(options.method.upper(), path, body, connection.resolved, *origin_of_ids, report, options.params),
+        files=options.files,
+    )
     exchange = Exchange(call, endpoint)
     # Where nothing is asked yet, this request is never sent: megabytes of images would be encoded for nothing.
     unsent = NativeRequest(options.method, None, {"model": asked} if body else None)
@@ -124,6 +139,10 @@ def _endpoint(connection: Connection, method: str, path: str, body: Json) -> End
         return partial(_refused, refusal)
     if connection.is_programs_own:
         return None
+    if path.startswith(_BATCH_ROOTS) and connection.has_no_batches:
+        from llm_adapter.batch.resources import endpoint as batch_endpoint
+
+        return batch_endpoint(method, path, partial(async_client, connection))
     endpoint = connection.provider.endpoint(method, path)
     if endpoint is not None and path in _WITH_REASONING and connection.resolved.reasoning_fields != "both":
         return with_reasoning_fields(endpoint)

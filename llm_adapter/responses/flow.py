@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from llm_adapter.provider import (
     Call,
     Endpoint,
+    Events,
     Flow,
     Json,
     LongWork,
@@ -51,7 +52,7 @@ def create(call: Call, chat: Endpoint) -> Flow:
             told += events.long_work()
         return Replay(rendered(told))
     if not isinstance(reply, dict):
-        return ResponseDecoder(turn, reply)
+        return ResponseDecoder(turn, cast("Events", reply))
     whole = response(call, turn.first, reply)
     if turn.waits:
         yield turn.saving

@@ -88,6 +88,12 @@ class Connection:
         return self.resolved.base_url or OPENAI_URL
 
     @property
+    def has_no_batches(self) -> bool:
+        """Whether the server is known to keep no files and to run no batches."""
+        dialect = self.resolved.dialect
+        return self.resolved.provider in ("ollama", "embedded") or dialect not in (None, "openai")
+
+    @property
     def is_openai_itself(self) -> bool:
         """Whether calls go to OpenAI as they are, but for parameters of other providers and models with a prefix."""
         resolved = self.resolved

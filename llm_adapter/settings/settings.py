@@ -215,6 +215,12 @@ class Settings(BaseModel):
         description="an SQLite file that keeps the Responses API's responses and conversations; in memory by default",
         json_schema_extra=_read_by(*NOT_OPENAI),
     )
+    batch_store: str | None = Field(
+        None,
+        description="the folder that keeps the files and batches of `client.files` and `client.batches`; by default "
+        "a folder of its own among the user's data",
+        json_schema_extra=_read_by(*NOT_OPENAI),
+    )
     response_store_limit: int | None = Field(
         None,
         ge=1,

@@ -129,7 +129,7 @@ NEEDS_TRUST: dict[str, _Rule | None] = {
     "image_hosts": _always,
     **dict.fromkeys(("shadow", "routes", "fallback"), _always),
     "shadow_log": _lies_elsewhere,
-    "response_store": _lies_elsewhere,
+    **dict.fromkeys(("response_store", "batch_store"), _lies_elsewhere),
     **dict.fromkeys(("local_only", "image_urls"), None),  # see KEPT
     **dict.fromkeys(("models", "keep_alive", "num_ctx", "num_ctx_max", "think", "options", "overflow", "shift")),
     **dict.fromkeys(("expected_dimensions", "pull", "preload", "unsupported", "sampling_defaults", "corrections")),

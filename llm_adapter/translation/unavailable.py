@@ -37,7 +37,7 @@ UNAVAILABLE: dict[str, str] = {
     "/moderations": "nothing is moderated there; a guard model (llama-guard3, shieldgemma) does it in a chat",
     "/files": f"{_NO_FILES}; put a text into the message, an image into it as a data URL",
     "/uploads": _NO_FILES,
-    "/batches": "no batches are run there; send the requests side by side",
+    "/batches": "no batches are run there; where the profile names the `dialect`, this library runs them itself",
     "/vector_stores": "no vectors are kept there; keep those of client.embeddings in an index of your own",
     "/assistants": _AGENTS,
     "/threads": _AGENTS,

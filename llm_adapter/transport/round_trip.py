@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, TypeAlias
 import openai
 
 from llm_adapter.exchange import Exchange
-from llm_adapter.provider import Fetch, NativeReply, NativeRequest, Rejected, Replay, Report, ServerUse, json_bytes
+from llm_adapter.provider import Fetch, NativeReply, NativeRequest, Raw, Rejected, Replay, Report, ServerUse, json_bytes
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.detours import answered_on_the_way, may_be_a_detour, redirected
 from llm_adapter.routing.proxies import proxy_of
@@ -386,9 +386,10 @@ class RoundTrip:
         """The OpenAI response to the SDK's request; `natives` are the responses of the last step."""
         status, content = exchange.reply()
         self._log_outcome(status)
-        is_stream = not isinstance(content, bytes | dict)
+        is_stream = not isinstance(content, bytes | dict | Raw)
         headers = translated_headers(natives[-1].headers) if natives else []
-        headers.append(("content-type", "text/event-stream" if is_stream else "application/json"))
+        media_type = content.media_type if isinstance(content, Raw) else "application/json"
+        headers.append(("content-type", "text/event-stream" if is_stream else media_type))
         headers.append(("x-llm-adapter", exchange.call.report.header()))
         if self._is_final(status, natives):
             headers.append(NO_RETRY)
@@ -401,7 +402,7 @@ class RoundTrip:
             if whole and RAW not in request.headers:
                 return set_elapsed(held_response(http, content, **about), natives)
             content = json_bytes(content)
-        content = content.data if isinstance(content, Replay) else content
+        content = content.data if isinstance(content, Replay | Raw) else content
         kind = response_class(http) if is_stream else http.Response
         if isinstance(content, bytes) and whole:
             return set_elapsed(kind(status, content=content, **about), natives)

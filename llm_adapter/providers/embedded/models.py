@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from llm_adapter.settings.settings import Settings
 
 _log = logging.getLogger("llm_adapter")
-_told: set[str] = set()
 MODELS = Path(__file__).parents[2] / "models"
 CHAT_MODEL = MODELS / "tiny-chat.gguf"
 EMBEDDING_MODEL = MODELS / "tiny-embed.gguf"
@@ -167,11 +167,13 @@ def _of_ollama(name: str, wanted: OllamaName) -> Model:
 def _tell_unread(name: str, params: Mapping[str, Any]) -> None:
     """Say once which parameters of the model's maker llama.cpp has no counterpart of."""
     unread = sorted(params.keys() - OPTIONS[EMBEDDED].keys() - MACHINE_OPTIONS - {"num_ctx"})
-    if unread and name not in _told:
-        _told.add(name)
-        _log.warning(
-            "%s: llama.cpp has no counterpart of its maker's %s", name, ", ".join(f"`{one}`" for one in unread)
-        )
+    if unread:
+        _tell_once(name, ", ".join(f"`{one}`" for one in unread))
+
+
+@cache
+def _tell_once(name: str, unread: str) -> None:
+    _log.warning("%s: llama.cpp has no counterpart of its maker's %s", name, unread)
 
 
 def _of_file(name: str, path: str, about: str) -> Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Hashable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 PATIENCE = 5.0  # seconds to wait for a server that answers a call
 _LOOK = 0.1  # seconds between two looks
 _log = logging.getLogger("llm_adapter")
-_said: set[str] = set()
 
 
 class Tenant(NamedTuple):
@@ -122,13 +122,15 @@ def _context(model: Model, settings: Settings, need: Need, free: int | None) -> 
     if isinstance(makers, int) and makers > 0:
         return makers
     usual = usual_context(model.header)
-    if trained > usual and model.name not in _said:
-        _said.add(model.name)
-        _log.warning(
-            '%s gets a context of %d tokens; it was trained with %d: `num_ctx` sets another, or "auto" what fits',
-            *(model.name, usual, trained),
-        )
+    if trained > usual:
+        _tell_once(model.name, usual, trained)
     return usual
+
+
+@cache
+def _tell_once(name: str, usual: int, trained: int) -> None:
+    told = '%s gets a context of %d tokens; it was trained with %d: `num_ctx` sets another, or "auto" what fits'
+    _log.warning(told, name, usual, trained)
 
 
 def _busy(model: Model, needed: int, free: int) -> Rejected:
