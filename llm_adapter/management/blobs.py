@@ -43,13 +43,11 @@ class SendBlob:
 Step: TypeAlias = "partial[str] | CheckBlob | SendBlob | Json"
 
 
-def upload_steps(files: Files | None) -> Generator[Step, Any, dict[str, str] | None]:
+def upload_steps(files: Files) -> Generator[Step, Any, dict[str, str]]:
     """What has to be done until the server has all files; returns their digests by name.
 
     Raises FileNotFoundError before anything is sent.
     """
-    if files is None:
-        return None
     paths = _paths_by_name(files)
     for path in paths.values():
         if not _is_digest(path) and not Path(path).is_file():

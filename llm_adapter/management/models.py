@@ -1,14 +1,17 @@
 """`client.models`: OpenAI's `list`, `retrieve` and `delete`, and the verbs that it lacks, for servers that are Ollama.
 
-The official `ollama` package (see `ollama_package`) does pull, push, create, copy, load and unload; it is imported with
-the first call that needs it. Requests of our own, through the same client, do show, ps and version, of which the
+The official `ollama` package (see `ollama_package`) does pull, push, copy, load and unload; it is imported with the
+first call that needs it. Requests of our own, through the same client, do create, show, ps and version, of which the
 package drops fields or has nothing, and the blobs of `create` (ollama-python 0.6.3). Everything is asked of the server
 that chat goes to, or would if it were native: a `/v1` address is taken for the root below it.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Generator, Iterator, Mapping, Sequence
+import json
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
@@ -17,14 +20,16 @@ from openai._models import FinalRequestOptions
 from openai.resources import models as sdk
 
 from llm_adapter.management.blobs import CheckBlob, Files, SendBlob, async_file_pieces, file_pieces, upload_steps
+from llm_adapter.management.modelfile import Modelfile, ModelfileError
 from llm_adapter.management.transfers import AsyncTransfer, Line, Transfer
-from llm_adapter.provider import Rejected
+from llm_adapter.provider import Json, Rejected
 from llm_adapter.providers.ollama.capabilities import forget
 from llm_adapter.providers.ollama.loading import load_body
 from llm_adapter.providers.ollama.management import BLOBS, unmanaged
 from llm_adapter.providers.ollama.missing import missing_model_message
 from llm_adapter.providers.ollama.types import Blob, ModelInfo, PullProgress, RunningModel, RunningModels, Version
 from llm_adapter.transport.body import http_library
+from llm_adapter.transport.raw import UNREAD
 from llm_adapter.transport.time_limit import awithin
 
 if TYPE_CHECKING:
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 
     from llm_adapter.routing.connection import Connection
 
+_UPLOADS = ("files", "adapters", "draft_files")
 LastT = TypeVar("LastT")  # the last progress; of the async class, what is awaited for it
 TransferT = TypeVar("TransferT")  # all progress, in the same way
 
@@ -87,6 +93,7 @@ class _ModelsBase(Generic[LastT, TransferT]):
         parameters: Mapping[str, Any] | None = None,
         messages: Sequence[Mapping[str, Any]] | None = None,
         *,
+        modelfile: str | os.PathLike[str] | None = None,
         stream: Literal[False] = False,
     ) -> LastT: ...
 
@@ -104,6 +111,7 @@ class _ModelsBase(Generic[LastT, TransferT]):
         parameters: Mapping[str, Any] | None = None,
         messages: Sequence[Mapping[str, Any]] | None = None,
         *,
+        modelfile: str | os.PathLike[str] | None = None,
         stream: Literal[True],
     ) -> TransferT: ...
 
@@ -121,6 +129,7 @@ class _ModelsBase(Generic[LastT, TransferT]):
         parameters: Mapping[str, Any] | None = None,
         messages: Sequence[Mapping[str, Any]] | None = None,
         *,
+        modelfile: str | os.PathLike[str] | None = None,
         stream: bool,
     ) -> LastT | TransferT: ...
 
@@ -137,20 +146,32 @@ class _ModelsBase(Generic[LastT, TransferT]):
         parameters: Mapping[str, Any] | None = None,
         messages: Sequence[Mapping[str, Any]] | None = None,
         *,
+        modelfile: str | os.PathLike[str] | None = None,
         stream: bool = False,
     ) -> LastT | TransferT:
-        """Make a model of another one (`from_`), or of files, which are uploaded where the server lacks them."""
-        fields: dict[str, Any] = {
+        """Make a model of another one (`from_`), or of files, which are uploaded where the server lacks them.
+
+        modelfile: the text of a Modelfile, or the path of one. What it says may not be given as an argument besides.
+        """
+        given: dict[str, Any] = {
+            "from_": from_,
+            "files": files,
+            "adapters": adapters,
             "template": template,
             "system": system,
             "parameters": parameters,
             "messages": messages,
+            "license": license,
+            "quantize": quantize,
         }
-        fields |= {"from_": None if from_ is None else self._name(from_), "license": license, "quantize": quantize}
-        lines = partial(self._create_lines, model, {"files": files, "adapters": adapters}, fields)
+        body = _create_arguments(given, modelfile)
+        if body.get("from_") is not None:
+            body["from"] = self._name(body.pop("from_"))
+        uploads = {name: body.pop(name) for name in _UPLOADS if name in body}
+        lines = partial(self._create_lines, uploads, {"model": model, **body, "stream": True})
         return self._transfer("create", model, lines, stream)
 
-    def _create_lines(self, model: str, uploads: Mapping[str, Files | None], fields: Mapping[str, Any]) -> Any:
+    def _create_lines(self, uploads: Mapping[str, Files], body: Json) -> Any:
         """The lines of progress: of the files that are uploaded first, then of the server."""
         raise NotImplementedError
 
@@ -175,6 +196,13 @@ class _ModelsBase(Generic[LastT, TransferT]):
         """The arguments of a request of our own."""
         self._check()
         return {"path": path, "cast_to": cast_to, **({} if body is None else {"body": body})}
+
+    def _create_request(self, body: Json) -> dict[str, Any]:
+        """The arguments of a request of our own, unread: the package drops `renderer`, `parser` and `requires`."""
+        from llm_adapter.management.ollama_package import no_read_timeout
+
+        options = {"headers": UNREAD, "timeout": no_read_timeout()}
+        return {**self._request_arguments("/api/create", object, body), "options": options}
 
     def _load_arguments(self, model: str, keep_alive: float | str | None) -> dict[str, Any]:
         self._check()
@@ -261,13 +289,13 @@ class Models(_ModelsBase[PullProgress, Transfer], sdk.Models):
         """The server's version."""
         return str(self._get(**self._request_arguments("/api/version", Version)).version)
 
-    def _create_lines(
-        self, model: str, uploads: Mapping[str, Files | None], fields: Mapping[str, Any]
-    ) -> Iterator[Any]:
+    def _create_lines(self, uploads: Mapping[str, Files], body: Json) -> Generator[Any, None, None]:
         digests: dict[str, Any] = {}
         for field, files in uploads.items():
             digests[field] = yield from self._upload(files)
-        yield from self._ollama.create(model, **digests, **fields, stream=True)
+        with closing(self._post(**self._create_request({**body, **digests}))) as reply:
+            for line in reply.iter_lines():
+                yield json.loads(line)
 
     def _transfer(self, verb: str, name: str, lines: Any, stream: bool) -> PullProgress | Transfer:
         self._check()
@@ -282,7 +310,7 @@ class Models(_ModelsBase[PullProgress, Transfer], sdk.Models):
         transfer = Transfer(f"{verb} of {name!r}", partial(_lines_as_dictionaries, lines), finish)
         return transfer if stream else transfer.wait()
 
-    def _upload(self, files: Files | None) -> Generator[Any, None, Any]:
+    def _upload(self, files: Files) -> Generator[Any, None, Any]:
         """Yields lines of progress; returns the digests of the files."""
         steps, reply = upload_steps(files), None
         while True:
@@ -345,15 +373,17 @@ class AsyncModels(_ModelsBase[Coroutine[Any, Any, PullProgress], Coroutine[Any, 
         """The server's version."""
         return str((await self._get(**self._request_arguments("/api/version", Version))).version)
 
-    async def _create_lines(
-        self, model: str, uploads: Mapping[str, Files | None], fields: Mapping[str, Any]
-    ) -> AsyncIterator[Any]:
+    async def _create_lines(self, uploads: Mapping[str, Files], body: Json) -> AsyncGenerator[Any, None]:
         digests: dict[str, Any] = {}
         for field, files in uploads.items():
             async for line in self._upload(files, field, digests):
                 yield line
-        async for line in await self._ollama.create(model, **digests, **fields, stream=True):
-            yield line
+        reply: Any = await self._post(**self._create_request({**body, **digests}))
+        try:
+            async for line in reply.iter_lines():
+                yield json.loads(line)
+        finally:
+            await reply.close()
 
     async def _transfer(self, verb: str, name: str, lines: Any, stream: bool) -> Any:
         self._check()
@@ -368,7 +398,7 @@ class AsyncModels(_ModelsBase[Coroutine[Any, Any, PullProgress], Coroutine[Any, 
         transfer = AsyncTransfer(f"{verb} of {name!r}", partial(_async_lines_as_dictionaries, lines), finish)
         return transfer if stream else await transfer.wait()
 
-    async def _upload(self, files: Files | None, field: str, digests: dict[str, Any]) -> AsyncIterator[Any]:
+    async def _upload(self, files: Files, field: str, digests: dict[str, Any]) -> AsyncIterator[Any]:
         """Yields lines of progress; the digests of the files are put into `digests`, for it can return nothing."""
         steps, reply = upload_steps(files), None
         while True:
@@ -387,6 +417,19 @@ class AsyncModels(_ModelsBase[Coroutine[Any, Any, PullProgress], Coroutine[Any, 
                     reply = await awithin(None, step)
                 case _:
                     yield step
+
+
+def _create_arguments(given: Mapping[str, Any], modelfile: str | os.PathLike[str] | None) -> dict[str, Any]:
+    """The arguments of `create` and of its Modelfile. Raises ModelfileError for one that both have."""
+    found = {name: value for name, value in given.items() if value is not None}
+    if modelfile is None:
+        return found
+    told = Modelfile.of(modelfile).arguments()
+    if twice := sorted(name.rstrip("_") for name in found.keys() & told.keys()):
+        raise ModelfileError(
+            f"{', '.join(f'`{name}`' for name in twice)}: given, and in the Modelfile, too; give it once"
+        )
+    return {**told, **found}
 
 
 def _is_missing_model(refusal: Rejected) -> bool:

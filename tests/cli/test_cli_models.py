@@ -124,7 +124,7 @@ def test_create(command: Command, server: Ollama) -> None:
     assert sent["parameters"] == {"num_ctx": 8192, "stop": ["<a>", "<b>"]}
     assert "template" not in sent
     said = " ".join(command.mistake("models", "create", "x", code=2).split())
-    assert "give --from MODEL or --file PATH" in said
+    assert "give --from MODEL, --file PATH or -f MODELFILE" in said
     said = " ".join(command.mistake("models", "create", "x", "--from", "y", "-P", "z", code=2).split())
     assert "name=value" in said
 
@@ -137,6 +137,23 @@ def test_create_from_a_file(command: Command, server: Ollama) -> None:
     assert command("models", "create", "mine", "--file", "weights.gguf").code == 0
     assert server.bodies("/api/create")[0]["files"] == {"weights.gguf": blob.removeprefix("/api/blobs/")}
     assert command("models", "create", "mine", "--file", "nowhere.gguf").code == 2
+
+
+def test_create_by_a_modelfile(command: Command, server: Ollama) -> None:
+    server.answers["/api/create"] = [{"status": "success"}]
+    Path("Modelfile").write_text('FROM qwen3:8b\nSYSTEM """Arr.\nArr."""\nPARAMETER stop <a>\n')
+    assert command("models", "create", "pirate", "-f", "Modelfile").out.splitlines()[-1] == "create pirate: success"
+    assert server.bodies("/api/create") == [
+        {
+            "model": "pirate",
+            "from": "qwen3:8b",
+            "system": "Arr.\nArr.",
+            "parameters": {"stop": ["<a>"]},
+            "stream": True,
+        }
+    ]
+    said = " ".join(command.mistake("models", "create", "x", "-f", "Modelfile", "--system", "Oh", code=2).split())
+    assert "`system`: given, and in the Modelfile, too" in said
 
 
 def test_cp_rm_load_unload(command: Command, server: Ollama) -> None:

@@ -11,6 +11,8 @@ import typer
 from llm_adapter.cli.models.progress import follow
 from llm_adapter.cli.options import AsJson, Name, Profile
 from llm_adapter.client.clients import OpenAI
+from llm_adapter.management.modelfile import ModelfileError
+from llm_adapter.management.transfers import Transfer
 
 _Files = Annotated[
     list[Path] | None,
@@ -24,6 +26,10 @@ def create(
     model: Name,
     base: Annotated[str | None, typer.Option("--from", help="The model to make it from.")] = None,
     file: _Files = None,
+    modelfile: Annotated[
+        Path | None,
+        typer.Option("--modelfile", "-f", help="A Modelfile to make it by.", exists=True, dir_okay=False),
+    ] = None,
     adapter: Annotated[
         list[Path] | None,
         typer.Option(help="A file of a LoRA adapter; may be given several times.", exists=True, dir_okay=False),
@@ -39,24 +45,23 @@ def create(
     profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a model from another one, or from files."""
-    if base is None and not file:
-        raise typer.BadParameter("give --from MODEL or --file PATH", param_hint="--from")
-    given = _parameters(parameter or [])
+    """Make a model from another one, from files, or by a Modelfile."""
+    if base is None and not file and modelfile is None:
+        raise typer.BadParameter("give --from MODEL, --file PATH or -f MODELFILE", param_hint="--from")
+    wishes: dict[str, Any] = {"from_": base, "files": file, "adapters": adapter, "template": template, "system": system}
+    wishes |= {"parameters": _parameters(parameter or []), "license": license_text, "quantize": quantize}
     with OpenAI(profile=profile) as client:
-        transfer = client.models.create(
-            model,
-            from_=base,
-            files=file or None,
-            adapters=adapter or None,
-            template=template,
-            system=system,
-            parameters=given or None,
-            license=license_text,
-            quantize=quantize,
-            stream=True,
-        )
+        transfer = _transfer(client, model, {"modelfile": modelfile, **wishes})
         follow(f"create {model}", transfer, as_json=as_json)
+
+
+def _transfer(client: OpenAI, model: str, wishes: dict[str, Any]) -> Transfer:
+    given = {name: value for name, value in wishes.items() if value not in (None, [], {})}
+    try:
+        transfer: Transfer = client.models.create(model, **given, stream=True)
+    except (ModelfileError, FileNotFoundError) as error:
+        raise typer.BadParameter(str(error), param_hint="--modelfile") from None
+    return transfer
 
 
 def _parameters(pairs: list[str]) -> dict[str, Any]:
