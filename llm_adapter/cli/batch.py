@@ -77,7 +77,7 @@ def batch(
 def _run(job: Job, profile: str | None, concurrency: int | None, patience: float) -> int:
     screen = console(stderr=True)
     settings = Settings.load(os.environ, profile=profile)
-    if settings.embedded_process is None:
+    if settings.provider == "embedded" and settings.embedded_process is None:
         settings = settings.model_copy(update={"embedded_process": True})
     with _bar(screen) as bar:
         try:

@@ -100,7 +100,7 @@ def test_calls_that_went_there(tried: Tried, case: str) -> None:
     tried(marked(THERE[case])).assert_outcomes(passed=1)
 
 
-def test_embedded(tried: Tried, other: Fake) -> None:
+def test_an_embedded_model_is_elsewhere_too(tried: Tried, other: Fake) -> None:
     """A server of this process is told by the client, for its address is any."""
     source = marked("OpenAI().chat.completions.create(**HI)", '"embedded"') + "    if 0: pass\n"
     source += '\n@pytest.mark.llm_providers("embedded")\ndef test_other():\n    early.chat.completions.create(**HI)\n'
