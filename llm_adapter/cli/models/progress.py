@@ -3,64 +3,84 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import TypeAlias
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 
 from llm_adapter.cli.screen import NARROW, console, size
 from llm_adapter.devtools.reporting.text import shortened
 from llm_adapter.management.transfers import Transfer
 from llm_adapter.providers.ollama.types import PullProgress
 
+Show: TypeAlias = Callable[[PullProgress], None]
+
 
 def follow(label: str, transfer: Transfer, *, as_json: bool, resumable: bool = False) -> None:
-    """Show a transfer until it is over. Ctrl-C cancels it, and ends with the exit code that shells give it."""
+    """Show a transfer until it is over. Ctrl-C cancels it."""
+    with showing(label, as_json=as_json, resumable=resumable) as show, closing(transfer) as steps:
+        for step in steps:
+            show(step)
+
+
+@contextmanager
+def showing(label: str, *, as_json: bool, resumable: bool = False) -> Iterator[Show]:
+    """A function that shows each step of a transfer. Ctrl-C ends it with the exit code that shells give it."""
     screen = console()
     try:
-        with closing(transfer) as steps:
-            if as_json:
-                for step in steps:
-                    print(json.dumps(step.to_dict(mode="json")), flush=True)
-            elif screen.is_terminal and not screen.is_dumb_terminal:
-                _draw(screen, label, steps)
-            else:
-                _list(screen, label, steps)
+        if as_json:
+            yield _print_json
+        elif screen.is_terminal and not screen.is_dumb_terminal:
+            screen.print(label, style="bold")
+            with Progress(*_columns(), console=screen, expand=True) as progress:
+                task = progress.add_task("", total=None, facts="")
+                yield partial(_draw, progress, task)
+        else:
+            yield _Lines(screen, label)
     except KeyboardInterrupt:
         again = "; the same command goes on from there" if resumable else ""
         console(stderr=True).print(f"stopped{again}")
         raise typer.Exit(130) from None
 
 
-def _list(screen: Console, label: str, steps: Iterable[PullProgress]) -> None:
-    last = None
-    for step in steps:
-        if step.status != last:
-            screen.print(f"{label}: {step.status}")
-            last = step.status
+def _print_json(step: PullProgress) -> None:
+    print(json.dumps(step.to_dict(mode="json")), flush=True)
 
 
-def _draw(screen: Console, label: str, steps: Iterable[PullProgress]) -> None:
-    room = screen.width
-    columns = (
+class _Lines:
+    """Prints a line for each new status."""
+
+    def __init__(self, screen: Console, label: str) -> None:
+        self._screen, self._label, self._last = screen, label, ""
+
+    def __call__(self, step: PullProgress) -> None:
+        if step.status != self._last:
+            self._screen.print(f"{self._label}: {step.status}")
+            self._last = step.status
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
+    return (
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         TextColumn("{task.fields[facts]}", markup=False),
     )
-    screen.print(label, style="bold")
-    with Progress(*columns, console=screen, expand=True) as progress:
-        task = progress.add_task("", total=None, facts="")
-        for step in steps:
-            known = step.phase != "waiting"  # until the size is known, the bar only moves
-            progress.update(
-                task,
-                description=shortened(step.status, room // 3),
-                total=100 if known else None,
-                completed=step.percent,
-                facts=_facts(step, room) if known else "",
-            )
+
+
+def _draw(progress: Progress, task: TaskID, step: PullProgress) -> None:
+    room = progress.console.width
+    known = step.phase != "waiting"  # until the size is known, the bar only moves
+    progress.update(
+        task,
+        description=shortened(step.status, room // 3),
+        total=100 if known else None,
+        completed=step.percent,
+        facts=_facts(step, room) if known else "",
+    )
 
 
 def _facts(step: PullProgress, room: int) -> str:

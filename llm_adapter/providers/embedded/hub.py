@@ -100,12 +100,15 @@ def download(name: HubName, progress: Callable[[Progress], None] | None = None) 
             listing = _listing(hub, name)
             choice = choose(name, {file: size or 0 for file, (size, _) in listing.files.items()})
             wanted = {"repo_id": name.repo, "revision": name.revision or "main", "endpoint": _endpoint()}
-            options = {**wanted, "cache_dir": root(), "tqdm_class": _bar(hub, progress)}
-            paths = [Path(hub.hf_hub_download(filename=one, **options)) for one in choice.parts]
+            options = {**wanted, "cache_dir": root()}
+            paths = [
+                Path(hub.hf_hub_download(filename=one, **options, tqdm_class=_bar(hub, one, progress)))
+                for one in choice.parts
+            ]
             snapshot = paths[0].parents[choice.parts[0].count("/")]
             record = _Record(snapshot.parent.parent)
             record.state(snapshot.name, listing.files)
-            projector = choice.projector and _optional(hub, choice.projector, options)
+            projector = choice.projector and _optional(hub, choice.projector, options, progress)
             if record.are_whole(snapshot, choice.parts):
                 return _model(name, snapshot, choice.parts, projector, record)
     raise SettingsError(
@@ -308,10 +311,12 @@ def _listing(hub: Any, name: HubName) -> _Listing:
     )
 
 
-def _optional(hub: Any, file: str, options: Mapping[str, Any]) -> str | None:
+def _optional(
+    hub: Any, file: str, options: Mapping[str, Any], progress: Callable[[Progress], None] | None
+) -> str | None:
     """Download a file that a model can do without; its name, or None."""
     try:
-        hub.hf_hub_download(filename=file, **options)
+        hub.hf_hub_download(filename=file, **options, tqdm_class=_bar(hub, file, progress))
     except Exception as error:
         _log.warning(
             "%s of %s could not be downloaded, so the model sees no images: %s", file, options["repo_id"], error
@@ -320,7 +325,7 @@ def _optional(hub: Any, file: str, options: Mapping[str, Any]) -> str | None:
     return file
 
 
-def _bar(hub: Any, progress: Callable[[Progress], None] | None) -> Any:
+def _bar(hub: Any, file: str, progress: Callable[[Progress], None] | None) -> Any:
     """A class that stands in for the progress bars of huggingface_hub, and tells of each piece."""
     if progress is None:
         return None
@@ -328,14 +333,14 @@ def _bar(hub: Any, progress: Callable[[Progress], None] | None) -> Any:
 
     class Bar(hub.utils.tqdm):  # type: ignore[misc]
         def __init__(self, *given: Any, **options: Any) -> None:
-            self._seen, self._file = int(options.get("initial") or 0), str(options.get("desc") or "")
+            self._seen = int(options.get("initial") or 0)
             super().__init__(*given, **{**options, "disable": True})
             self._size = options.get("total")
-            tell(Progress(self._file, self._seen, self._size))
+            tell(Progress(file, self._seen, self._size))
 
         def update(self, n: float | None = 1) -> None:
             self._seen += int(n or 0)
-            tell(Progress(self._file, self._seen, self._size))
+            tell(Progress(file, self._seen, self._size))
 
     return Bar
 
