@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from llm_adapter.cli.defaults import demo_command, ollama_settings
+from llm_adapter.cli.real_models import real_model, suggestions
 from llm_adapter.client.clients import OpenAI
 from llm_adapter.settings.settings import Settings
 from llm_adapter.settings.sources import PREFIX
@@ -30,14 +31,24 @@ def demo(
             "--profile", "-p", help="Run on this profile of your configuration; by default on the embedded llama.cpp."
         ),
     ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Run on a real model with the embedded llama.cpp: hf:owner/repo:QUANT, which is downloaded, "
+            "ollama:NAME, as a local Ollama has it, or the path of a GGUF file."
+        ),
+    ] = None,
 ) -> None:
     """Run a script that uses the openai SDK: a chat, a stream, a tool call, a structured output and embeddings."""
     console = Console(soft_wrap=True, highlight=False)
-    settings, offer = _settings(profile), None
+    if profile and model:
+        raise typer.BadParameter("give --profile or --model", param_hint="--model")
+    settings, offer = real_model(model) if model else _settings(profile), None
+    on_tiny_models = settings is None
     if settings is None:
         settings, offer = Settings(provider="embedded"), ollama_settings(os.environ)
     if offer is not None and _accepted(offer):
-        settings, offer = offer, None
+        settings, offer, on_tiny_models = offer, None, False
     script = next(path for path in _SCRIPTS if path.is_file())
     started = time.monotonic()
     with OpenAI(settings=settings) as client:
@@ -46,6 +57,10 @@ def demo(
         _module(script).main(client)
     console.print(f"\n[bold]Done[/bold] in {time.monotonic() - started:.1f} s.", end=" ")
     console.print("The same script runs on any profile: llm-adapter demo --profile NAME")
+    if on_tiny_models:
+        console.print("On a real model, in this process too:")
+        for line in suggestions():
+            console.print(f"  {line}", markup=False)
     if offer is not None:
         console.print(_hint(offer), markup=False)
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from commands import Command, Ollama, command, server
 from hub import FakeHub, fake_hub
+
+from llm_adapter.cli import real_models
+from llm_adapter.providers.embedded.models import CHAT_MODEL
 
 pytest.importorskip("huggingface_hub")
 __all__ = ["command", "server"]
@@ -89,3 +93,37 @@ def test_a_server_lists_its_own(command: Command, there: FakeHub, server: Ollama
     assert [one["id"] for one in command("models", "ls", "--json").json] == ["m"]
     assert [one["deleted"] for one in command("models", "rm", NAME, "m", "--json").json] == [True, True]
     assert server.bodies("/api/delete") == [{"model": "m"}]
+
+
+def test_the_demo_shows_the_way_on(command: Command, there: FakeHub, tmp_path: Path) -> None:
+    """A model of this machine, or a small one of a hub, each with its size and what it needs."""
+    [small] = real_models.suggestions()
+    assert "demo --model hf:" in small
+    pulled_by_ollama(tmp_path / "ollama", "tiny", CHAT_MODEL.read_bytes())
+    command("models", "pull", NAME)  # it is no GGUF file, and so no model that could be named
+    [own] = real_models.suggestions()
+    assert own.startswith("llm-adapter demo --model ollama:tiny  (")
+    assert re.search(r"\d MB on disk, .* of memory with a context of \d+ tokens\)$", own)
+
+
+def test_the_demo_on_a_model_of_a_hub(there: FakeHub, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is downloaded once, and what it needs is said before it is loaded."""
+    there.repositories["o/chat"] = {"tiny-Q8_0.gguf": CHAT_MODEL.read_bytes()}
+    settings = real_models.real_model("hf:o/chat")
+    assert (settings.provider, settings.model_path) == ("embedded", "hf:o/chat")
+    said = capsys.readouterr().out
+    assert re.search(r"hf:o/chat: \S+ MB to download", said)
+    assert "of memory with a context of" in said
+    downloads = len(there.downloads)
+    real_models.real_model("hf:o/chat")
+    assert "to download" not in capsys.readouterr().out
+    assert len(there.downloads) == downloads
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("hf:o/none", "no such repository"), ("ollama:none", "not found"), ("none.gguf", "no GGUF file"), (NAME, "GGUF")],
+)
+def test_a_demo_that_has_no_model(name: str, words: str, command: Command, there: FakeHub) -> None:
+    result = command("demo", "--model", name)
+    assert (result.code, words in result.err, "Traceback" in result.err) == (1, True, False)

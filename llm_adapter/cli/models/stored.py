@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ class StoredModel(NamedTuple):
     name: str  # as a call or a profile may name it: "hf:owner/repo:Q4_K_M", "ollama:qwen3:8b"
     size: int  # bytes
     place: str
+    file: Path  # the first of its files
 
 
 def hub_name(name: str) -> HubName | None:
@@ -41,7 +43,7 @@ def hub_name(name: str) -> HubName | None:
 def stored_models(tell: Callable[[str], None]) -> Iterator[StoredModel]:
     """All of them. tell: is told of a folder that may not be read."""
     for one in hub.cached():
-        yield StoredModel(str(one.name), one.size, f"the hub's cache, {hub.root()}")
+        yield StoredModel(str(one.name), one.size, f"the hub's cache, {hub.root()}", one.parts[0])
     try:
         names = sorted(set(ollama_store.pulled()), key=ollama_store.named)
     except SettingsError as error:
@@ -53,7 +55,8 @@ def stored_models(tell: Callable[[str], None]) -> Iterator[StoredModel]:
         except (SettingsError, Rejected):  # a model of Ollama's cloud, or one that is not whole
             continue
         files = (found.file, *found.adapters, *([found.projector] if found.projector else ()))
-        yield StoredModel(ollama_store.named(name), sum(one.stat().st_size for one in files), "Ollama's folder")
+        total = sum(one.stat().st_size for one in files)
+        yield StoredModel(ollama_store.named(name), total, "Ollama's folder", found.file)
 
 
 def lists_stored(settings: Settings) -> bool:
