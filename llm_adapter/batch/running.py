@@ -81,24 +81,25 @@ class Batch:
         patience: float,
         tell: Callable[[Progress], None] | None = None,
     ) -> None:
-        self._client = client
         self._source = source
         self._journal = journal
         self._profile = profile
         self._concurrency = concurrency
         self._tell = tell or _say_nothing
         self.progress = progress
-        self._outage = _Outage(patience)
-        self._stopping = False
+        self._requests = Requests(client, patience, self._wait_for)
 
     def stop(self) -> None:
         """Begin no further request; `run` ends when those under way have their results."""
-        self._stopping = True
-        self._outage.end_waiting()
+        self._requests.stop()
+
+    def _wait_for(self, what: str) -> None:
+        self.progress.waiting = what
+        self._tell(self.progress)
 
     async def run(self) -> bool:
         """Whether all have results now; not where `stop` came first. Raises `StoppedError` or OSError."""
-        lines = self._pending()
+        lines = self.pending()
         workers = [asyncio.ensure_future(self._work(lines)) for _ in range(self._concurrency)]
         try:
             await asyncio.gather(*workers)
@@ -106,33 +107,55 @@ class Batch:
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-        return not self._stopping
+        return not self._requests.is_stopping
 
     async def _work(self, lines: Iterator[tuple[Line, str]]) -> None:
         for line, name in lines:
-            status, body, request_id = await self._answer(line)
+            status, body, request_id = await self._requests.answer(line)
             if status is None:
                 return
-            self._journal.add(result(line, name, status, body, request_id or f"req_{uuid4().hex}"))
-            self.progress.add(status, body)
-            self._tell(self.progress)
+            self.record(line, name, status, body, request_id)
 
-    def _pending(self) -> Iterator[tuple[Line, str]]:
+    def record(self, line: Line, name: str, status: int, body: Any, request_id: str | None) -> None:
+        """Keep a result."""
+        self._journal.add(result(line, name, status, body, request_id or f"req_{uuid4().hex}"))
+        self.progress.add(status, body)
+        self._tell(self.progress)
+
+    def pending(self) -> Iterator[tuple[Line, str]]:
         """The requests that have no result yet, those of one model one after the other."""
         for window in _windows(numbered(self._source)):
             asked = [(line, line.result_id(self._profile)) for line in window]
             for line, name in sorted(asked, key=lambda pair: pair[0].model):
-                if self._stopping:
+                if self._requests.is_stopping:
                     return
                 if name not in self._journal:
                     yield line, name
 
-    async def _answer(self, line: Line) -> tuple[int | None, Any, str | None]:
+
+class Requests:
+    """Asks one request after the other until each has a result: outages are waited for, by all of them together.
+
+    patience: seconds of an outage after which `StoppedError` is raised. tell: is told what is waited for, "" when it is
+    over.
+    """
+
+    def __init__(self, client: openai.AsyncOpenAI, patience: float, tell: Callable[[str], None]) -> None:
+        self._client = client
+        self._outage = _Outage(patience)
+        self._tell = tell
+        self.is_stopping = False
+
+    def stop(self) -> None:
+        self.is_stopping = True
+        self._outage.end_waiting()
+
+    async def answer(self, line: Line) -> tuple[int | None, Any, str | None]:
         """Status, body and request id; no status: the batch is to stop. Raises `StoppedError`."""
         faults = 0
         while True:
             await self._outage.over()
-            if self._stopping:
+            if self.is_stopping:
                 return None, None, None
             try:
                 answer = await self._asked(line)
@@ -146,8 +169,8 @@ class Batch:
             if status in _OUTAGES:
                 self._wait_for(f"status {status}: {_message(body)}")
             elif status != 500 or faults == _FAULT_IS_FINAL:
-                self._outage.has_ended()
-                self.progress.waiting = ""
+                if self._outage.has_ended():
+                    self._tell("")
                 return answer
 
     async def _asked(self, line: Line) -> tuple[int, Any, str | None]:
@@ -169,8 +192,7 @@ class Batch:
             await reply.close()
 
     def _wait_for(self, what: str) -> None:
-        self.progress.waiting = what
-        self._tell(self.progress)
+        self._tell(what)
         self._outage.begin(what)
 
 
@@ -195,8 +217,11 @@ class _Outage:
             self._until = now + self._wait
             self._wait = min(2 * self._wait, _LONGEST_WAIT)
 
-    def has_ended(self) -> None:
+    def has_ended(self) -> bool:
+        """Whether there was one."""
+        was = self._since is not None
         self._since, self._until, self._wait = None, 0.0, _FIRST_WAIT
+        return was
 
     def end_waiting(self) -> None:
         self._ended.set()

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -44,6 +44,11 @@ Concurrency = Annotated[
     int | None, typer.Option(min=1, help="Requests at once; by default the profile's `max_concurrency`, or 8.")
 ]
 Patience = Annotated[float, typer.Option(min=0, help="Seconds that the server may be away before the command stops.")]
+Engine = Annotated[
+    Literal["local", "ray"], typer.Option(help="Where requests are made: this machine, or a Ray cluster (extra `ray`).")
+]
+Actors = Annotated[int, typer.Option(min=1, help="With --engine ray: how many actors make requests.")]
+ActorCPUs = Annotated[float, typer.Option(min=0.01, help="With --engine ray: CPUs that each actor is given.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what the profile would refuse, and send nothing.")]
 Force = Annotated[bool, typer.Option("--force", help="Run although OUT.jsonl is there: it is replaced at the end.")]
 
@@ -55,6 +60,9 @@ def batch(
     errors: Errors = None,
     concurrency: Concurrency = None,
     patience: Patience = 600,
+    engine: Engine = "local",
+    actors: Actors = 2,
+    actor_cpus: ActorCPUs = 0.2,
     dry_run: DryRun = False,
     force: Force = False,
 ) -> None:
@@ -71,17 +79,20 @@ def batch(
     job = Job.to(source, output, errors)
     if output.exists() and not job.journal_path.exists() and not force:
         raise typer.BadParameter(f"{output} is there, and whole: delete it, or say --force", param_hint="OUT.jsonl")
-    raise typer.Exit(_run(job, profile, concurrency, patience))
+    run: Callable[..., Any] = partial(_run_all, concurrency=concurrency)
+    if engine == "ray":
+        run = partial(_run_on_cluster, actors=actors, cpus=actor_cpus)
+    raise typer.Exit(_run(job, profile, partial(run, patience=patience)))
 
 
-def _run(job: Job, profile: str | None, concurrency: int | None, patience: float) -> int:
+def _run(job: Job, profile: str | None, run: Callable[..., Any]) -> int:
     screen = console(stderr=True)
     settings = Settings.load(os.environ, profile=profile)
     if settings.provider == "embedded" and settings.embedded_process is None:
         settings = settings.model_copy(update={"embedded_process": True})
     with _bar(screen) as bar:
         try:
-            done = asyncio.run(_run_all(job, settings, concurrency, patience, bar))
+            done = asyncio.run(run(job, settings, bar))
         except InvalidInputError as error:
             return _show_problems(screen, error)
         except BusyError as error:
@@ -93,8 +104,28 @@ def _run(job: Job, profile: str | None, concurrency: int | None, patience: float
     return _show_end(screen, job, *done)
 
 
+def client_of(fields: dict[str, Any]) -> AsyncOpenAI:
+    """The client of an actor."""
+    return AsyncOpenAI(settings=Settings(**fields))
+
+
+async def _run_on_cluster(
+    job: Job, settings: Settings, bar: Bar, *, actors: int, cpus: float, patience: float
+) -> tuple[tuple[int, int] | None, Progress]:
+    from llm_adapter.batch.ray import run_on_cluster
+
+    async with AsyncOpenAI(settings=settings) as client:
+        bar.add_task("", total=None, facts="")
+        running = job.begin(client, settings, tell=partial(_draw, bar))
+        try:
+            run_on_cluster(running, settings, client_of, actors=actors, cpus=cpus, patience=patience)
+            return running.finish(), running.progress
+        finally:
+            running.journal.close()
+
+
 async def _run_all(
-    job: Job, settings: Settings, concurrency: int | None, patience: float, bar: Bar
+    job: Job, settings: Settings, bar: Bar, *, concurrency: int | None, patience: float
 ) -> tuple[tuple[int, int] | None, Progress]:
     async with AsyncOpenAI(settings=settings) as client:
         bar.add_task("", total=None, facts="")
