@@ -10,12 +10,12 @@ import re
 
 PROVIDER_NAMES = ("openai", "ollama", "embedded")
 GROUP = "llm_adapter.providers"
-_PLACE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_PLACE = r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*"
 
 
 def is_place(name: str) -> bool:
     """Whether it says where a provider is: "package.module:Name"."""
-    return _PLACE.fullmatch(name) is not None
+    return re.fullmatch(_PLACE, name) is not None
 
 
 def installed_providers() -> dict[str, list[str]]:

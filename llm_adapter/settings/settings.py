@@ -31,11 +31,12 @@ from llm_adapter.settings.readers import ALL, EMBEDDED, KNOWN, NOT_OPENAI, OLLAM
 from llm_adapter.settings.sizes import bytes_of
 from llm_adapter.settings.trust import LeftOut
 
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
-_HEADER_VALUE = re.compile(r"\s*[\x21-\x7e]([\t\x20-\x7e]*\s*)")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_DURATION = re.compile(r"[+-]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+")  # Go's time.ParseDuration
-_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+# Compiled where they are first used, as those of other modules: most programs use none of them.
+_HEADER_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"  # RFC 9110, section 5.6.2
+_HEADER_VALUE = r"\s*[\x21-\x7e]([\t\x20-\x7e]*\s*)"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+_DURATION = r"[+-]?((\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h))+"  # Go's time.ParseDuration
+_NUMBER = r"[+-]?[0-9]+(\.[0-9]+)?"
 
 CALL_IS_PRIVATE = 'extra_body={"privacy": "local"}'  # the origin of `local_only` where one call asks for it
 
@@ -500,9 +501,9 @@ class Settings(BaseModel):
     @classmethod
     def _duration(cls, value: str | float | None) -> str | float | None:
         # Ollama refuses "300": a bare number in a string has no unit (recordings: bad_keep_alive). As a number it has.
-        if isinstance(value, str) and _NUMBER.fullmatch(value):
+        if isinstance(value, str) and re.fullmatch(_NUMBER, value):
             return float(value) if "." in value else int(value)
-        if isinstance(value, str) and not _DURATION.fullmatch(value):
+        if isinstance(value, str) and not re.fullmatch(_DURATION, value):
             raise ValueError(f'{value!r} is no duration: "30m", "1h30m", seconds as a number, or -1 for ever')
         return value
 
@@ -533,16 +534,16 @@ class Settings(BaseModel):
     @classmethod
     def _sendable_headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
         for name, value in headers.items():
-            if not _HEADER_NAME.fullmatch(name):
+            if not re.fullmatch(_HEADER_NAME, name):
                 raise ValueError(f"{name!r} is not the name of a header")
-            if not _HEADER_VALUE.fullmatch(value.get_secret_value()):
+            if not re.fullmatch(_HEADER_VALUE, value.get_secret_value()):
                 raise ValueError(f"the value of {name!r} is empty, or holds characters that no header can")
         return headers
 
     @field_validator("api_key_env")
     @classmethod
     def _variable(cls, name: str | None) -> str | None:
-        if name is not None and not _VARIABLE.fullmatch(name):
+        if name is not None and not re.fullmatch(_VARIABLE, name):
             raise ValueError("this is the name of an environment variable that holds the key, not the key itself")
         return name
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+_BYTES = r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?"
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def bytes_of(text: str) -> int | None:
     """The bytes of "8GB", "512 MB" or "1000"; None where it is no amount. "GiB" is 1024 to the third."""
-    found = _BYTES.fullmatch(text.strip())
+    found = re.fullmatch(_BYTES, text.strip(), re.IGNORECASE)
     if found is None:
         return None
     number, unit, binary = found.groups()

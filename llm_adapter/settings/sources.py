@@ -33,7 +33,7 @@ FILE = "llm_adapter.toml"
 REPORT_VARIABLE = f"{PREFIX}REPORT"
 VERBOSE_VARIABLE = f"{PREFIX}VERBOSE"
 _NO_SETTINGS = (trust.VARIABLE, REPORT_VARIABLE, VERBOSE_VARIABLE)
-_TABLE = re.compile(r"^\s*\[\s*tool\s*\.\s*llm[_-]adapter\s*[.\]]", re.MULTILINE)
+_TABLE = r"^\s*\[\s*tool\s*\.\s*llm[_-]adapter\s*[.\]]"
 _KEYS = {"api_key", "api_key_env"}
 _OF_A_HOST = {*trust.SECRETS, "call_site_key", "dialect"}  # beside its address
 
@@ -284,7 +284,9 @@ def project_file(start: Path | None = None) -> Path | None:
 def _has_our_table(pyproject: Path) -> bool:
     """Whether the file has our table. A look at its text keeps TOML parsing away from all other projects."""
     try:
-        return pyproject.is_file() and _TABLE.search(pyproject.read_text("utf-8", "replace")) is not None
+        if not pyproject.is_file():
+            return False
+        return re.search(_TABLE, pyproject.read_text("utf-8", "replace"), re.MULTILINE) is not None
     except OSError:
         return False
 

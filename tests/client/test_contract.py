@@ -171,7 +171,9 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Any:
     "name",
     [
         *("pydantic_settings", "ollama", "typer", "rich", "xllamacpp", "httpx", "respx", "pytest"),
-        "llm_adapter.providers.embedded",
+        *(f"llm_adapter.{name}" for name in ("cli", "testing", "devtools", "serve", "batch", "installation")),
+        *(f"llm_adapter.{name}" for name in ("management", "shadow", "comparison", "traffic.report")),
+        *("llm_adapter.client.other_profiles", "llm_adapter.client.fallback", "llm_adapter.providers.embedded"),
     ],
 )
 def test_importing_is_lean(fresh: Any, name: str) -> None:
