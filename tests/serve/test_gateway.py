@@ -6,6 +6,7 @@ import base64
 import json
 import struct
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -123,6 +124,23 @@ def test_nobody_answers_behind_it(listen: Any) -> None:
     assert (reply.status_code, reply.json()["error"]["type"]) == (502, "server_error")
     assert httpx.get(f"{server.url}/readyz").status_code == 503
     assert httpx.get(f"{server.url}/healthz").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_fallback_is_told_in_its_header_and_counted(listen: Any, stream: bool) -> None:
+    with serving("openai") as fake:
+        fake.script(text("Hello"))
+        Path("llm_adapter.toml").write_text(
+            '[profiles.local]\nprovider = "ollama"\nhost = "127.0.0.1:9"\nfallback = ["cloud"]\n'
+            f'[profiles.cloud]\nprovider = "openai"\nbase_url = "{fake.base_url}"\napi_key = "k"\n',
+            encoding="utf-8",
+        )
+        server = listen(profile="local", max_retries=0)
+        reply = httpx.post(f"{server.base_url}/chat/completions", json={**CHAT, "stream": stream})
+        numbers = httpx.get(f"{server.url}/metrics").text
+    assert (reply.status_code, "Hello" in reply.text) == (200, True)
+    assert reply.headers["x-llm-adapter-fallback"] == "from=local; to=cloud; reason=refused"
+    assert "llm_adapter_fallbacks_total 1.0" in numbers
 
 
 UNANSWERED = {
