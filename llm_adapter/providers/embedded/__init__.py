@@ -77,6 +77,7 @@ class Embedded:
         """in_child: whether this process is a fork of one that had the package."""
         self._in_process = True  # whether any model may run in threads of this process
         self._small_in_process = not in_child  # whether the small ones do where the settings say nothing
+        self._has_run_here = False  # whether llama.cpp has run in threads of this process
         self._forget()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._begin_anew_in_child)
@@ -265,6 +266,7 @@ class Embedded:
         chosen = settings.embedded_process
         in_process = (self._small_in_process and model.is_from_package) if chosen is None else not chosen
         if self._in_process and in_process:
+            self._has_run_here = True
             return start_server(launch(free_on_cards))
         from llm_adapter.providers.embedded.process import start_process
 
@@ -306,7 +308,7 @@ class Embedded:
         self._small_in_process = False
         servers = [server for server, _ in self._servers.values()]
         self._forget()
-        if "xllamacpp" in sys.modules:
+        if self._has_run_here or "xllamacpp" in sys.modules:
             from llm_adapter.providers.embedded.fork import keep_for_ever, skip_native_exit_handlers
 
             self._in_process = False

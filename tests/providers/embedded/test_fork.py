@@ -54,8 +54,10 @@ code = ended(pid)
 go_on.set(), thread.join()
 print(code, *said)
 """,
+    # Its library may be out of sight by then, as after a test that ran pytest in this process.
     "daemon whose parent ends": """
 ask()
+del sys.modules["xllamacpp"]
 parent = os.getpid()
 if os.fork() == 0:
     while os.getppid() == parent: time.sleep(0.02)
