@@ -1,29 +1,38 @@
-"""The contract suite by a plain client of the SDK's: what it finds at a gateway is what our own client does."""
+"""The contract suite by a plain client of the SDK's: a gateway fails none of it that our own client passes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import openai
 import pytest
 from listening import listening
 
-from llm_adapter import Settings
+from llm_adapter import OpenAI, Settings
 from llm_adapter.serve import gateway
-from llm_adapter.testing import contract
+from llm_adapter.testing import contract, serving
+from testing.test_contract_suite_personas import CHAT, EMBEDDING, model
 
-CHAT, EMBEDDING = "gpt-4o-mini", "text-embedding-3-small"
-
-
-@pytest.fixture
-def client() -> Iterator[openai.OpenAI]:
-    app = gateway(settings=Settings(provider="embedded"))
-    with listening(app) as server, openai.OpenAI(base_url=server.base_url, api_key="k", max_retries=0) as one:
-        yield one
+PERSONAS = ("ollama@0.24", "ollama@0.32", "llamacpp")
 
 
-def test_embedded_models(client: openai.OpenAI) -> None:
-    results = contract.run(
-        client, CHAT, embedding_model=EMBEDDING, context=2048, without={"unknown_models": "one model"}
-    )
-    assert not results.failed
+@pytest.fixture(params=["embedded", *PERSONAS])
+def settings(request: pytest.FixtureRequest) -> Iterator[Settings]:
+    if request.param == "embedded":
+        yield Settings(provider="embedded")
+        return
+    with serving(request.param, models=[CHAT, EMBEDDING], context=2048) as fake:
+        fake.on(model)
+        yield fake.settings()
+
+
+def failed(client: Any) -> set[str]:
+    with client:
+        return set(contract.run(client, CHAT, embedding_model=EMBEDDING, context=2048).failed)
+
+
+def test_the_same_as_by_our_client(settings: Settings) -> None:
+    with listening(gateway(settings=settings)) as server:
+        through = failed(openai.OpenAI(base_url=server.base_url, api_key="k", max_retries=0))
+    assert through == failed(OpenAI(settings=settings, max_retries=0))
