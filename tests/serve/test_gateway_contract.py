@@ -8,11 +8,11 @@ from typing import Any
 import openai
 import pytest
 from listening import listening
+from testing.test_contract_suite_personas import CHAT, EMBEDDING, model
 
 from llm_adapter import OpenAI, Settings
 from llm_adapter.serve import gateway
 from llm_adapter.testing import contract, serving
-from testing.test_contract_suite_personas import CHAT, EMBEDDING, model
 
 PERSONAS = ("ollama@0.24", "ollama@0.32", "llamacpp")
 
