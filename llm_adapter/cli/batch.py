@@ -81,6 +81,8 @@ def batch(
         raise typer.BadParameter(f"{output} is there, and whole: delete it, or say --force", param_hint="OUT.jsonl")
     run: Callable[..., Any] = partial(_run_all, concurrency=concurrency)
     if engine == "ray":
+        if concurrency is not None:
+            raise typer.BadParameter("an actor asks 32 requests at once: choose --actors", param_hint="--concurrency")
         run = partial(_run_on_cluster, actors=actors, cpus=actor_cpus)
     raise typer.Exit(_run(job, profile, partial(run, patience=patience)))
 

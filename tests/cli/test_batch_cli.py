@@ -41,6 +41,12 @@ def test_all_are_answered(command: Command, tmp_path: Path) -> None:
     assert command("batch", str(tmp_path / "in.jsonl"), str(tmp_path / "out.jsonl"), "--force").code == 0
 
 
+def test_requests_at_once_are_not_chosen_on_a_cluster(command: Command, tmp_path: Path) -> None:
+    files = str(written(tmp_path / "in.jsonl")), str(tmp_path / "out.jsonl")
+    refused = command("batch", *files, "--engine", "ray", "--concurrency", "4")
+    assert (refused.code, "--actors" in refused.err) == (2, True)
+
+
 def test_errors_are_apart(command: Command, tmp_path: Path) -> None:
     source = written(tmp_path / "in.jsonl", modalities=["audio"])
     result = command("batch", str(source), str(tmp_path / "out.jsonl"), "--errors", str(tmp_path / "bad.jsonl"))
