@@ -65,7 +65,7 @@ def run(of: Job, server: Loopback, *, stop_at: int | None = None, **options: Any
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def asked(server: Loopback) -> list[str]:

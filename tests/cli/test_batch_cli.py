@@ -29,7 +29,7 @@ def written(path: Path, count: int = 2, **body: Any) -> Path:
         {"custom_id": f"c{number}", "method": "POST", "url": "/v1/chat/completions", "body": asked}
         for number in range(count)
     ]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     return path
 
 

@@ -141,7 +141,7 @@ def test_create_from_a_file(command: Command, server: Ollama) -> None:
 
 def test_create_by_a_modelfile(command: Command, server: Ollama) -> None:
     server.answers["/api/create"] = [{"status": "success"}]
-    Path("Modelfile").write_text('FROM qwen3:8b\nSYSTEM """Arr.\nArr."""\nPARAMETER stop <a>\n')
+    Path("Modelfile").write_text('FROM qwen3:8b\nSYSTEM """Arr.\nArr."""\nPARAMETER stop <a>\n', encoding="utf-8")
     assert command("models", "create", "pirate", "-f", "Modelfile").out.splitlines()[-1] == "create pirate: success"
     assert server.bodies("/api/create") == [
         {
