@@ -19,6 +19,7 @@ from llm_adapter import AsyncOpenAI, OpenAI, Settings
 _VARIABLES = ("OPENAI_", "OLLAMA_", "LLM_ADAPTER_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 for name in [name for name in os.environ if name.upper().startswith(_VARIABLES)]:
     del os.environ[name]
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else its import fetches a table of prices from GitHub
 
 # What both the tiny model and the recordings know; temperature 0 makes the embedded one repeatable.
 MODEL = "tiny"

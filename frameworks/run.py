@@ -1,6 +1,6 @@
-"""Four frameworks on our clients, each in an environment of its own, for their pins conflict.
+"""Frameworks on our clients, each in an environment of its own, for their pins conflict.
 
-python frameworks/run.py [instructor] [langchain] [agents] [pydantic_ai]
+python frameworks/run.py [instructor] [langchain] [agents] [pydantic_ai] [litellm] [smolagents]
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ ROWS = {
     "langchain": Row("langchain-openai", "test_langchain.py", ("langchain-openai", "openai")),
     "agents": Row("openai-agents", "test_agents.py", ("openai-agents", "openai")),
     "pydantic_ai": Row("pydantic-ai-slim[openai]", "test_pydantic_ai.py", ("pydantic-ai-slim", "openai")),
+    "litellm": Row("litellm", "test_litellm.py", ("litellm", "openai")),
+    "smolagents": Row("smolagents[openai]", "test_smolagents.py", ("smolagents", "openai")),
 }
 
 if __name__ == "__main__":
