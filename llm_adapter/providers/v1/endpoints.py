@@ -30,6 +30,7 @@ from llm_adapter.translation.unavailable import (
 
 _FLOWS = {"/chat/completions": chat.flow, "/completions": completions.flow, "/embeddings": embeddings.flow}
 # The server's address to its dialect. Believed for some minutes, and until the server cannot be reached.
+_SAYS_WHAT_IT_IS = (200, 404, 405)  # a list of models, or that there is none
 _recognised: ExpiringCache[tuple[str], str] = ExpiringCache(seconds=300)
 
 
@@ -149,7 +150,7 @@ def _dialect(call: Call) -> Generator[NativeRequest, Any, Dialect]:
     if name is None:
         reply: NativeReply = yield NativeRequest("GET", "models")
         name = recognised(_json(reply))
-        if reply.status == 200:
+        if reply.status in _SAYS_WHAT_IT_IS:
             _recognised.set(key, name, call.created)
     return DIALECTS[name]
 

@@ -224,6 +224,14 @@ def test_asked_once(play: Play, server: Server, root: str, owner: str) -> None:
     assert paths(server) == [("GET", "/v1/models"), ("POST", "/v1" + CHAT), ("POST", "/v1" + CHAT)]
 
 
+def test_asked_once_where_there_is_no_list(play: Play, server: Server, root: str) -> None:
+    """A batch of thousands of calls asked as often."""
+    server.answer("/models", 404, "404 page not found", method="GET")
+    for _ in range(2):
+        play(create(), settings=Settings(base_url=root))
+    assert paths(server) == [("GET", "/v1/models"), ("POST", "/v1" + CHAT), ("POST", "/v1" + CHAT)]
+
+
 @pytest.mark.parametrize(("status", "body"), [(404, "404 page not found"), (503, {"error": "loading"}), (200, "ready")])
 def test_a_server_without_a_list(play: Play, server: Server, root: str, status: int, body: Any) -> None:
     """The call goes out as it is; a failure to answer now says nothing about the next time."""
