@@ -1,0 +1,85 @@
+"""Many calls through `llm-adapter serve`, and what its process has grown by: memory, open files, threads.
+
+    python benchmarks/gateway.py [--calls 100000] [--seconds 300]
+
+Sixteen callers, half of them streamed, against a fake Ollama. It ends with the calls or with the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import openai
+
+from llm_adapter.testing import serving, text
+
+CALLERS = 16
+PORT = 18601
+HI: list[Any] = [{"role": "user", "content": "Hello"}]
+
+
+def size(process: int) -> tuple[float, int, int]:
+    """Its memory in MB, open files and threads."""
+    status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
+    memory = int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+    return memory, len(os.listdir(f"/proc/{process}/fd")), len(os.listdir(f"/proc/{process}/task"))
+
+
+async def call(client: openai.AsyncOpenAI, *, stream: bool) -> None:
+    if not stream:
+        await client.chat.completions.create(model="m", messages=HI)
+        return
+    async for _ in await client.chat.completions.create(model="m", messages=HI, stream=True):
+        pass
+
+
+async def run(process: int, calls: int, seconds: float) -> None:
+    done, began = 0, time.monotonic()
+    address = f"http://127.0.0.1:{PORT}/v1"
+    async with openai.AsyncOpenAI(base_url=address, api_key="any", max_retries=0, timeout=60) as client:
+
+        async def caller(number: int) -> None:
+            nonlocal done
+            while done < calls and time.monotonic() - began < seconds:
+                done += 1
+                count = done
+                await call(client, stream=bool(number % 2))
+                if count % (calls // 10) == 0:
+                    memory, files, threads = size(process)
+                    print(f"{count:7} calls: {memory:.1f} MB, {files} files, {threads} threads", flush=True)
+
+        await asyncio.gather(*map(caller, range(CALLERS)))
+    print(f"{done} calls in {time.monotonic() - began:.0f} s, none failed")
+
+
+def _answer(asked: Any) -> Any:
+    return text("Hello there")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--calls", type=int, default=100_000)
+    parser.add_argument("--seconds", type=float, default=300)
+    given = parser.parse_args()
+    with serving("ollama@0.32") as fake:
+        fake.on(_answer)
+        environ = {**os.environ, "LLM_ADAPTER_PROVIDER": "ollama", "LLM_ADAPTER_HOST": fake.url}
+        command = [sys.executable, "-m", "llm_adapter", "serve", "--port", str(PORT)]
+        gateway = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
+        try:
+            time.sleep(5)
+            asyncio.run(run(gateway.pid, given.calls, given.seconds))
+        finally:
+            gateway.terminate()
+            gateway.wait()
+
+
+if __name__ == "__main__":
+    main()
