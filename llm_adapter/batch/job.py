@@ -11,7 +11,7 @@ from pathlib import Path
 import openai
 
 from llm_adapter.batch.journal import Journal
-from llm_adapter.batch.lines import Check, check, not_run, read_line
+from llm_adapter.batch.lines import Check, check, is_error, not_run, read_line
 from llm_adapter.batch.running import Batch, Progress, numbered
 from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.settings import Settings
@@ -81,7 +81,9 @@ class Job:
         found = self.check()
         profile = fingerprint(settings)
         journal = Journal(self.journal_path)
-        progress = Progress(found.count, done=sum(name in journal for name in self.names(profile)))
+        recorded = [name for name in self.names(profile) if name in journal]
+        failed = sum(is_error(json.loads(line)) for line in journal.results(recorded))
+        progress = Progress(found.count, done=len(recorded), failed=failed)
         batch = Batch(
             client,
             self.source,

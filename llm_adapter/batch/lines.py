@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from llm_adapter.provider import Json
+from llm_adapter.provider import Json, parsed_json
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/moderations")
 MOST_LINES = 50_000  # of OpenAI's own service
@@ -69,8 +69,8 @@ def read_line(data: bytes, number: int) -> Line:
         return BadLineError(Problem(code, message, number, param))
 
     try:
-        said: Any = json.loads(data)
-    except (ValueError, RecursionError):
+        said = parsed_json(data)
+    except ValueError:
         raise bad("invalid_json_line", "This line is not parseable as valid JSON.") from None
     if not isinstance(said, dict):
         raise bad("invalid_json_line", "This line is no JSON object.")

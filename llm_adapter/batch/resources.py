@@ -17,6 +17,7 @@ from llm_adapter.batch.lines import ENDPOINTS
 from llm_adapter.batch.service import ClientMaker, ensure_running
 from llm_adapter.batch.store import FINAL, Store, store_of
 from llm_adapter.provider import Call, Endpoint, Flow, Json, LongWork, Raw, Rejected, Reply
+from llm_adapter.translation.pages import page
 from llm_adapter.translation.unavailable import unavailable, unavailable_endpoint
 
 _DAY = 24 * 3600  # seconds: OpenAI's only completion window
@@ -147,14 +148,12 @@ def _record(store: Store, name: str) -> Json:
 def _page(call: Call, found: list[Json], limit: int) -> Json:
     """One page, newest first unless asked otherwise."""
     ordered = sorted(found, key=lambda one: (one["created_at"], one["id"]), reverse=call.query.get("order") != "asc")
-    after = call.query.get("after")
-    if after is not None:
-        place = next((place for place, one in enumerate(ordered) if one["id"] == after), len(ordered))
-        ordered = ordered[place + 1 :]
-    size = int(call.query.get("limit") or limit)
-    data = ordered[:size]
+    try:
+        data, more = page(ordered, call.query, limit)
+    except KeyError:  # it was deleted meanwhile
+        data, more = [], False
     ends = {"first_id": data[0]["id"], "last_id": data[-1]["id"]} if data else {"first_id": None, "last_id": None}
-    return {"object": "list", "data": data, "has_more": len(ordered) > size, **ends}
+    return {"object": "list", "data": data, "has_more": more, **ends}
 
 
 _NAME = r"([^/]+)"

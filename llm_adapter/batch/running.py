@@ -7,7 +7,6 @@ request is made again, and the batch stops, with everything kept, when that last
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -20,7 +19,8 @@ import openai
 
 from llm_adapter.batch.journal import Journal
 from llm_adapter.batch.lines import Line, read_line, result
-from llm_adapter.provider import Json
+from llm_adapter.provider import Json, parsed_json
+from llm_adapter.traffic.reading import tokens
 from llm_adapter.transport.raw import raw
 
 _OUTAGES = (408, 429, 502, 503, 504)  # statuses that say nothing of the request
@@ -42,7 +42,7 @@ class Progress:
     total: int
     done: int = 0  # in earlier runs too
     sent: int = 0  # requests that this run has results of
-    failed: int = 0
+    failed: int = 0  # of those that are done
     prompt_tokens: int = 0
     completion_tokens: int = 0
     waiting: str = ""  # what is waited for, where it is an outage
@@ -57,9 +57,9 @@ class Progress:
             error = said.get("error")
             message = str(error.get("message") if isinstance(error, dict) else error or f"status {status}")
             self.errors[message] = self.errors.get(message, 0) + 1
-        usage = said.get("usage") or {}
-        self.prompt_tokens += usage.get("prompt_tokens") or usage.get("input_tokens") or 0
-        self.completion_tokens += usage.get("completion_tokens") or usage.get("output_tokens") or 0
+        found = tokens(said.get("usage"))
+        self.prompt_tokens += found.get("prompt_tokens", 0)
+        self.completion_tokens += found.get("completion_tokens", 0)
 
 
 class Batch:
@@ -257,7 +257,7 @@ def _windows(lines: Iterator[tuple[int, bytes]]) -> Iterator[list[Line]]:
 
 def _json(content: bytes) -> Any:
     try:
-        return json.loads(content)
+        return parsed_json(content)
     except ValueError:
         return content.decode("utf-8", "replace")
 

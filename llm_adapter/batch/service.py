@@ -7,13 +7,14 @@ same profile, goes on with it.
 from __future__ import annotations
 
 import asyncio
-import json
+import atexit
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from typing import Any, TypeAlias
 
 from llm_adapter.batch.job import InvalidInputError, Job, Running, fingerprint
@@ -44,6 +45,18 @@ def ensure_running(store: Store, record: Json, settings: Settings, make_client: 
         work = (store, name, settings, make_client)
         _running[key] = threading.Thread(target=_run, args=work, name=f"llm_adapter {name}", daemon=True)
         _running[key].start()
+    _tell_at_exit()
+
+
+@cache
+def _tell_at_exit() -> None:
+    atexit.register(_tell_of_running)
+
+
+def _tell_of_running() -> None:
+    own = [name for (process, name), thread in _running.items() if process == os.getpid() and thread.is_alive()]
+    if own:
+        _log.warning("%s not ended: the next process that asks for it goes on with it", ", ".join(own))
 
 
 def _run(store: Store, name: str, settings: Settings, make_client: ClientMaker) -> None:
@@ -93,7 +106,7 @@ async def _until_end(store: Store, record: Json, running: Running) -> None:
         end = "cancelled" if store.cancelled_at(name) else "expired"
         running.leave_out(f"batch_{end}", f"The batch was {end}: {_UNTOLD}.")
     progress = running.progress
-    total, failed = progress.total, len(_failed(running))
+    total, failed = progress.total, progress.failed
     store.change(name, status="finalizing", finalizing_at=_now())
     answers, _ = running.finish()
     files: Json = {}
@@ -105,13 +118,6 @@ async def _until_end(store: Store, record: Json, running: Running) -> None:
             store.data_path(record[kind]).unlink(missing_ok=True)
     counts = {"total": total, "completed": answers, "failed": failed}
     _end(store, name, end, request_counts=counts, **{f"{end}_at": _now()}, **files)
-
-
-def _failed(running: Running) -> list[Json]:
-    """The results that are a server's errors; those that were not run are none."""
-    names = running.job.names(running.profile)
-    results = (json.loads(line) for line in running.journal.results(names))
-    return [one for one in results if one["response"] and one["response"]["status_code"] >= 400]
 
 
 async def _watch(store: Store, record: Json, running: Running) -> None:

@@ -12,9 +12,7 @@ import json
 import os
 import re
 import secrets
-import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,26 +20,20 @@ from typing import Any
 from llm_adapter.provider import Json
 from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.settings import Settings
+from llm_adapter.settings.sources import data_folder
 
 _ID = re.compile(r"(file-|batch_)[0-9a-f]{24}")
 FINAL = ("failed", "completed", "expired", "cancelled")
 
 
-def default_folder(environ: Mapping[str, str]) -> Path:
-    """Among the user's data. Raises `SettingsError` for a user without a home."""
-    try:
-        if sys.platform == "win32":
-            data = Path(environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-        else:
-            data = Path(environ.get("XDG_DATA_HOME") or "")
-            data = data if data.is_absolute() else Path.home() / ".local" / "share"
-    except RuntimeError:
-        raise SettingsError("there is no folder for the user's data: set `batch_store`", ("batch_store",)) from None
-    return data / "llm_adapter" / "batches"
-
-
 def store_of(settings: Settings) -> Store:
-    return Store(Path(settings.batch_store).expanduser() if settings.batch_store else default_folder(os.environ))
+    """The store that the settings name. Raises `SettingsError` where they name none and the user has no home."""
+    if settings.batch_store:
+        return Store(Path(settings.batch_store).expanduser())
+    folder = data_folder(os.environ)
+    if folder is None:
+        raise SettingsError("there is no folder for the user's data: set `batch_store`", ("batch_store",))
+    return Store(folder / "batches")
 
 
 class Store:

@@ -89,9 +89,7 @@ def batch(
 
 def _run(job: Job, profile: str | None, run: Callable[..., Any]) -> int:
     screen = console(stderr=True)
-    settings = Settings.load(os.environ, profile=profile)
-    if settings.provider == "embedded" and settings.embedded_process is None:
-        settings = settings.model_copy(update={"embedded_process": True})
+    settings = Settings.load(os.environ, profile=profile).in_own_process()
     with _bar(screen) as bar:
         try:
             done = asyncio.run(run(job, settings, bar))

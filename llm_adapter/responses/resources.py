@@ -14,6 +14,7 @@ from llm_adapter.provider import Call, Endpoint, Flow, Json, Rejected
 from llm_adapter.responses.history import conversation_of, is_response, not_found, previous_response, reading
 from llm_adapter.responses.items import items, readable_items
 from llm_adapter.responses.store import Node, Store, store_of
+from llm_adapter.translation.pages import page
 from llm_adapter.translation.unavailable import unavailable_endpoint
 
 Answer: TypeAlias = Callable[..., Json]
@@ -141,14 +142,11 @@ def _stored_response(store: Store, name: str) -> Node:
 def _page(call: Call, store: Store, all_items: list[Json]) -> Json:
     """One page, newest first unless asked otherwise, as OpenAI has it."""
     ordered = all_items if call.query.get("order") == "asc" else all_items[::-1]
-    after = call.query.get("after")
-    if after is not None:
-        place = next((place for place, one in enumerate(ordered) if one.get("id") == after), None)
-        if place is None:
-            raise not_found("Item", str(after), store, param="after")
-        ordered = ordered[place + 1 :]
-    limit = int(call.query.get("limit") or 20)
-    return _list_object(ordered[:limit], more=len(ordered) > limit)
+    try:
+        data, more = page(ordered, call.query, 20)
+    except KeyError as unknown:
+        raise not_found("Item", str(unknown.args[0]), store, param="after") from None
+    return _list_object(data, more=more)
 
 
 def _list_object(data: list[Json], *, more: bool) -> Json:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -30,7 +30,7 @@ _UPLOADS = ("/audio/", "/files", "/images/", "/uploads", "/containers/", "/skill
 class Access:
     """The rules. `hosts` are further names by which clients without a key may call the gateway; "*" allows any."""
 
-    key: str | None = None
+    key: str | None = field(default=None, repr=False)
     origins: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
 

@@ -6,10 +6,11 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from llm_adapter.traffic.reading import tokens
 
 GONE = 499  # the caller went away first, as nginx counts it
 _PATHS = (
@@ -51,12 +52,9 @@ class Tail:
                 usage, _ = _DECODER.raw_decode(text, found.end())
             except ValueError:
                 continue
-            return _count(usage, "prompt_tokens", "input_tokens"), _count(usage, "completion_tokens", "output_tokens")
+            counts = tokens(usage)
+            return counts.get("prompt_tokens", 0), counts.get("completion_tokens", 0)
         return 0, 0
-
-
-def _count(usage: dict[str, Any], *names: str) -> int:
-    return next((usage[name] for name in names if isinstance(usage.get(name), int)), 0)
 
 
 class Metrics:

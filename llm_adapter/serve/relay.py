@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import re
 import time
@@ -19,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from llm_adapter.provider import parsed_json
 from llm_adapter.serve.access import unreadable_body
 from llm_adapter.serve.metrics import GONE, Metrics, Tail, path_label, provider_label
 from llm_adapter.serve.replies import SERVER_ERROR, error, error_event
@@ -32,6 +32,7 @@ _KEPT = re.compile(
 )
 # Letters, digits and what names of models have. A name may have a slash, which callers write as %2F.
 _PATH = re.compile(r"(/[A-Za-z0-9%._:~@+-]+)+")
+_ENDING = "The gateway is shutting down."
 _ENDED = "The gateway is shutting down: the reply is not complete."
 
 
@@ -63,7 +64,7 @@ class Relay:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.draining:
-            refusal = error(503, _ENDED, kind=SERVER_ERROR, headers={"connection": "close", "retry-after": "1"})
+            refusal = error(503, _ENDING, kind=SERVER_ERROR, headers={"connection": "close", "retry-after": "1"})
             await refusal(scope, receive, send)
             return
         exchange = Exchange(scope["method"], _path_below_v1(scope))
@@ -261,8 +262,8 @@ def _with_body(asked: dict[str, Any], body: bytes, content_type: str) -> dict[st
     if not content_type.partition(";")[0].strip().lower().endswith(("/json", "+json")):
         return {**asked, "content": body, "headers": {**asked["headers"], "content-type": content_type}}
     try:
-        return {**asked, "body": json.loads(body)}
-    except (ValueError, RecursionError):
+        return {**asked, "body": parsed_json(body)}
+    except ValueError:
         return error(400, "We could not parse the JSON body of your request.")
 
 

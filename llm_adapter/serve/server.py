@@ -64,9 +64,7 @@ class Service:
                 "several workers need a file for responses, which the next request may ask another worker for: "
                 "set `response_store`"
             )
-        if settings.provider == "embedded" and settings.embedded_process is None:
-            settings = settings.model_copy(update={"embedded_process": True})
-        return settings
+        return settings.in_own_process()
 
     def gateway(self, environ: Mapping[str, str]) -> Gateway:
         hosts = self.hosts

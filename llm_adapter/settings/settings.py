@@ -413,6 +413,12 @@ class Settings(BaseModel):
         """The name of the profile that they were loaded from."""
         return self._profile
 
+    def in_own_process(self) -> Settings:
+        """The same for a program that serves others: an embedded model has a process of its own, unless they say no."""
+        if self.provider != "embedded" or self.embedded_process is not None:
+            return self
+        return self.model_copy(update={"embedded_process": True})
+
     @property
     def folder(self) -> Path | None:
         """From which the project's file was looked for; None: the working directory."""

@@ -250,13 +250,23 @@ def _files(
 
 def user_folder(environ: Mapping[str, str]) -> Path | None:
     """The user's own configuration folder, which need not be there."""
+    return _folder_of_user(environ, ("APPDATA", "Roaming"), ("XDG_CONFIG_HOME", ".config"))
+
+
+def data_folder(environ: Mapping[str, str]) -> Path | None:
+    """The folder among the user's data, which need not be there."""
+    return _folder_of_user(environ, ("LOCALAPPDATA", "Local"), ("XDG_DATA_HOME", ".local/share"))
+
+
+def _folder_of_user(environ: Mapping[str, str], windows: tuple[str, str], xdg: tuple[str, str]) -> Path | None:
+    """Our folder in that which a variable names, or in the usual one; None for a user without a home."""
     try:
         if sys.platform == "win32":
-            folder = Path(environ.get("APPDATA") or Path.home() / "AppData" / "Roaming")
+            folder = Path(environ.get(windows[0]) or Path.home() / "AppData" / windows[1])
         else:
             # A relative path is invalid (XDG Base Directory Specification 0.8), and would lie in the project.
-            folder = Path(environ.get("XDG_CONFIG_HOME") or "")
-            folder = folder if folder.is_absolute() else Path.home() / ".config"
+            folder = Path(environ.get(xdg[0]) or "")
+            folder = folder if folder.is_absolute() else Path.home() / xdg[1]
     except RuntimeError:  # a container's user without a home
         return None
     return folder / "llm_adapter"

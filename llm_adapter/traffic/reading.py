@@ -23,11 +23,16 @@ def facts(reply: Any) -> dict[str, Any]:
     if isinstance(reply.get("response"), dict):  # an event of the Responses API
         reply = reply["response"]
     found = {"model": reply["model"]} if isinstance(reply.get("model"), str) else {}
-    usage = reply.get("usage")
-    if isinstance(usage, dict):
-        for name, spellings in _COUNTS.items():
-            count = next((usage[one] for one in spellings if isinstance(usage.get(one), int)), None)
-            found |= {} if count is None else {name: count}
+    return found | tokens(reply.get("usage"))
+
+
+def tokens(usage: Any) -> dict[str, int]:
+    """`prompt_tokens` and `completion_tokens`, as far as a reply's `usage` states them, in either API's words."""
+    found = {}
+    for name, spellings in _COUNTS.items() if isinstance(usage, dict) else ():
+        count = next((usage[one] for one in spellings if isinstance(usage.get(one), int)), None)
+        if count is not None:
+            found[name] = count
     return found
 
 

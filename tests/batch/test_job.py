@@ -97,6 +97,13 @@ def test_what_is_recorded_is_never_asked_again(server: Loopback, tmp_path: Path)
     assert sorted(asked(server)) == [*"abcdef"]
 
 
+def test_errors_of_an_earlier_run_are_counted(server: Loopback, tmp_path: Path) -> None:
+    one = job(tmp_path, {**said("a"), "modalities": ["audio"]}, said("b"), said("c"))
+    run(one, server, stop_at=2, concurrency=1)
+    counts, progress = run(one, server)
+    assert (counts, progress.done, progress.failed, progress.sent) == ((2, 1), 3, 1, 1)
+
+
 def test_a_line_that_has_changed_is_asked_again(server: Loopback, tmp_path: Path) -> None:
     run(job(tmp_path, said("a"), said("b"), said("z")), server, stop_at=2, concurrency=1)
     assert run(job(tmp_path, said("a"), said("other")), server)[0] == (2, 0)

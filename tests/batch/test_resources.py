@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -144,6 +145,24 @@ def test_cancelled_in_the_middle(slow: tuple[OpenAI, Loopback], monkeypatch: pyt
     assert errors
     with pytest.raises(openai.ConflictError):
         client.batches.cancel(end.id)
+
+
+def test_a_process_that_ends_tells_of_what_runs(
+    slow: tuple[OpenAI, Loopback], caplog: pytest.LogCaptureFixture
+) -> None:
+    client, server = slow
+    goes_on = threading.Event()
+
+    def act(handler: Any) -> None:
+        goes_on.wait(10)
+        handler.chat()
+
+    server.act = act
+    batch = submitted(client, requests(1))
+    service._tell_of_running()
+    goes_on.set()
+    assert ended(client, batch).status == "completed"
+    assert [message for message in caplog.messages if batch.id in message and "goes on with it" in message]
 
 
 def test_too_late(client: OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:

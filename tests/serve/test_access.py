@@ -85,6 +85,10 @@ def test_what_needs_no_key(path: str, status: int) -> None:
     assert answered(path=path, key="s3cret").status_code == status
 
 
+def test_the_key_is_in_no_repr() -> None:
+    assert "s3cret" not in repr(access("s3cret", (), ()))
+
+
 def test_an_empty_key_is_none() -> None:
     with pytest.raises(ValueError, match="key is empty"):
         access(" ", (), ())
