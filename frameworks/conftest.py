@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from process import Backend, Outcome, backend, run_program
 from pydantic import BaseModel
 from replay import replaying
 
@@ -51,6 +52,29 @@ def settings(request: pytest.FixtureRequest) -> Iterator[Settings]:
 def client(settings: Settings) -> Iterator[OpenAI]:
     with OpenAI(settings=settings, max_retries=0) as client:
         yield client
+
+
+@pytest.fixture(scope="module", params=["embedded", "ollama"])
+def destination(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """The embedded models, or a fake Ollama with a script: for frameworks whose own prompts no recording has."""
+    with backend(request.param) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def outcome(request: pytest.FixtureRequest, destination: Backend, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """What the program of the test's module gave, unmodified under `llm-adapter run`, on each destination.
+
+    The module says which: PROGRAM; the fake's TURNS, in the order of the program's chat calls; and its ENVIRONMENT,
+    variables that its users set, such as those that switch off telemetry.
+    """
+    module = request.module
+    destination.script(*module.TURNS)
+    ended = run_program(
+        destination, module.PROGRAM, tmp_path_factory.mktemp("program"), getattr(module, "ENVIRONMENT", {})
+    )
+    ended.check()
+    return ended
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def install(python: Path, requires: str) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         _run_command([uv, "venv", "--python", sys.executable, folder] if uv else [sys.executable, "-m", "venv", folder])
     pip = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
-    _run_command([*pip, "--upgrade", "--editable", f"{ROOT}[embedded]", *requires.split(), "pytest"])
+    _run_command([*pip, "--upgrade", "--editable", f"{ROOT}[embedded,cli]", *requires.split(), "pytest"])
 
 
 def _run_command(command: list[str]) -> None:

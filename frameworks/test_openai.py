@@ -126,3 +126,18 @@ def test_parallel_tool_calls_stream(client: OpenAI, parallel, cities):
     assert {place: json.loads(text) for place, text in arguments.items()} == {
         place: {"city": city} for place, city in cities.items()
     }
+
+
+PROGRAM, TURNS = "uses_openai", (GREETING, COUNTED, '{"name": "Ana", "age": 30}')
+
+
+def test_an_unmodified_program(outcome):
+    """Under `llm-adapter run`, as a process."""
+    assert outcome.raised == {}
+    assert outcome.cells["chat"] == GREETING
+    assert "".join(outcome.cells["stream"]) == COUNTED
+    assert len(outcome.cells["stream"]) > 4
+    assert outcome.cells["structured_output"] == {"name": "Ana", "age": 30}
+    assert len(outcome.cells["embeddings"]) == 2
+    asked = [call["model_asked"] for call in outcome.calls if call["calls"]]
+    assert asked == ["gpt-4o-mini"] * 3 + ["text-embedding-3-small"]
