@@ -37,6 +37,8 @@ class Person(BaseModel):
 
 
 embedded_only = pytest.mark.parametrize("settings", ["embedded"], indirect=True)
+# What was asked is in the list of the fake's requests; the embedded model keeps none.
+ollama_only = pytest.mark.parametrize("destination", ["ollama"], indirect=True)
 
 
 @pytest.fixture(scope="session", params=["embedded", "ollama"])

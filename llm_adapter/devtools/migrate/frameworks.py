@@ -30,6 +30,7 @@ _SEMANTIC_KERNEL = "async_client=ours (AsyncOpenAI)"
 _LLAMA_INDEX = "openai_client=ours, async_openai_client=ours"
 _LLAMA_INDEX_DEFAULT = "without `Settings.llm` and `Settings.embed_model` it makes OpenAI's own"
 _AUTOGEN_CONFIG = "its `llm_config` makes a client, which `llm-adapter run` switches"
+_AUTOGEN_CLIENT = "BaseOpenAIChatCompletionClient(ours, create_args={'model': name}), or `llm-adapter run`"
 _MEM0 = "its clients are made of its configuration, and `llm-adapter run` switches them; MEM0_TELEMETRY=false"
 _MEM0_SERVICE = "calls mem0's own service, which no profile moves"
 _RAGAS = "llm=llm_factory(model, client=ours), embeddings=embedding_factory('openai', client=ours)"
@@ -65,7 +66,9 @@ _AUTOGEN = Framework(
     "autogen",
     _AUTOGEN_CONFIG,
     {
-        **_each(_OWN, "OpenAIChatCompletionClient", "OpenAIAssistantAgent", "OpenAIConfig", "OpenAIResponsesConfig"),
+        **_each(_AUTOGEN_CLIENT, "OpenAIChatCompletionClient", "BaseOpenAIChatCompletionClient"),
+        **_each(_OWN, "OpenAIConfig", "OpenAIResponsesConfig"),
+        "OpenAIAssistantAgent": "client=ours (AsyncOpenAI); the Assistants API is OpenAI's alone",
         **_each(_AUTOGEN_CONFIG, "OpenAIWrapper"),
         "OpenAIAgent": "client=ours (AsyncOpenAI)",
     },
