@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from llm_adapter import OpenAI, Settings
-from llm_adapter.testing import Fake, embedding, serving
+from llm_adapter.testing import Fake, Model, embedding, serving
 from llm_adapter.testing.turns import Turn
 
 HERE = Path(__file__).parent
@@ -47,7 +47,8 @@ def backend(name: str) -> Iterator[Backend]:
         models = {"gpt-4o-mini": "tiny-chat", "text-embedding-3-small": "tiny-embed"}
         yield Backend(name, Settings(provider="embedded", models=models), _profile(models, provider="embedded"))
         return
-    with serving("ollama@0.32", models=list(NAMES.values())) as fake:
+    embedder = Model("tiny-embed", frozenset({"embedding"}), dimensions=96)  # as the embedded one has them
+    with serving("ollama@0.32", models=["tiny", embedder]) as fake:
         fake.on(lambda request: embedding() if request.path == "/api/embed" else None)
         profile = _profile(NAMES, provider="ollama", host=fake.url)
         yield Backend(name, Settings(provider="ollama", host=fake.url, models=NAMES), profile, fake)

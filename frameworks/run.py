@@ -1,6 +1,6 @@
 """Frameworks on our clients, each in an environment of its own, for their pins conflict.
 
-python frameworks/run.py [instructor] [langchain] [agents] [pydantic_ai] [litellm] [smolagents] [autogen]
+python frameworks/run.py [NAME ...], of the names of ROWS; without one it runs them all.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ ROWS = {
     "litellm": Row("litellm", "test_litellm.py", ("litellm", "openai")),
     "autogen": Row("autogen-agentchat autogen-ext[openai]", "test_autogen.py", ("autogen-ext", "openai")),
     "smolagents": Row("smolagents[openai]", "test_smolagents.py", ("smolagents", "openai")),
+    "mem0": Row("mem0ai", "test_mem0.py", ("mem0ai", "openai")),
 }
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ REPLY = 1024  # tokens kept free for a reply of which no length is asked for
 UNSAID = 1.5  # times as many tokens as were thought to be enough, where a server does not say how many are needed
 # The cure where the profile says how large the context is.
 LARGER_NUM_CTX = "`num_ctx = {tokens}` in the profile loads the model with more"
+_NO_MORE = "a model with a longer context: this one takes no more, though the profile has `num_ctx = {asked}`"
 _LARGER_MAXIMUM = "`num_ctx_max = {tokens}` in the profile lets it grow so far"
 _MARGIN = 0.95  # of what fits: no estimate is exact
 _STEPS = 4  # a prompt is shortened by a multiple of this part of what fits
@@ -152,8 +153,11 @@ def _cure(call: Call, error: Json, larger: str) -> str:
     needed = (error.get("n_prompt_tokens") or 0) + (_reply_tokens(call) or REPLY)
     tokens = 1 << max(needed - 1, 1).bit_length()
     shorter = call.settings.overflow != "truncate" and call.path != "/embeddings"
-    if larger == LARGER_NUM_CTX and call.settings.num_ctx == "auto":  # it has grown to the model's own, or to this
+    asked = call.settings.num_ctx
+    if larger == LARGER_NUM_CTX and asked == "auto":  # it has grown to the model's own, or to this
         larger = _LARGER_MAXIMUM if call.settings.num_ctx_max else ""
+    elif larger == LARGER_NUM_CTX and isinstance(asked, int) and asked > error.get("n_ctx", asked):
+        larger = _NO_MORE.format(asked=asked)
     cures = [larger.format(tokens=tokens)] if larger else []
     cures += ['`overflow = "truncate"` in the profile leaves out what is oldest'] if shorter else []
     return f"What helps: {'; or '.join(cures)}." if cures else ""

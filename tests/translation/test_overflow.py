@@ -259,3 +259,13 @@ def test_a_context_that_is_not_told_is_warned_of(run: Any, ollama: Any) -> None:
     with pytest.warns(AdapterWarning, match="does not tell the context length of 'm'"):
         run(lambda client: client.embeddings.create(model="m", input=LONG), settings=settings)
     assert ollama.sent["input"] == LONG
+
+
+def test_a_cure_that_was_taken_is_not_named_again(run: Any, ollama: Any) -> None:
+    """A server takes no more context than the model was trained with, whatever `num_ctx` says."""
+    ollama.answer("/api/chat").mock(side_effect=a_token_each)
+    settings = Settings(provider="ollama", host="http://ollama.test:11434", num_ctx=16384)
+    long = [{"role": "user", "content": "word " * 3000}]
+    with pytest.raises(openai.BadRequestError, match="What helps: a model with a longer context: ") as caught:
+        run(lambda client: client.chat.completions.create(model="m", messages=long), settings=settings)
+    assert "loads the model with more" not in str(caught.value)
