@@ -51,6 +51,7 @@ class MovableCall:
         self._settings = plan.settings
         self._model = options.json_data.get("model") if isinstance(options.json_data, Mapping) else None
         self.answered_by: str | None = None  # the name of another profile
+        self.tries_again = False  # it is the one that finds out whether a server can be reached again
         self._failures: list[str] = []
 
     @cached_property
@@ -69,12 +70,16 @@ class MovableCall:
 
     def left_alone(self) -> str | None:
         """The same of the call's own server: only for what this profile falls back on."""
+        self.tries_again = cool_downs.may_try(self.connection.address, self._settings.fallback_cooldown)
+        return None if self.tries_again else self._left_alone()
+
+    def _left_alone(self) -> str | None:
         found = self.cooling(self.connection)
         return found if found in self._settings.fallback_on else None
 
     def check(self, request: Any) -> None:
         """Raises the HTTP library's ConnectError where the server was found dead while the call waited for its slot."""
-        if self.left_alone() == "refused":
+        if not self.tries_again and self._left_alone() == "refused":
             raise http_library(request).ConnectError("another call could not connect just now", request=request)
 
     def reason(self, client: Any, trip: RoundTrip, answer: Any) -> str | None:
@@ -94,7 +99,7 @@ class MovableCall:
         return told
 
     def answered(self) -> None:
-        """Its own server has answered, though it was left alone."""
+        """Its own server has answered, though it could not be reached before."""
         cool_downs.end(self.connection.address)
 
     def tell(self, answer: Any, why: str) -> None:

@@ -156,6 +156,8 @@ class OtherProfiles:
         if why is None:
             trip.before_sending = call.check
         own = yield Try(client, request)
+        if (why is not None or call.tries_again) and not isinstance(own, Exception):
+            call.answered()
         try:
             if why is None and (reason := (yield from _reason(client, trip, call, own))) is not None and call.others:
                 due = call.begin_cool_down(client, own, reason)
@@ -164,8 +166,6 @@ class OtherProfiles:
                     call.tell(own, reason)
                 if response is not None:
                     return response
-            elif why is not None and not isinstance(own, Exception):
-                call.answered()
             if not isinstance(own, Exception) and not own.is_closed:
                 own.extensions[_NEXT] = call
             return call.outcome(own, request, last=trip.last)

@@ -231,6 +231,45 @@ def test_a_cool_down_ends(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None
     assert played(Play("sync"), hosts, chat()).adapter.fallback is None
 
 
+def test_after_a_cool_down_one_call_tries(
+    hosts: Hosts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others do not wait for a server that is still dead, and the log has a line for the cool-down that follows."""
+    hosts.local = None
+    profiles(local=FALLBACK)
+    now = 1000.0
+    monkeypatch.setattr(cool_downs, "monotonic", lambda: now)
+
+    def still_dead(request: Any) -> Any:
+        time.sleep(0.05)
+        raise HTTPX.ConnectError("Connection refused", request=request)
+
+    play = Play("sync")
+    played(play, hosts, chat())
+    now += 31
+    hosts.asked.clear()
+    caplog.clear()
+    hosts.local = still_dead
+    replies = in_threads(OpenAI(profile="local", http_client=play.http(hosts)))
+    assert all(reply.adapter.fallback == WENT for reply in replies)
+    assert len(hosts.to(LOCAL)) == 1
+    assert len(hosts.to(CLOUD)) == 200
+    assert len(caplog.records) == 1
+
+
+def test_a_call_that_tries_and_is_cancelled(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one tries, one more cool-down later."""
+    now = 1000.0
+    monkeypatch.setattr(cool_downs, "monotonic", lambda: now)
+    cool_downs.begin("a", 30, "refused")
+    assert not cool_downs.may_try("a", 30)
+    now += 31
+    assert [cool_downs.may_try("a", 30) for _ in range(3)] == [True, False, False]
+    assert cool_downs.reason("a") == "refused"
+    now += 31
+    assert cool_downs.may_try("a", 30)
+
+
 @BOTH
 def test_without_a_cool_down_each_call_tries(play: Play, hosts: Hosts) -> None:
     hosts.local = None
@@ -896,18 +935,18 @@ def test_200_parallel_calls_on_a_dead_host(way: str, caplog: pytest.LogCaptureFi
             f'[profiles.cloud]\nprovider = "openai"\nbase_url = "{cloud.base_url}"\ndialect = "openai"\n{KEY}\n',
             encoding="utf-8",
         )
-        replies = in_threads() if way == "threads" else asyncio.run(in_tasks())
+        replies = in_threads(OpenAI(profile="local")) if way == "threads" else asyncio.run(in_tasks())
     assert len(replies) == 200
     assert all(reply.adapter.fallback == WENT for reply in replies)
     assert len([one for one in caplog.records if one.levelno >= logging.WARNING]) == 1
 
 
-def in_threads() -> list[Any]:
+def in_threads(client: OpenAI) -> list[Any]:
     replies: list[Any] = []
-    with OpenAI(profile="local") as client:
-        ask: Callable[[], Any] = lambda: replies.extend(  # noqa: E731
-            client.chat.completions.create(model="m", messages=HI) for _ in range(10)
-        )
+    ask: Callable[[], Any] = lambda: replies.extend(  # noqa: E731
+        client.chat.completions.create(model="m", messages=HI) for _ in range(10)
+    )
+    with client:
         threads = [threading.Thread(target=ask) for _ in range(20)]
         for thread in threads:
             thread.start()
