@@ -78,9 +78,14 @@ def access(key: str | None, origins: Iterable[str], hosts: Iterable[str]) -> Acc
     return Access(key, tuple(origin.rstrip("/") for origin in origins), tuple(host.lower() for host in hosts))
 
 
+def media_type(content_type: str) -> str:
+    """The type alone, without its parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
 def unreadable_body(path: str, content_type: str) -> JSONResponse | None:
     """Why a body of this type is not taken; path: below /v1."""
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = media_type(content_type)
     if kind in _FORMS or (kind == "multipart/form-data" and not path.startswith(_UPLOADS)):
         return error(
             415, f"Bodies of type {kind or 'unknown'!r} are not taken here: send Content-Type: application/json."

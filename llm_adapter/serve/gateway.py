@@ -7,6 +7,7 @@ app.mount("/llm", gateway(profile="local", key=os.environ["GATEWAY_KEY"]))
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -21,12 +22,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from llm_adapter.client.clients import AsyncOpenAI
+from llm_adapter.routing.connection import Connection
 from llm_adapter.serve.access import Access, AccessMiddleware, access
 from llm_adapter.serve.metrics import Metrics
 from llm_adapter.serve.relay import Relay
 from llm_adapter.serve.replies import SERVER_ERROR, error
 from llm_adapter.settings.settings import Settings
 
+_log = logging.getLogger("llm_adapter.serve")
 MAX_BODY = 64 << 20  # bytes
 _READY_FOR = 5.0  # seconds that an answer of /readyz holds
 _READY_WITHIN = 10.0  # seconds for the server to list its models
@@ -93,9 +96,20 @@ class Gateway(Starlette):
 
     @asynccontextmanager
     async def _lifespan(self, app: Any) -> AsyncIterator[None]:
+        await self._take_up_batches()
         yield
         if self._closes_client:
             await self.client.close()
+
+    async def _take_up_batches(self) -> None:
+        """Go on with the batches that an earlier process has left, where they are run by us."""
+        connection: Connection | None = getattr(self.client, "_connection", None)
+        if connection is None or not connection.has_no_batches:
+            return
+        try:
+            await self.client.batches.list(limit=1)  # whoever lists them takes them up
+        except openai.OpenAIError as error:
+            _log.warning("batches of earlier processes are not taken up: %s", error)
 
     async def _health(self, request: Request) -> Response:
         return JSONResponse({"status": "ok"})

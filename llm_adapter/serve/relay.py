@@ -19,7 +19,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from llm_adapter.provider import parsed_json
-from llm_adapter.serve.access import unreadable_body
+from llm_adapter.serve.access import media_type, unreadable_body
+from llm_adapter.serve.forms import read_form
 from llm_adapter.serve.metrics import GONE, Metrics, Tail, path_label, provider_label
 from llm_adapter.serve.replies import SERVER_ERROR, error, error_event
 from llm_adapter.transport.raw import raw
@@ -103,7 +104,7 @@ class Relay:
             return error(413, f"The request is larger than {self._max_body} bytes.")
         headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
         asked = {"path": path, "query": _query(request), "headers": headers}
-        return _with_body(asked, body, request.headers.get("content-type", "")) if body else asked
+        return await _with_body(asked, body, request.headers.get("content-type", "")) if body else asked
 
     async def _relay(self, exchange: Exchange, arguments: dict[str, Any], send: _Watched) -> None:
         try:
@@ -255,16 +256,20 @@ def _query(request: Request) -> dict[str, Any]:
     return {name: values[0] if len(values := query.getlist(name)) == 1 else values for name in query}
 
 
-def _with_body(asked: dict[str, Any], body: bytes, content_type: str) -> dict[str, Any] | Response:
+async def _with_body(asked: dict[str, Any], body: bytes, content_type: str) -> dict[str, Any] | Response:
     refusal = unreadable_body(asked["path"], content_type)
     if refusal is not None:
         return refusal
-    if not content_type.partition(";")[0].strip().lower().endswith(("/json", "+json")):
-        return {**asked, "content": body, "headers": {**asked["headers"], "content-type": content_type}}
+    kind = media_type(content_type)
     try:
-        return {**asked, "body": parsed_json(body)}
+        if kind == "multipart/form-data":
+            arguments, files = await read_form(body, content_type)
+            return {**asked, "body": arguments, "files": files}
+        if kind.endswith(("/json", "+json")):
+            return {**asked, "body": parsed_json(body)}
     except ValueError:
-        return error(400, "We could not parse the JSON body of your request.")
+        return error(400, f"We could not parse the {'JSON' if kind.endswith('json') else 'form'} body of your request.")
+    return {**asked, "content": body, "headers": {**asked["headers"], "content-type": content_type}}
 
 
 def _failure(failed: openai.OpenAIError) -> Response:

@@ -6,7 +6,7 @@ of all calls of the client: translated, with its keys, retries, timeouts and slo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import openai
@@ -23,18 +23,24 @@ async def raw(
     *,
     body: Any = None,
     content: bytes | None = None,
+    files: Sequence[tuple[str, Any]] | None = None,
     query: Mapping[str, object] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Any:
     """The reply of `method path`, such as `POST /chat/completions`, as the SDK's AsyncAPIResponse, still unread.
 
-    body: the arguments, JSON values. content: the bytes of any other body, such as a form; they are not translated, and
-    `headers` has to name their content-type. Whoever calls closes the reply. Raises what the SDK's own calls raise.
+    body: the arguments, JSON values. content: the bytes of any other body; they are not translated, and `headers` has
+    to name their content-type. files: those of a form whose fields `body` has: name, and filename, bytes, type; not
+    None makes a form of it. Whoever calls closes the reply. Raises what the SDK's own calls raise.
     """
     # The options are those that the SDK makes of its own arguments; constructed, for nothing has to be checked again.
+    # The SDK adds the boundary of a form (openai-python _base_client.py _build_request, v3.54.0).
+    form = {} if files is None else {"Content-Type": "multipart/form-data"}
     options = FinalRequestOptions.construct(
-        method=method.lower(), url=path, headers={**UNREAD, **(headers or {})}, params=dict(query or {})
+        method=method.lower(), url=path, headers={**UNREAD, **(headers or {}), **form}, params=dict(query or {})
     )
+    if files is not None:
+        options.files = list(files)
     if content is not None:
         options.content = content
     elif body is not None:
