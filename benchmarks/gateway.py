@@ -1,8 +1,10 @@
 """Many calls through `llm-adapter serve`, and what its process has grown by: memory, open files, threads.
 
     python benchmarks/gateway.py [--calls 100000] [--seconds 300]
+    python benchmarks/gateway.py --first-token 500
 
-Sixteen callers, half of them streamed, against a fake Ollama. It ends with the calls or with the time.
+Sixteen callers, half of them streamed, against a fake Ollama. It ends with the calls or with the time. --first-token
+measures how much later a stream's first token comes through the gateway than by our client, call by call in turns.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -18,6 +21,7 @@ from typing import Any
 
 import openai
 
+import llm_adapter
 from llm_adapter.testing import serving, text
 
 CALLERS = 16
@@ -59,6 +63,29 @@ async def run(process: int, calls: int, seconds: float) -> None:
     print(f"{done} calls in {time.monotonic() - began:.0f} s, none failed")
 
 
+async def first_token(client: openai.AsyncOpenAI) -> float:
+    """Milliseconds until it is there."""
+    began = time.perf_counter()
+    async with await client.chat.completions.create(model="m", messages=HI, stream=True) as chunks:
+        async for _ in chunks:
+            return (time.perf_counter() - began) * 1000
+    raise AssertionError("a stream without a chunk")
+
+
+async def compare(host: str, rounds: int) -> None:
+    took: dict[str, list[float]] = {"by our client": [], "through the gateway": []}
+    ours = llm_adapter.AsyncOpenAI(settings=llm_adapter.Settings(provider="ollama", host=host))
+    through = openai.AsyncOpenAI(base_url=f"http://127.0.0.1:{PORT}/v1", api_key="any")
+    async with ours, through:
+        for _ in range(rounds):
+            for name, client in zip(took, (ours, through), strict=True):
+                took[name].append(await first_token(client))
+    for name, times in took.items():
+        print(f"first token {name}: median {statistics.median(times):.2f} ms")
+    later = [one - other for other, one in zip(*took.values(), strict=True)]
+    print(f"later through the gateway: median {statistics.median(later):.2f} ms of {rounds} pairs")
+
+
 def _answer(asked: Any) -> Any:
     return text("Hello there")
 
@@ -67,6 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=100_000)
     parser.add_argument("--seconds", type=float, default=300)
+    parser.add_argument("--first-token", type=int, metavar="ROUNDS")
     given = parser.parse_args()
     with serving("ollama@0.32") as fake:
         fake.on(_answer)
@@ -75,6 +103,9 @@ def main() -> None:
         gateway = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
         try:
             time.sleep(5)
+            if given.first_token:
+                asyncio.run(compare(fake.url, given.first_token))
+                return
             asyncio.run(run(gateway.pid, given.calls, given.seconds))
         finally:
             gateway.terminate()
