@@ -53,10 +53,21 @@ def has_speakers(messages: Any) -> bool:
 def with_one_system_message(messages: list[Any]) -> list[Any]:
     """The messages, with the leading system messages joined to one, which keeps their other fields."""
     leading = list(takewhile(_is_system, messages))
-    if len(leading) < 2:
-        return messages
-    content = "\n\n".join(str(joined_text(one["content"])) for one in leading)
-    return [{**ChainMap(*leading), "content": content}, *messages[len(leading) :]]
+    return messages if len(leading) < 2 else [_as_one(leading), *messages[len(leading) :]]
+
+
+def with_one_begun_reply(messages: list[Any]) -> list[Any]:
+    """The messages, with what the assistant said at their end, and called no tool, joined to one.
+
+    Agents that speak in turn leave several there, and llama.cpp's server refuses more than one.
+    """
+    ending = list(takewhile(_is_said, reversed(messages)))[::-1]
+    return messages if len(ending) < 2 else [*messages[: -len(ending)], _as_one(ending)]
+
+
+def _as_one(messages: list[Json]) -> Json:
+    content = "\n\n".join(str(joined_text(one["content"])) for one in messages)
+    return {**ChainMap(*messages), "content": content}
 
 
 def joined_text(content: Any) -> str | None:
@@ -159,7 +170,15 @@ def _json(text: str) -> Any:
 
 
 def _is_system(message: Any) -> bool:
-    if not isinstance(message, dict) or message.get("role") != "system":
+    return _is_text_of("system", message)
+
+
+def _is_said(message: Any) -> bool:
+    return _is_text_of("assistant", message) and not message.get("tool_calls")
+
+
+def _is_text_of(role: str, message: Any) -> bool:
+    if not isinstance(message, dict) or message.get("role") != role:
         return False
     return joined_text(message.get("content")) is not None
 

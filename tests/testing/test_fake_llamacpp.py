@@ -31,7 +31,13 @@ CALLED = {
     "tool_calls": [{"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": ""}}],
 }
 RESULT = {"role": "tool", "tool_call_id": "c", "content": "sunny"}
+SAID = {"role": "assistant", "content": "1, 2"}
+CITIES_CALLED = {
+    "role": "assistant",
+    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}}],
+}
 ITEM = {"type": "function_call", "call_id": "c", "name": "get_weather", "arguments": ""}
+SAID_ITEMS = [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "1"}]}] * 2
 OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "sunny"}
 MANY = {
     "type": "json_schema",
@@ -54,6 +60,8 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "a grammar beside tools": (CHAT, {"messages": HI, "tools": TOOLS, "grammar": 'root ::= "a"'}),
     "empty arguments in the history": (CHAT, {"messages": [*CITIES, CALLED, RESULT]}),
     "empty arguments among the items": ("/v1/responses", {"input": [*HI, ITEM, OUTPUT]}),
+    "two replies at the end": (CHAT, {"messages": [*HI, SAID, SAID]}),
+    "a call and a reply at the end": (CHAT, {"messages": [*CITIES, CITIES_CALLED, SAID]}),
     "too many items": (CHAT, {"messages": HI, "response_format": MANY}),
     "no prompt": (TEXT, {}),
     "a prompt that is null": (TEXT, {"prompt": None}),
@@ -87,6 +95,7 @@ CASES: dict[str, tuple[str, str, Any]] = {
     "text": ("POST", TEXT, {**GREEDY, "prompt": "Count to 5", "max_tokens": 4}),
     "streamed text": ("POST", TEXT, {**GREEDY, "prompt": "Count to 5", "max_tokens": 4, **STREAM}),
     "response": ("POST", "/v1/responses", {**GREEDY, "input": "Count to 5"}),
+    "two replies at the end of the items": ("POST", "/v1/responses", {**GREEDY, "input": [*HI, *SAID_ITEMS]}),
     "streamed response": ("POST", "/v1/responses", {**GREEDY, "input": "Count to 5", "stream": True}),
     "a vector": ("POST", VECTORS, {"model": "tiny-embed", "input": "a"}),
     "vectors": ("POST", VECTORS, {"model": "tiny-embed", "input": ["a", "b"], "encoding_format": "float"}),

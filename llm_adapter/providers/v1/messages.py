@@ -14,6 +14,7 @@ from llm_adapter.translation.messages import (
     joined_text,
     messages_of,
     with_object_arguments,
+    with_one_begun_reply,
     with_one_system_message,
     with_speakers,
 )
@@ -26,8 +27,10 @@ def with_adapted_messages(body: Json, call: Call, dialect: Dialect) -> Json:
     messages = with_one_system_message(with_object_arguments(with_speakers(today, call), call))
     if not dialect.accepts_content_parts:
         messages = [_with_joined_text(one) for one in messages]
-    elif dialect.repeats_last_message and begun_reply(messages):
-        messages = [*messages[:-1], _with_joined_text(messages[-1])]
+    elif dialect.repeats_last_message:
+        messages = with_one_begun_reply(messages)
+        if begun_reply(messages):
+            messages = [*messages[:-1], _with_joined_text(messages[-1])]
     return body if messages == given else {**body, "messages": messages}
 
 

@@ -139,6 +139,12 @@ def _history(persona: Persona, request: ServerRequest) -> Failure | None:
     return next((Failure(f"Failed to parse tool call arguments as JSON: {fault}", 500) for fault in found), None)
 
 
+def _end(persona: Persona, request: ServerRequest) -> Failure | None:
+    roles = [message.get("role") for message in request.items("messages") if isinstance(message, dict)]
+    twice = roles[-2:] == ["assistant", "assistant"]
+    return Failure("Cannot have 2 or more assistant messages at the end of the list.", 400) if twice else None
+
+
 def _no_prompt(persona: Persona, request: ServerRequest) -> Failure | None:
     if "prompt" not in request.fields:
         return Failure("[json.exception.out_of_range.403] key 'prompt' not found", 400)
@@ -187,6 +193,7 @@ _OVERFLOW = too_long(
 _TYPES = Check("fields have their types", _SOURCE, _wrong_types)
 _SEES = Check("the model sees, if there are images", _SOURCE, _no_media)
 _READ = Check("arguments in the history are JSON", f"{_SOURCE}, and of b11549", _history)
+_ENDS = Check("one assistant message at most is at the end", f"{_SOURCE}, and of b11549", _end)
 _HELD = Check("a grammar holds the form and the tools", "llama.cpp#16714, openclaw#113562; grammar.py", _grammar)
 _CHAT = (
     _READABLE,
@@ -196,6 +203,7 @@ _CHAT = (
     Check("choices are known", _SOURCE, _choice),
     _TYPES,
     _READ,
+    _ENDS,
     _HELD,
     _OVERFLOW,
 )

@@ -55,6 +55,26 @@ def test_on_the_embedded_llamacpp(begun: Any, play: Play) -> None:
     assert not whole.startswith("Hello")
 
 
+TWO: list[Any] = [{"role": "assistant", "content": "Hello,", "name": "writer"}, BEGUN]
+
+
+@pytest.mark.parametrize("persona", SERVERS)
+def test_several_messages_at_the_end(persona: str, play: Play) -> None:
+    """Agents that speak in turn leave them. llama.cpp refuses more than one, and gets them as one."""
+    with serving(persona) as fake:
+        fake.script(" name is Ana", repeat=True)
+        assert both(play, fake.settings(), messages=[*ASKED, *TWO]) == (" name is Ana", " name is Ana")
+        said = [one["content"] for one in fake.requests[-1].body["messages"] if one["role"] == "assistant"]
+    apart, together = ["writer: Hello,", "Hello, my"], ["writer: Hello,\n\nHello, my"]
+    assert said == (together if persona == "llamacpp" else apart)
+
+
+def test_several_on_the_embedded_llamacpp(play: Play) -> None:
+    pytest.importorskip("xllamacpp")
+    whole, streamed = both(play, Settings(provider="embedded"), messages=[*ASKED, *TWO])
+    assert whole == streamed != ""
+
+
 def test_a_reply_in_a_form_fits_as_it_is(play: Play) -> None:
     """llama.cpp's grammar covers what was begun, too."""
     pytest.importorskip("xllamacpp")
