@@ -2,7 +2,8 @@
 
 Skipped are the steps for bodies that are compressed, were read before, or are to be cut into pieces of one size; whose
 body is none of these, of the library's own class, is handed on piece by piece. Kept is all else that `iter_bytes` does:
-empty pieces are left out, an error knows its request, bytes are counted, and the response is closed at the end.
+empty pieces are left out, an error knows its request, bytes are counted, and the response is closed at the end. The
+chunks that one read brought are one piece: `joined_chunks.py`.
 tests/transport/test_pieces.py holds it against `iter_bytes`. Source: httpx2 _models.py Response.iter_raw, v2.16.2.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from typing import Any
 
 from llm_adapter.transport.body import http_library
+from llm_adapter.transport.joined_chunks import join_chunks
 
 
 def pieces(response: Any) -> Iterator[bytes]:
@@ -33,6 +35,7 @@ def _is_plain(response: Any) -> bool:
 def _pieces(response: Any) -> Iterator[bytes]:
     response.is_stream_consumed = True
     response._num_bytes_downloaded = 0
+    join_chunks(response)
     try:
         for piece in response.stream:
             if piece:
@@ -48,6 +51,7 @@ def _pieces(response: Any) -> Iterator[bytes]:
 async def _async_pieces(response: Any) -> AsyncIterator[bytes]:
     response.is_stream_consumed = True
     response._num_bytes_downloaded = 0
+    join_chunks(response)
     source = response.stream.__aiter__()
     try:
         async for piece in source:

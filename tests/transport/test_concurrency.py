@@ -19,6 +19,7 @@ from loopback import WITHOUT_TLS, Handler, Loopback, serving
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
 from llm_adapter.routing.terms import LOCAL_CONCURRENCY, terms_of
 from llm_adapter.testing import serving as fake
+from llm_adapter.testing import slow
 from llm_adapter.transport import concurrency
 from llm_adapter.transport.concurrency import Limiter, Slot, limiter_of
 
@@ -363,14 +364,16 @@ FINISHES = {
 def test_a_stream_with_its_finish_holds_no_slot(play: Play, given: dict[str, str]) -> None:
     """`if finish_reason: break` is how most loops end: the server is done with the stream then."""
     with fake("ollama@0.32" if given["provider"] == "ollama" else "vllm") as server:
-        server.script("Hello", repeat=True)
+        server.script(slow(turn="Hello to you", between=0.05), repeat=True)
         where = {"host": server.url} if given["provider"] == "ollama" else {"base_url": server.base_url}
         limiter = limiter_of(("http", server.url.removeprefix("http://").encode()))
 
         def script(client: Any) -> Any:
             stream = yield client.chat.completions.create(**ASK, stream=True)
+            yield first(stream)
+            assert limiter.in_use == 1
             while not (chunk := (yield first(stream))).choices or chunk.choices[0].finish_reason is None:
-                assert limiter.in_use == 1
+                pass
             held = limiter.in_use
             yield stream.close()
             return held
