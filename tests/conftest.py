@@ -11,7 +11,6 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-import openai
 import pytest
 import respx
 from hypothesis import HealthCheck, settings
@@ -107,13 +106,10 @@ class Run:
     def _run(self, action: Callable[[Any], Any], collect: Callable[[Any], Any], options: dict[str, Any]) -> Any:
         options = {"settings": Settings(provider="ollama", host=HOST), "max_retries": 0, **options}
         if self.mode == "sync":
-            # Loading the machine's certificates takes most of a test's time, and nothing here is encrypted.
-            options.setdefault("http_client", openai.DefaultHttpxClient(verify=False))
             with OpenAI(**options) as client:
                 return collect(action(client))
 
         async def main() -> Any:
-            options.setdefault("http_client", openai.DefaultAsyncHttpxClient(verify=False))
             async with AsyncOpenAI(**options) as client:
                 reply = await action(client)
                 return reply if collect is not list else [chunk async for chunk in reply]

@@ -10,9 +10,6 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeAlias
 
-import openai
-from drivers import SYNC_AND_ASYNC, Play, Script
-
 END = {"done": True, "done_reason": "stop", "prompt_eval_count": 3, "eval_count": 2}
 
 
@@ -127,14 +124,3 @@ def serving() -> Iterator[Loopback]:
         yield server
         server.shutdown()
         thread.join()
-
-
-class WithoutTLS(Play):
-    """Clients that load no certificates: that takes most of a test's time, and nothing here is encrypted."""
-
-    def __call__(self, script: Script, **options: Any) -> Any:
-        kind = openai.DefaultHttpxClient if self.mode == "sync" else openai.DefaultAsyncHttpxClient
-        return super().__call__(script, **{"http_client": kind(verify=False), **options})
-
-
-WITHOUT_TLS = tuple(WithoutTLS(play.mode) for play in SYNC_AND_ASYNC)

@@ -125,17 +125,16 @@ class _ClientBase(QuickResources):
 
     def _http_client(self) -> Any:
         """The HTTP client for the destination; None: the SDK makes one."""
-        asynchronous = isinstance(self, openai.AsyncOpenAI)
         shared = self._http_clients.find(self._connection)
-        return http_client(self._connection, asynchronous=asynchronous) if shared is None else shared
+        return http_client(self._connection, self._http_clients.kind) if shared is None else shared
 
     def _open_again(self) -> None:
         """Have HTTP clients of one's own when the shared one was closed by the client that it belongs to."""
         if self._borrows and self._client.is_closed and "http_client" not in self._given:
             self._borrows = False
             self._share_http_clients(None)
-            kind = openai.DefaultAsyncHttpxClient if isinstance(self, openai.AsyncOpenAI) else openai.DefaultHttpxClient
-            self._client = self._http_clients.keep(self._connection, self._http_client() or kind())
+            made = self._http_client() or self._http_clients.kind()
+            self._client = self._http_clients.keep(self._connection, made)
             install_checks(self._client, asynchronous=isinstance(self, openai.AsyncOpenAI))
 
     def _to_close(self) -> list[Any]:

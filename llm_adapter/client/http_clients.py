@@ -11,6 +11,8 @@ from collections.abc import Hashable
 from contextlib import suppress
 from typing import Any
 
+from openai._base_client import AsyncHttpxClientWrapper, SyncHttpxClientWrapper
+
 from llm_adapter.routing.connection import Connection
 from llm_adapter.routing.proxies import kind_of_http_client
 from llm_adapter.transport.body import http_library
@@ -24,6 +26,8 @@ class HttpClients:
 
     def __init__(self, *, asynchronous: bool) -> None:
         self._asynchronous = asynchronous
+        # The SDK's own class, which closes its connections when nobody has the client any more.
+        self.kind: type[Any] = AsyncHttpxClientWrapper if asynchronous else SyncHttpxClientWrapper
         self._clients: dict[tuple[Hashable, Any], Any] = {}
 
     def find(self, connection: Connection) -> Any:

@@ -10,33 +10,34 @@ from collections.abc import Hashable
 from typing import Any, NamedTuple
 from urllib.request import getproxies
 
-import openai
-
 from llm_adapter.routing.connection import Connection
+from llm_adapter.routing.late_certificates import late_context
 from llm_adapter.settings.hosts import hostname, is_loopback, same_origin
 
 # httpx's "mounts": a host without a proxy, whatever the environment says.
 _DIRECT = ("all://localhost", "all://*.localhost", "all://127.0.0.1", "all://[::1]")
 
 
-def http_client(connection: Connection, *, asynchronous: bool) -> Any:
-    """An HTTP client that reaches this machine without a proxy, or None for the SDK's own.
+def http_client(connection: Connection, kind: type[Any]) -> Any:
+    """An HTTP client that reaches this machine without a proxy, or None where the SDK's own is as good.
 
     A client for a remote host gets one too: a model's prefix can lead its calls to a server on this machine.
+    kind: the SDK's class of HTTP clients, sync or async.
     """
-    trust_env = connection.configured.trust_env
-    if trust_env or (trust_env is None and not getproxies()):
-        return None
-    kind = openai.DefaultAsyncHttpxClient if asynchronous else openai.DefaultHttpxClient
+    trust_env, url = connection.configured.trust_env, connection.address
+    options: dict[str, Any] = {}
+    if url.startswith("http://"):
+        options["verify"] = late_context(kind, trust_env=trust_env is not False)
     if trust_env is False:
-        return kind(trust_env=False)
-    url = connection.address
+        return kind(trust_env=False, **options)
+    if trust_env or not getproxies():
+        return kind(**options) if options else None
     try:
-        return kind(mounts=dict.fromkeys((*_DIRECT, *_own(url))))
+        return kind(mounts=dict.fromkeys((*_DIRECT, *_own(url))), **options)
     except (ImportError, ValueError):  # a proxy that needs more than is installed: socks5h://
         if not is_loopback(url):
             raise
-        return kind(trust_env=False)
+        return kind(trust_env=False, **options)
 
 
 def kind_of_http_client(connection: Connection) -> Hashable:

@@ -17,8 +17,7 @@ import openai
 import pytest
 import respx
 from conftest import HI, HOST, Server
-from drivers import HTTPX, Play, every, mode
-from loopback import WITHOUT_TLS
+from drivers import HTTPX, SYNC_AND_ASYNC, Play, every, mode
 from recorded import Exchange, exchanges
 
 from llm_adapter import AdapterWarning, OpenAI, Settings
@@ -34,7 +33,7 @@ PROFILES = {
 }
 
 
-@pytest.fixture(params=WITHOUT_TLS, ids=mode)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 

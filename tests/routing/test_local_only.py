@@ -9,8 +9,7 @@ import openai
 import pytest
 import respx
 from conftest import HI, Server
-from drivers import Play, mode
-from loopback import WITHOUT_TLS
+from drivers import SYNC_AND_ASYNC, Play, mode
 
 from llm_adapter import OpenAI, Settings, SettingsError
 from llm_adapter.translation.process_cache import clear_caches
@@ -20,7 +19,7 @@ CHAT = "/api/chat"
 DONE = {"message": {"content": "Hi"}, "done": True}
 
 
-@pytest.fixture(params=WITHOUT_TLS, ids=mode)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 

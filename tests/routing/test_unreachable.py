@@ -9,8 +9,7 @@ from typing import Any
 import openai
 import pytest
 from conftest import HI
-from drivers import Play, Script, mode
-from loopback import WITHOUT_TLS
+from drivers import SYNC_AND_ASYNC, Play, Script, mode
 
 from llm_adapter import Settings
 from llm_adapter.routing import unreachable
@@ -21,7 +20,7 @@ REFUSED = "[Errno 111] Connection refused"
 UNKNOWN = "[Errno -2] Name or service not known"
 
 
-@pytest.fixture(params=WITHOUT_TLS, ids=mode)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 

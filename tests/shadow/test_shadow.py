@@ -22,10 +22,10 @@ import openai
 import pytest
 from commands import Command, command
 from conftest import HI
-from drivers import Play, entered, every, first, left, mode
+from drivers import SYNC_AND_ASYNC, Play, entered, every, first, left, mode
 from hypothesis import given
 from hypothesis import strategies as some
-from loopback import WITHOUT_TLS, Handler, Loopback, serving
+from loopback import Handler, Loopback, serving
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletionChunk
 
@@ -37,7 +37,7 @@ from llm_adapter.shadow.selection import can_be_repeated, shadow_of
 
 __all__ = ["command"]
 
-BOTH = pytest.mark.parametrize("play", WITHOUT_TLS, ids=mode)
+BOTH = pytest.mark.parametrize("play", SYNC_AND_ASYNC, ids=mode)
 WAIT = 10  # seconds, for what comes at once unless something is wrong
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 HEAD = {"id": "chatcmpl-1", "created": 1, "model": "m-real"}
@@ -225,7 +225,7 @@ def test_errors_of_the_first_are_compared(one: Loopback, two: Loopback) -> None:
     """404 here and a reply there; the caller gets the first's error."""
     envelope = {"error": {"message": "no such secret", "code": "model_not_found", "type": "x", "param": None}}
     one.act = lambda handler: handler.reply(envelope, 404)
-    for play in WITHOUT_TLS:
+    for play in SYNC_AND_ASYNC:
         for script in (chatting, streaming):
             with pytest.raises(openai.NotFoundError, match="no such secret"):
                 play(script, settings=settings(one, two))
@@ -373,7 +373,7 @@ def test_impatient(one: Loopback, two: Loopback, monkeypatch: pytest.MonkeyPatch
     """A shadow that hangs is given up, so that others get their turn."""
     _, release = held(two)
     monkeypatch.setattr(record_module, "PATIENCE", 0.05)
-    WITHOUT_TLS[0](chatting, settings=settings(one, two))
+    SYNC_AND_ASYNC[0](chatting, settings=settings(one, two))
     (record,) = records()
     release.set()
     assert record["shadow"]["error"] == "APITimeoutError"
@@ -493,7 +493,7 @@ def test_seeded_numbers_stay(one: Loopback, two: Loopback) -> None:
     """A program's own random numbers are not used up."""
     random.seed(7)
     expected = random.Random(7).random()
-    WITHOUT_TLS[0](chatting, settings=settings(one, two, shadow_sample=0.5))
+    SYNC_AND_ASYNC[0](chatting, settings=settings(one, two, shadow_sample=0.5))
     assert random.random() == expected
 
 
@@ -627,13 +627,13 @@ def test_share(one: Loopback, two: Loopback, monkeypatch: pytest.MonkeyPatch) ->
     expected = sum(drawn.random() < 0.25 for _ in range(24))
 
     monkeypatch.setattr(worker, "PENDING", 100)
-    WITHOUT_TLS[0](chats(24), settings=settings(one, two, shadow_sample=0.25))
+    SYNC_AND_ASYNC[0](chats(24), settings=settings(one, two, shadow_sample=0.25))
     assert 0 < len(records()) == expected < 12
 
 
 @pytest.mark.parametrize(("share", "count"), [(0, 0), (1, 3)])
 def test_none_and_all(share: int, count: int, one: Loopback, two: Loopback) -> None:
-    WITHOUT_TLS[0](chats(3), settings=settings(one, two, shadow_sample=share))
+    SYNC_AND_ASYNC[0](chats(3), settings=settings(one, two, shadow_sample=share))
     assert len(records()) == count
 
 
@@ -641,10 +641,10 @@ def test_paused(one: Loopback, two: Loopback, command: Command) -> None:
     """Calls of tools, and those of the command line, are not copied."""
     found = settings(one, two)
     with paused():
-        WITHOUT_TLS[0](chatting, settings=found)
+        SYNC_AND_ASYNC[0](chatting, settings=found)
     assert command("chat", "Hello", "--profile", "one", "--model", "m").code == 0
     assert (len(one.asked), records()) == (2, [])
-    WITHOUT_TLS[0](chatting, settings=found)
+    SYNC_AND_ASYNC[0](chatting, settings=found)
     assert len(records()) == 1
 
 
@@ -660,7 +660,7 @@ def test_full_line(one: Loopback, two: Loopback, monkeypatch: pytest.MonkeyPatch
             yield chat(client)
 
     try:
-        WITHOUT_TLS[1](script, settings=settings(one, two))
+        SYNC_AND_ASYNC[1](script, settings=settings(one, two))
     finally:
         release.set()
     found = records()
@@ -671,7 +671,7 @@ def test_full_line_copies_nothing(one: Loopback, two: Loopback, monkeypatch: pyt
     """What would be left out costs its caller no copy either."""
     monkeypatch.setattr(worker, "PENDING", 0)
     monkeypatch.setattr(selection, "Sample", None)  # making one would be a warning, which is an error here
-    assert WITHOUT_TLS[0](chatting, settings=settings(one, two)) == "Hello"
+    assert SYNC_AND_ASYNC[0](chatting, settings=settings(one, two)) == "Hello"
     assert (records(), worker._worker.left_out, journal._warned) == ([], 1, set())
 
 
@@ -754,7 +754,7 @@ def test_asked_of_the_shadow(one: Loopback, two: Loopback) -> None:
         yield every(stream)
         yield client.responses.create(model="m", input="Hello")
 
-    WITHOUT_TLS[0](script, settings=found)
+    SYNC_AND_ASYNC[0](script, settings=found)
     records()
     assert one.asked[0][1]["model"] == "renamed"
     assert [(path, body) for _, path, body in seen] == [
@@ -782,7 +782,7 @@ def test_keys_stay(one: Loopback, two: Loopback, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("LLM_ADAPTER_API_KEY", "sk-variable")
     monkeypatch.setenv("LLM_ADAPTER_SHADOW_SAMPLE", "1")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-openai")
-    assert WITHOUT_TLS[0](chatting, settings=Settings.load(profile="one")) == "Hello"
+    assert SYNC_AND_ASYNC[0](chatting, settings=Settings.load(profile="one")) == "Hello"
     assert records()[0]["shadow"].get("error") is None
     assert seen == ["Bearer sk-variable", "Bearer sk-second"]
 
@@ -823,7 +823,7 @@ def test_local_only_holds_for_the_shadow(one: Loopback, two: Loopback) -> None:
         f'[profiles.two]\nprovider = "ollama"\nhost = "{two.root}"\nmodels = {{ m = "big:cloud" }}\n',
         encoding="utf-8",
     )
-    WITHOUT_TLS[0](chatting, settings=Settings.load(profile="one"))
+    SYNC_AND_ASYNC[0](chatting, settings=Settings.load(profile="one"))
     (record,) = records()
     assert record["shadow"]["error"] == "PermissionDeniedError"
     assert [path for path, _ in two.asked if path == "/api/chat"] == []
@@ -834,7 +834,7 @@ def test_shadow_of_a_shadow(one: Loopback, two: Loopback) -> None:
     found = settings(one, two)
     with Path("llm_adapter.toml").open("a", encoding="utf-8") as file:
         file.write('shadow = "one"\nshadow_sample = 1\n')
-    WITHOUT_TLS[0](chatting, settings=found)
+    SYNC_AND_ASYNC[0](chatting, settings=found)
     assert [len(records()) for _ in range(3)] == [1, 1, 1]  # what the shadow's own call began would be in line by now
     assert (len(one.asked), len(two.asked)) == (1, 1)
 
@@ -860,7 +860,7 @@ def test_unwritable_file(one: Loopback, two: Loopback, caplog: pytest.LogCapture
     """The log goes on, and a warning says once what is wrong."""
     caplog.set_level(logging.INFO, "llm_adapter.shadow")
     found = settings(one, two, shadow_log="missing/shadow.jsonl")
-    WITHOUT_TLS[0](chats(2), settings=found)
+    SYNC_AND_ASYNC[0](chats(2), settings=found)
     assert drain(WAIT)
     said = [one.getMessage() for one in caplog.records if one.name == "llm_adapter.shadow"]
     warnings = [text for text in said if text.startswith("shadow: `shadow_log` cannot be written")]
@@ -876,7 +876,7 @@ def test_missing_key(one: Loopback, two: Loopback, caplog: pytest.LogCaptureFixt
         file.read_text(encoding="utf-8").partition("[profiles.two]")[0] + '[profiles.two]\nprovider = "openai"\n',
         encoding="utf-8",
     )
-    assert WITHOUT_TLS[0](chatting, settings=Settings.load(profile="one")) == "Hello"
+    assert SYNC_AND_ASYNC[0](chatting, settings=Settings.load(profile="one")) == "Hello"
     assert records() == []
     assert "OPENAI_API_KEY" in caplog.text
 
@@ -1160,7 +1160,7 @@ def test_summary_of_anything(lines: list[Any]) -> None:
 
 def test_records_are_summed_up(one: Loopback, two: Loopback) -> None:
     """What is written is what is read."""
-    WITHOUT_TLS[0](chats(2), settings=settings(one, two))
+    SYNC_AND_ASYNC[0](chats(2), settings=settings(one, two))
     records()
     found = summary(Path("shadow.jsonl").read_bytes().splitlines())
     assert (found.compared, found.same, found.tokens) == (2, 2, {"first": 2, "shadow": 2})

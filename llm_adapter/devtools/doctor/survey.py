@@ -229,7 +229,7 @@ class ServerClient:
     """
 
     def __init__(self, connection: Connection, key: str | None) -> None:
-        self._client: Any = http_client(connection, asynchronous=False) or openai.DefaultHttpxClient()
+        self._client: Any = http_client(connection, openai.DefaultHttpxClient) or openai.DefaultHttpxClient()
         own = connection.headers
         if not credential_names(own):
             own = {**own, "Authorization": f"Bearer {key}"} if key else own

@@ -13,8 +13,8 @@ from typing import Any
 import openai
 import pytest
 from conftest import HI, HOST, Server
-from drivers import Play, every, mode
-from loopback import WITHOUT_TLS, Handler, Loopback, serving
+from drivers import SYNC_AND_ASYNC, Play, every, mode
+from loopback import Handler, Loopback, serving
 
 from llm_adapter import AdapterWarning, AsyncOpenAI, OpenAI, Settings
 from llm_adapter.providers.ollama.missing import missing_model_message
@@ -25,12 +25,12 @@ LINES = [{"status": "pulling manifest"}, {"status": "pulling a", "digest": "a", 
 TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}]
 
 
-@pytest.fixture(params=WITHOUT_TLS, ids=mode)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 
 
-@pytest.fixture(params=WITHOUT_TLS, ids=mode)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def near(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import openai
 import pytest
-from drivers import Play, every, first, mode
+from drivers import SYNC_AND_ASYNC, Play, every, first, mode
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from loopback import WITHOUT_TLS, Handler, Loopback, serving
+from loopback import Handler, Loopback, serving
 from recorded import exchanges
 
 from llm_adapter import AdapterWarning, Settings
@@ -140,7 +140,7 @@ def test_a_line_at_the_terminal() -> None:
 # --- over a socket ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=WITHOUT_TLS, ids=mode)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 
