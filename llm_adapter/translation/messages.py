@@ -5,6 +5,9 @@ same number of tokens with the second as without it. A system message further on
 
 Only OpenAI shows its models who sent a message (`name`). Ollama has no such field; llama.cpp and vLLM take it, and
 hardly a chat template reads it. Where it tells several speakers of one role apart, it is written into the text.
+
+Agents in a chat of theirs speak as assistants with names. OpenAI's models answer the last of them; those of Ollama and
+llama.cpp go on with an assistant's last message, and had nothing to add to what another agent had said.
 """
 
 from __future__ import annotations
@@ -33,7 +36,8 @@ def with_speakers(messages: list[Any], call: Call) -> list[Any]:
     """The messages, with "name: " before the text of those whose role has several speakers, a nameless one included.
 
     A name that tells nobody apart stays where it is. The report says which of the two was done. A tool's name is its
-    function's, and is no speaker. Raises `Rejected` for a name that is no text.
+    function's, and is no speaker. What a named assistant said last is a user's, for the model has to answer it.
+    Raises `Rejected` for a name that is no text.
     """
     if not has_speakers(messages):
         return messages
@@ -42,6 +46,10 @@ def with_speakers(messages: list[Any], call: Call) -> list[Any]:
         if role := _speaking_role(message):
             speakers.setdefault(role, set()).add(_speaker(message, place))
     several = {role for role, names in speakers.items() if len(names) > 1}
+    *_, last = messages
+    if _is_said(last) and last.get("name") and (text := joined_text(last["content"])):
+        messages = [*messages[:-1], {"role": "user", "content": text, "name": last["name"]}]
+        several.add("user")
     return [_with_speaker(one, call, several) for one in messages]
 
 

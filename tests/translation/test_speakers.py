@@ -30,12 +30,32 @@ ASKS = {"role": "assistant", "content": None, "name": "coder", "tool_calls": [{"
 SPEAKERS: dict[str, tuple[list[Any], list[Any], dict[str, Any]]] = {
     "none": ([by(None), by("")], [by(None), by("")], {}),
     "one": ([by("ana"), by("ana", "b")], [by("ana"), by("ana", "b")], IGNORED),
-    "one of each role": ([by("ana"), by("bob", role="assistant")], [by("ana"), by("bob", role="assistant")], IGNORED),
+    "one of each role": (
+        [by("ana"), by("bob", role="assistant"), by("ana")],
+        [by("ana"), by("bob", role="assistant"), by("ana")],
+        IGNORED,
+    ),
+    "another agent's, to be answered": (
+        [by("planner", role="system"), by(None, "b"), by("coder", [part("c"), part("d")], "assistant", refusal=None)],
+        [by("planner", role="system"), by(None, "b"), by(None, "coder: c\nd")],
+        {**EMULATED, **IGNORED},
+    ),
+    "agents' alone": ([by("coder", role="assistant")], [by(None, "coder: a")], EMULATED),
+    "an agent's without a word": (
+        [by(None), by("coder", "", "assistant")],
+        [by(None), by("coder", "", "assistant")],
+        IGNORED,
+    ),
+    "an agent's without a name": (
+        [by("ana"), by(None, role="assistant")],
+        [by("ana"), by(None, role="assistant")],
+        IGNORED,
+    ),
     "two": ([by("ana"), by("bob", "b")], [by(None, "ana: a"), by(None, "bob: b")], EMULATED),
     "a named and a nameless one": ([by("ana"), by(None, "b")], [by(None, "ana: a"), by(None, "b")], EMULATED),
     "assistants": (
         [by("ana", role="assistant"), by("bob", role="assistant")],
-        [by(None, "ana: a", "assistant"), by(None, "bob: a", "assistant")],
+        [by(None, "ana: a", "assistant"), by(None, "bob: a")],
         EMULATED,
     ),
     "system and developer": (

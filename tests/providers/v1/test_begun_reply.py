@@ -75,6 +75,14 @@ def test_several_on_the_embedded_llamacpp(play: Play) -> None:
     assert whole == streamed != ""
 
 
+def test_an_agents_message_is_answered(play: Play) -> None:
+    """It was gone on with: another agent had nothing to add to a whole message, and its reply was empty."""
+    pytest.importorskip("xllamacpp")
+    said = {"role": "assistant", "name": "writer", "content": "Hello! How can I help you today?"}
+    whole, streamed = both(play, Settings(provider="embedded"), messages=[*ASKED, said])
+    assert whole == streamed != ""
+
+
 def test_a_reply_in_a_form_fits_as_it_is(play: Play) -> None:
     """llama.cpp's grammar covers what was begun, too."""
     pytest.importorskip("xllamacpp")
