@@ -15,6 +15,7 @@ from llm_adapter.routing.proxies import Proxy
 from llm_adapter.routing.unreachable import address_source, change_of_address
 from llm_adapter.settings.hosts import hostname, without_credentials
 from llm_adapter.settings.settings import Settings
+from llm_adapter.translation.unavailable import is_openais
 
 # What proxies answer for themselves: 407 is never a server's (RFC 9110), the others may be.
 _OF_A_PROXY = frozenset({403, 407, 502, 503, 504})
@@ -22,8 +23,15 @@ _OF_A_PROXY = frozenset({403, 407, 502, 503, 504})
 _WANTS_HTTPS = (b"client sent an http request to an https server", b"plain http request was sent to https port")
 
 
-def redirected(response: Any, settings: Settings) -> Rejected | None:
-    """The refusal of a call that lost its content at a redirect, with the redirect's status."""
+def redirected(response: Any, settings: Settings, untranslated: str | None) -> Rejected | None:
+    """The refusal of a call that lost its content at a redirect, with the redirect's status.
+
+    untranslated: the path of a call that goes to the server as it is. To one that is none of OpenAI's a program posts
+    what it likes, and may be sent on to the result, as browsers are after a form. For a call of OpenAI's the new
+    address has no result: what answers 200 there is the page of a login, or the list of what was to be created.
+    """
+    if response.is_success and untranslated is not None and not is_openais(untranslated):
+        return None
     for hop, following in pairwise([*response.history, response]):
         method, now = hop.request.method, following.request.method
         if method != now:

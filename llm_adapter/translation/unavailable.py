@@ -94,6 +94,11 @@ def reason_of(method: str, path: str) -> str | None:
     return None
 
 
+def is_openais(path: str) -> bool:
+    """Whether the SDK has calls of a path; others come by `client.post()` and its siblings alone."""
+    return _first_part(path) in ENDPOINTS or reason_of("POST", path) is not None
+
+
 def unsupported_endpoint(message: str) -> Rejected:
     """The SDK raises it as `openai.NotFoundError`, as for a server that answers so."""
     return Rejected(message, status=404, code="unsupported_endpoint")
@@ -101,12 +106,16 @@ def unsupported_endpoint(message: str) -> Rejected:
 
 def elsewhere(path: str) -> str:
     """How calls of an endpoint are made at another server, as the end of a message."""
-    first = path.lstrip("/").partition("/")[0]
+    first = _first_part(path)
     route = f'by a route, `routes = {{ {first} = "PROFILE" }}`, ' if first in ENDPOINTS else ""
     return (
         f"make such calls with a client of another profile, client.copy(profile=...), {route}or, where they name a "
         "model, put a provider before it: model='openai/...'"
     )
+
+
+def _first_part(path: str) -> str:
+    return path.lstrip("/").partition("/")[0]
 
 
 def unavailable_endpoint(call: Call, server: str = "") -> Rejected:

@@ -312,8 +312,9 @@ class RoundTrip:
     def _detour(self, responses: Sequence[Any], request: Any) -> Generator[Step, Any, Any]:
         """The response that says so, where one did not come from the server; else None."""
         settings = self._connection.resolved
+        untranslated = self._path if self._exchange is None else None
         for response in responses:
-            refusal = redirected(response, settings)
+            refusal = redirected(response, settings, untranslated)
             if refusal is None and response.status_code >= 400:
                 proxy = proxy_of(self._client, response.request.url)
                 if may_be_a_detour(response.status_code, proxy):

@@ -12,7 +12,7 @@ from typing import Any
 import openai
 import pytest
 from conftest import HI
-from drivers import SYNC_AND_ASYNC, Play, every, mode
+from drivers import HTTPX, SYNC_AND_ASYNC, Play, every, mode
 
 from llm_adapter import Settings
 
@@ -210,6 +210,35 @@ def test_a_redirect_that_loses_the_call(failure: Any) -> None:
     assert f"http://127.0.0.1:{front}/" in str(error)
     assert f"redirects to {target}/x" in str(error)
     assert "page not found" not in str(error)
+
+
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "303 See Other"])
+@pytest.mark.parametrize("settings", [None, Settings(provider="ollama")], ids=["unconfigured", "the code's own"])
+def test_a_programs_own_path_that_leads_to_its_result(play: Play, settings: Settings | None, status: str) -> None:
+    """It is followed as by the SDK, where the path is none of OpenAI's."""
+    result = response("200 OK", '{"done": true}', Content_Type="application/json")
+    with answering(result) as end, answering(response(status, Location=f"http://127.0.0.1:{end}/result")) as front:
+
+        def script(client: Any) -> Any:
+            return (yield client.post("/jobs", body={"text": "x"}, cast_to=HTTPX.Response))
+
+        reply = play(script, settings=settings, api_key="k", base_url=f"http://127.0.0.1:{front}/v1")
+    assert (reply.json(), len(reply.history)) == ({"done": True}, 1)
+
+
+@pytest.mark.parametrize(
+    "ask", [CALLS["chat"], CALLS["responses"], lambda client: client.realtime.client_secrets.create()]
+)
+def test_a_login_is_no_reply(play: Play, ask: Any) -> None:
+    """A 200 after a call of OpenAI's lost its content says nothing of that call."""
+    page = response("200 OK", "<html>Sign in", Content_Type="text/html")
+    with answering(page) as end, answering(response("302 Found", Location=f"http://127.0.0.1:{end}/login")) as front:
+
+        def script(client: Any) -> Any:
+            with pytest.raises(openai.APIStatusError, match="redirects to .*/login. Status 302 turned the POST into a"):
+                yield ask(client)
+
+        play(script, api_key="k", base_url=f"http://127.0.0.1:{front}/v1")
 
 
 def test_a_reply_that_is_cut(play: Play) -> None:
