@@ -2,9 +2,12 @@
 
 The SDK's stream goes through three generators for each chunk, and looks at its JSON before it makes an object of it.
 Here each event of a chunk that validates strictly becomes its object at once, by the validator that
-`_process_response_data` uses. With the first event that is anything else - a named one, [DONE], an error, a chunk that
-does not validate - or an error while reading, the SDK's own iterator begins with that event and goes on to the end: it
-raises, ends and closes as it always does. That is safe, for between two chunks it would remember nothing.
+`_process_response_data` uses. [DONE] is the end: for the SDK, too, there is nothing left but to close the response. (An
+async one that could not be read to its end here is left to it, for the SDK has a way of its own to do that.) With the
+first event that is anything else - a named one, an error, a chunk that does not validate - or an error while reading,
+the SDK's own iterator begins with that event and goes on to the end: it raises, ends and closes as it always does. That
+is safe, for between two chunks it would remember nothing. In an event loop each of the SDK's iterators that is left at
+[DONE] would become a task that closes it.
 tests/client/test_event_decoder.py and tests/transport/test_event_pieces.py hold objects and errors against the SDK's.
 Source: openai-python src/openai/_streaming.py Stream.__stream__, v2.45.0 and v3.57.0.
 """
@@ -48,11 +51,15 @@ def _chunks(stream: Any, others: Iterator[Any]) -> Iterator[Any]:
     decoder, validator = stream._decoder, stream._cast_to.__pydantic_validator__
     try:
         try:
-            for piece in decoder.begin(pieces(stream.response)):
+            source = decoder.begin(pieces(stream.response))
+            for piece in source:
                 batch = decoder.feed(piece)
                 for event in batch:
                     chunk = event.validated(validator)
                     if chunk is None:
+                        if event.is_end:
+                            decoder.at_end(source)
+                            return
                         decoder.leave(batch, event)
                         break
                     yield with_attributes(chunk) if chunk.__pydantic_extra__ else chunk
@@ -70,11 +77,17 @@ async def _async_chunks(stream: Any, others: AsyncIterator[Any]) -> AsyncIterato
     decoder, validator = stream._decoder, stream._cast_to.__pydantic_validator__
     try:
         try:
-            async for piece in decoder.abegin(async_pieces(stream.response)):
+            source = decoder.abegin(async_pieces(stream.response))
+            async for piece in source:
                 batch = decoder.feed(piece)
                 for event in batch:
                     chunk = event.validated(validator)
                     if chunk is None:
+                        if event.is_end:
+                            await decoder.at_end(source)
+                            if stream.response.is_closed:
+                                return
+                            decoder.at_end = None
                         decoder.leave(batch, event)
                         break
                     yield with_attributes(chunk) if chunk.__pydantic_extra__ else chunk

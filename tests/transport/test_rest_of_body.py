@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import openai
 import pytest
 from drivers import Play, every, mode
 from loopback import WITHOUT_TLS, Handler, Loopback, serving
@@ -87,3 +88,14 @@ def test_an_end_that_does_not_come_is_not_waited_for(play: Play, server: Loopbac
 def test_a_broken_end_is_no_error(play: Play, server: Loopback) -> None:
     server.act = lambda handler: v1(handler, b"nonsense\r\n")
     assert play(twice, settings=settings(server, "openai")) == ["Hi"] * 2
+
+
+@pytest.mark.parametrize("place", ["ollama", "llamacpp", "openai"])
+def test_the_sdks_own_iterators_are_not_begun(
+    play: Play, server: Loopback, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an event loop each that is left at the end would become a task that closes it."""
+    server.act = Handler.chat if place == "ollama" else v1
+    for kind in (openai.Stream, openai.AsyncStream):
+        monkeypatch.setattr(kind, "_iter_events", lambda _: pytest.fail("the SDK reads on"))
+    play(twice, settings=settings(server, place))
