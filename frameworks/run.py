@@ -15,6 +15,12 @@ ROWS = {
     "litellm": Row("litellm", "test_litellm.py", ("litellm", "openai")),
     "autogen": Row("autogen-agentchat autogen-ext[openai]", "test_autogen.py", ("autogen-ext", "openai")),
     "smolagents": Row("smolagents[openai]", "test_smolagents.py", ("smolagents", "openai")),
+    "llamaindex": Row(
+        "llama-index-core llama-index-llms-openai llama-index-embeddings-openai",
+        "test_llamaindex.py",
+        ("llama-index-llms-openai", "openai"),
+    ),
+    "haystack": Row("haystack-ai", "test_haystack.py", ("haystack-ai", "openai")),
     "mem0": Row("mem0ai", "test_mem0.py", ("mem0ai", "openai")),
     "ragas": Row(
         "ragas langchain-community<0.4.2", "test_ragas.py", ("ragas", "openai")
