@@ -115,12 +115,13 @@ WORLD = {"time", "random", "secrets", "uuid", "os", "socket", "asyncio", "httpx"
 # What reads the clock, the environment or a file, below the folders of pure modules.
 IMPURE = {
     "llm_adapter.providers",
-    "llm_adapter.providers.embedded",
+    "llm_adapter.providers.embedded.child",
     "llm_adapter.providers.embedded.hub",
     "llm_adapter.providers.embedded.memory",
     "llm_adapter.providers.embedded.models",
     "llm_adapter.providers.embedded.ollama_store",
     "llm_adapter.providers.embedded.process",
+    "llm_adapter.providers.embedded.provider",
     "llm_adapter.providers.embedded.room",
     "llm_adapter.providers.embedded.server",
     "llm_adapter.responses.resources",

@@ -23,7 +23,7 @@ class Providers(Mapping[str, Provider]):
 
     def __getitem__(self, name: str) -> Provider:
         if name == _EMBEDDED and name not in self._made:
-            from llm_adapter.providers.embedded import Embedded
+            from llm_adapter.providers.embedded.provider import Embedded
 
             self._made.setdefault(name, Embedded(in_child=self._is_child))
         return self._made[name]

@@ -2,7 +2,7 @@
 
 The two speak over the new process's pipes, a line of JSON each way: what to load, then where it listens and the key.
 What llama.cpp writes while it loads goes to a file, for its exceptions do not say why a model cannot be loaded.
-The new process ends when its input ends, or when its parent is another one than at its start.
+What the new process does is in `child`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import atexit
 import json
 import os
 import re
-import select
 import subprocess
 import sys
 import tempfile
@@ -23,18 +22,9 @@ from typing import IO, Any, NamedTuple
 
 from llm_adapter.provider import Address
 from llm_adapter.providers.embedded.models import CUT, NO_GGUF
-from llm_adapter.providers.embedded.server import (
-    ERRORS,
-    Launch,
-    ModelLoadError,
-    RunningServer,
-    free_on_cards,
-    start_server,
-)
-from llm_adapter.settings.errors import SettingsError
+from llm_adapter.providers.embedded.server import Launch, LlamaCppError, RunningServer
 
-_PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from llm_adapter.providers.embedded.process import main; main()"
-_LOOK = 1.0  # seconds between two looks at who the parent is
+PROGRAM = "import sys; sys.path[:] = sys.argv[1:]; from llm_adapter.providers.embedded.child import main; main()"
 _GRACE = 5.0  # seconds that a server has to end by itself
 
 
@@ -68,11 +58,11 @@ def start_process(launch_with: Callable[[Callable[[], int]], Launch]) -> tuple[R
     """A server in a new process.
 
     launch_with: what to start, once it is known what the process has: it is given a function that asks for the bytes
-    that are free on graphics cards. Raises `SettingsError` when llama.cpp or the model cannot be loaded there.
+    that are free on graphics cards. Raises `LlamaCppError` when llama.cpp or the model cannot be loaded there.
     """
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: S603 - this interpreter, and our own module
-            [sys.executable, "-c", _PROGRAM, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
+            [sys.executable, "-c", PROGRAM, *sys.path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
         )
         server = ServerProcess(process)
         try:
@@ -87,14 +77,14 @@ def start_process(launch_with: Callable[[Callable[[], int]], Launch]) -> tuple[R
             process.wait(_GRACE)
         reason = load_failure(_text(log), process.poll())
         server.stop()
-        raise SettingsError(told.get("error") or f"llama.cpp could not load {launch.model}: {reason}")
+        raise LlamaCppError(told.get("error") or f"llama.cpp could not load {launch.model}: {reason}")
 
 
 def _free_on_cards(process: subprocess.Popen[bytes]) -> int:
-    """The bytes that are free on graphics cards. Raises `SettingsError` when llama.cpp is not there."""
+    """The bytes that are free on graphics cards. Raises `LlamaCppError` when llama.cpp is not there."""
     told = _answer(process, {})
     if "error" in told:
-        raise SettingsError(told["error"])
+        raise LlamaCppError(told["error"])
     return int(told.get("free", 0))
 
 
@@ -160,43 +150,3 @@ def load_failure(log: str, returncode: int | None) -> str:
 def _text(log: IO[bytes]) -> str:
     log.seek(0)
     return log.read(1 << 20).decode("utf-8", "replace")
-
-
-def main() -> None:
-    """The program of the new process. An order without a word asks what is free on graphics cards."""
-    parent = os.getppid()
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what the library prints is no answer
-    try:
-        while not (order := json.loads(sys.stdin.readline())):
-            print(json.dumps({"free": free_on_cards()}), file=answers, flush=True)
-        _, address = start_server(Launch(**order), verbosity=ERRORS)
-    except ModelLoadError:
-        print("{}", file=answers, flush=True)
-        return
-    except SettingsError as error:
-        print(json.dumps({"error": str(error)}), file=answers, flush=True)
-        return
-    except ValueError:  # the input has ended: who started this process does not want it any more
-        return
-    _write_nothing_more()
-    print(json.dumps({"root": address.root, "key": address.api_key}), file=answers, flush=True)
-    _wait_for_end(parent)
-    os._exit(0)  # the server's destructor would wait for the replies under way
-
-
-def _write_nothing_more() -> None:
-    """Let what the library prints from now on go nowhere: the file would grow for ever."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-
-
-def _wait_for_end(parent: int) -> None:
-    """Return when the parent is gone. Its pipe alone does not tell: a fork of the parent may hold it open."""
-    if sys.platform == "win32":
-        sys.stdin.read()
-        return
-    while os.getppid() == parent:
-        if select.select([0], [], [], _LOOK)[0] and not os.read(0, 1):
-            return

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from llm_adapter.provider import Address
-from llm_adapter.settings.errors import SettingsError
 
 LONGEST_INPUT = (
     8192  # tokens of an input to embed, where the profile has no `num_ctx`: a larger piece takes much memory
@@ -19,7 +18,11 @@ _SHARED = ("Metal", "MTL")  # Apple's
 SILENT, ERRORS = -1, 1  # how much llama.cpp writes to standard error (common/log.h LOG_LEVEL_ERROR, b11549)
 
 
-class ModelLoadError(SettingsError):
+class LlamaCppError(Exception):
+    """llama.cpp or a model cannot be loaded: becomes a `SettingsError`, which a process of its own does not know."""
+
+
+class ModelLoadError(LlamaCppError):
     """A model could not be loaded. What the exception says of it is not why: only llama.cpp's log has that."""
 
 
@@ -64,16 +67,16 @@ def _close_connections(port: int | None) -> None:
 
 
 def load_llamacpp() -> Any:
-    """The library. Raises `SettingsError` when it is not there, or cannot be loaded."""
+    """The library. Raises `LlamaCppError` when it is not there, or cannot be loaded."""
     try:
         import xllamacpp
     except ModuleNotFoundError:
-        raise SettingsError(
+        raise LlamaCppError(
             "provider 'embedded' needs llama.cpp: install the extra with  pip install 'llm_adapter[embedded]'"
         ) from None
     except ImportError as error:  # it is there, and one of the system's libraries is not: slim images have no OpenMP
         cure = ": install it with  apt-get install libgomp1" if "libgomp" in str(error) else ""
-        raise SettingsError(
+        raise LlamaCppError(
             f"provider 'embedded': llama.cpp is installed, but cannot be loaded: {error}{cure}"
         ) from None
     return xllamacpp
@@ -105,7 +108,7 @@ def free_on_cards() -> int:
 
 
 def start_server(launch: Launch, *, verbosity: int = SILENT) -> tuple[RunningServer, Address]:
-    """A server in this process. Raises `SettingsError` when llama.cpp or the model cannot be loaded."""
+    """A server in this process. Raises `LlamaCppError` when llama.cpp or the model cannot be loaded."""
     xllamacpp = load_llamacpp()
     key = secrets.token_urlsafe(24)
     try:

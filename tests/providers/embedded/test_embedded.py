@@ -26,10 +26,10 @@ from openai.lib.streaming.chat import ChatCompletionStreamState
 from pydantic import BaseModel
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings, SettingsError
-from llm_adapter.providers import embedded
-from llm_adapter.providers.embedded import Embedded
+from llm_adapter.providers.embedded import provider as embedded
 from llm_adapter.providers.embedded.models import CHAT_MODEL
 from llm_adapter.providers.embedded.process import ServerProcess, load_failure
+from llm_adapter.providers.embedded.provider import Embedded
 
 pytest.importorskip("xllamacpp")
 

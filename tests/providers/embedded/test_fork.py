@@ -39,7 +39,7 @@ assert ended(idle) == 5
 print(ended(pid), "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices))
 """,
     "fork while a model loads": """
-from llm_adapter.providers import embedded
+from llm_adapter.providers.embedded import provider as embedded
 start, loading, go_on = embedded.start_server, threading.Event(), threading.Event()
 def slow(*given):
     started = start(*given)

@@ -14,9 +14,10 @@ from drivers import SYNC_AND_ASYNC, Play, mode
 from hub import COMMIT, FakeHub, fake_hub
 
 from llm_adapter import Settings, SettingsError
-from llm_adapter.providers.embedded import Embedded, hub
+from llm_adapter.providers.embedded import hub
 from llm_adapter.providers.embedded.models import CHAT_MODEL
 from llm_adapter.providers.embedded.names import HubName, parse
+from llm_adapter.providers.embedded.provider import Embedded
 
 pytest.importorskip("huggingface_hub")
 

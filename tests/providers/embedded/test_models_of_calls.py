@@ -14,10 +14,10 @@ from drivers import Play
 
 from llm_adapter import Settings, SettingsError
 from llm_adapter.provider import Rejected
-from llm_adapter.providers.embedded import Embedded
 from llm_adapter.providers.embedded.models import CHAT_MODEL, EMBEDDING_MODEL, configured, resolve
 from llm_adapter.providers.embedded.process import ServerProcess
-from llm_adapter.providers.embedded.server import Launch, start_server
+from llm_adapter.providers.embedded.provider import Embedded
+from llm_adapter.providers.embedded.server import Launch, LlamaCppError, start_server
 
 CHAT = CHAT_MODEL.read_bytes()
 ASKED: Any = {
@@ -135,7 +135,7 @@ def test_a_projector_and_adapters_reach_llamacpp(tmp_path: Path) -> None:
     path = tmp_path / "clip.gguf"
     path.write_bytes(PROJECTOR)
     for more in ({"projector": str(path)}, {"adapters": (str(path),)}):
-        with pytest.raises(SettingsError, match="could not load"):
+        with pytest.raises(LlamaCppError, match="could not load"):
             start_server(Launch(str(CHAT_MODEL), "x", is_small=True, **more))
 
 

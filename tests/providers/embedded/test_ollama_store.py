@@ -14,9 +14,10 @@ import pytest
 from drivers import Play, every
 
 from llm_adapter import Settings, SettingsError
-from llm_adapter.providers.embedded import Embedded, ollama_store
+from llm_adapter.providers.embedded import ollama_store
 from llm_adapter.providers.embedded.models import CHAT_MODEL, EMBEDDING_MODEL, resolve
 from llm_adapter.providers.embedded.names import OllamaName
+from llm_adapter.providers.embedded.provider import Embedded
 
 KIND = "application/vnd.ollama.image."
 

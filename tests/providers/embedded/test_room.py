@@ -14,10 +14,11 @@ import pytest
 from drivers import CUT, Play, every, first
 
 from llm_adapter import Settings, SettingsError
-from llm_adapter.providers.embedded import Embedded, memory, room
+from llm_adapter.providers.embedded import memory, room
 from llm_adapter.providers.embedded.fit import Need, need_of, refusal, to_stop, usual_context
 from llm_adapter.providers.embedded.gguf import Header
 from llm_adapter.providers.embedded.models import CHAT_MODEL, Model, resolve
+from llm_adapter.providers.embedded.provider import Embedded
 
 GB = 10**9
 
