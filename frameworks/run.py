@@ -14,6 +14,7 @@ ROWS = {
     "pydantic_ai": Row("pydantic-ai-slim[openai]", "test_pydantic_ai.py", ("pydantic-ai-slim", "openai")),
     "litellm": Row("litellm", "test_litellm.py", ("litellm", "openai")),
     "autogen": Row("autogen-agentchat autogen-ext[openai]", "test_autogen.py", ("autogen-ext", "openai")),
+    "semantic_kernel": Row("semantic-kernel", "test_semantic_kernel.py", ("semantic-kernel", "openai")),
     "smolagents": Row("smolagents[openai]", "test_smolagents.py", ("smolagents", "openai")),
     "llamaindex": Row(
         "llama-index-core llama-index-llms-openai llama-index-embeddings-openai",

@@ -49,7 +49,7 @@ def with_speakers(messages: list[Any], call: Call) -> list[Any]:
     *_, last = messages
     if _is_said(last) and last.get("name") and (text := joined_text(last["content"])):
         messages = [*messages[:-1], {"role": "user", "content": text, "name": last["name"]}]
-        several.add("user")
+        several |= {"user", "assistant"}  # another assistant answers
     return [_with_speaker(one, call, several) for one in messages]
 
 

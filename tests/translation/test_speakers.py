@@ -40,7 +40,11 @@ SPEAKERS: dict[str, tuple[list[Any], list[Any], dict[str, Any]]] = {
         [by("planner", role="system"), by(None, "b"), by(None, "coder: c\nd")],
         {**EMULATED, **IGNORED},
     ),
-    "agents' alone": ([by("coder", role="assistant")], [by(None, "coder: a")], EMULATED),
+    "agents' alone": (
+        [by("coder", role="assistant"), by("coder", "b", "assistant")],
+        [by(None, "coder: a", "assistant"), by(None, "coder: b")],
+        EMULATED,
+    ),
     "an agent's without a word": (
         [by(None), by("coder", "", "assistant")],
         [by(None), by("coder", "", "assistant")],
