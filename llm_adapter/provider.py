@@ -166,8 +166,8 @@ class NativeReply:
             raise Rejected(f"the server's reply is not JSON: {text!r}", status=502, kind="api_error") from None
 
 
-def parsed_json(data: bytes) -> Any:
-    """The value of a JSON text. Raises ValueError, whatever the bytes are.
+def parsed_json(data: bytes | str) -> Any:
+    """The value of a JSON text. Raises ValueError, whatever the bytes or the characters are.
 
     The fast parser refuses lone surrogates, which a model can produce, and a byte order mark; the slow one does not.
     """
@@ -176,6 +176,8 @@ def parsed_json(data: bytes) -> Any:
     except ValueError as error:
         if "recursion" in str(error):
             raise
+    except TypeError:  # for a text that has one as it is, and not escaped
+        pass
     try:
         return json.loads(data)
     except RecursionError:

@@ -17,9 +17,7 @@ from collections import ChainMap
 from itertools import takewhile
 from typing import Any
 
-from pydantic_core import from_json
-
-from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.provider import Call, Json, Rejected, parsed_json
 
 _SPEAKING = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 
@@ -172,7 +170,7 @@ def _arguments(given: Any, call: Call) -> Json:
 def _json(text: str) -> Any:
     """The JSON of a text; None for anything else."""
     try:
-        return from_json(text)
+        return parsed_json(text)
     except ValueError:
         return None
 

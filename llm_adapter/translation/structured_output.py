@@ -11,9 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic_core import from_json
-
-from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.provider import Call, Json, Rejected, parsed_json
 from llm_adapter.translation.grammar_schema import Grammar, normalised
 from llm_adapter.translation.json_schema import faults
 
@@ -57,7 +55,7 @@ class ReplyForm:
     def faults(self, text: str) -> list[str]:
         """What is wrong with a reply, or nothing."""
         try:
-            value = from_json(text)
+            value = parsed_json(text)
         except ValueError as error:
             return [f"the reply is not JSON: {error}"]
         return faults(self.schema, value)

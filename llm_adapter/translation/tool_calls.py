@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pydantic_core import from_json
-
-from llm_adapter.provider import Call, Json, Rejected
+from llm_adapter.provider import Call, Json, Rejected, parsed_json
 from llm_adapter.translation.grammar_schema import Grammar, normalised
 from llm_adapter.translation.json_schema import faults
 from llm_adapter.translation.remembered import remembered
@@ -91,7 +89,7 @@ class ToolPlan:
         if strict_only and not self._strict(name):
             return []
         try:
-            value = from_json(arguments or "{}")
+            value = parsed_json(arguments or "{}")
         except ValueError as error:
             return [f"{name}: the arguments are not JSON: {error}"]
         return [f"{name}: {fault}" for fault in faults(self.parameters[name], value)]

@@ -11,9 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from pydantic_core import from_json
-
-from llm_adapter.provider import Json
+from llm_adapter.provider import Json, parsed_json
 
 _FENCE = "```"
 _FENCED = re.compile(rf"^{_FENCE}(?:json|tool_call)?\s*(.*?)\s*{_FENCE}$", re.DOTALL)
@@ -26,7 +24,7 @@ _MARKS = re.compile(r'\\.|["{}]', re.DOTALL)
 def constrained_call(content: str) -> Json | None:
     """The tool call that a constrained reply holds, or None. It has no id."""
     try:
-        return _tool_call(from_json(content.strip()))
+        return _tool_call(parsed_json(content.strip()))
     except ValueError:
         return None
 

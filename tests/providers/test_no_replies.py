@@ -202,6 +202,23 @@ def test_fewer_choices_than_were_asked_for_are_told() -> None:
         assert reply.adapter.left_out == ["n"]
 
 
+_ODD = '{"a": "\ud800"}'  # half of a pair, which a model may write
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_half_a_character_is_text(provider: str) -> None:
+    """In a form, in the arguments of a tool, and in a call that is written as text."""
+    function = {"name": "f", "arguments": json.loads(_ODD) if provider == "ollama" else _ODD}
+    calls = [{"id": "1", "type": "function", "function": function}]
+    made, form = {"content": "", "tool_calls": calls}, {"content": _ODD}
+    written = {"content": f'{{"name": "f", "arguments": {_ODD}}}'}
+    asked = ("chat with a tool", made), ("chat with a form", form), ("chat with a tool", written)
+    for name, message in asked:
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        body = {"model": "m", "choices": [choice], "message": message, "done": True, "done_reason": "stop"}
+        assert error_of(WHOLE[name], provider, json.dumps(body).encode()) is None, (name, message)
+
+
 # --- any JSON at any endpoint -----------------------------------------------------------------------------------
 
 _NAMES = [
