@@ -3,7 +3,8 @@
 Skipped: `FinalRequestOptions.construct`, which copies the default of every field deeply.
 
 Safe, because the fields are those that `post` gives, and its defaults are no more than empty dictionaries, which are
-made anew. Who replaces `post` of a client, or of the SDK's classes, gets the call.
+made anew. Who replaces `post` of a client, or of the SDK's classes, gets the call; who replaces `request` gets it with
+the arguments that `post` would give, in the same places.
 
 Proved by tests/client/test_quick_options.py. Source: openai-python _base_client.py post and _models.py, v3.54.0.
 """
@@ -39,5 +40,6 @@ def quick_post(client: Any, post: Callable[..., Any], path: str, **arguments: An
     known = type(client).post in _POSTS and "post" not in vars(client)
     if not known or type(body) is not dict or type(given) is not dict or not arguments.keys() <= _KNOWN:
         return post(path, **arguments)
-    del arguments["body"], arguments["options"]
-    return client.request(options=options_of(path, body, given), **arguments)
+    # As `post` calls it: a tracer that wraps `request` reads its arguments by their places.
+    stream, stream_cls = arguments.get("stream", False), arguments.get("stream_cls")
+    return client.request(arguments["cast_to"], options_of(path, body, given), stream=stream, stream_cls=stream_cls)

@@ -69,8 +69,30 @@ def test_it_is_used() -> None:
         mock.patch.object(CLIENT, "request") as request,
     ):
         CLIENT.chat.completions.create(model="m", messages=HI, stream=True)
-    assert request.call_args.kwargs["options"].json_data == {"model": "m", "stream": True, "messages": HI}
+    assert request.call_args.args[1].json_data == {"model": "m", "stream": True, "messages": HI}
     assert request.call_args.kwargs["stream"] is True
+
+
+CALLS: dict[str, Any] = {
+    "chat": lambda client, **more: client.chat.completions.create(model="m", messages=HI, **more),
+    "completions": lambda client, **more: client.completions.create(model="m", prompt="Hello", **more),
+    "responses": lambda client, **more: client.responses.create(model="m", input="Hello", **more),
+    "embeddings": lambda client, **more: client.embeddings.create(model="m", input="Hello", **more),
+}
+
+
+@pytest.mark.parametrize("more", [{}, {"stream": True}], ids=["whole", "streamed"])
+@pytest.mark.parametrize("call", CALLS)
+def test_request_is_called_as_the_sdk_calls_it(call: str, more: dict[str, Any]) -> None:
+    """OpenInference's tracer wraps `request`, and reads its arguments by their places."""
+    seen = []
+    for client in (openai.OpenAI(api_key="k"), CLIENT):
+        with mock.patch.object(client, "request") as request:
+            CALLS[call](client, **({} if call == "embeddings" else more))
+        seen.append(request.call_args)
+    (theirs, ours) = seen
+    assert (ours.args[0], ours.kwargs) == (theirs.args[0], theirs.kwargs)
+    assert ours.args[1].json_data == theirs.args[1].json_data
 
 
 @pytest.mark.parametrize("kind", [OpenAI, AsyncOpenAI])
