@@ -13,10 +13,9 @@ from typing import Any
 
 import openai
 import pytest
-from drivers import CUT, every, mode
+from drivers import CUT, SYNC_AND_ASYNC, Play, every, mode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from loopback import WITHOUT_TLS, WithoutTLS
 from openai.lib.streaming.chat import ChatCompletionStreamState
 
 from llm_adapter import Settings
@@ -48,8 +47,8 @@ def fake(request: pytest.FixtureRequest) -> Iterator[Fake]:
         yield server
 
 
-@pytest.fixture(params=WITHOUT_TLS, ids=mode)
-def play(request: pytest.FixtureRequest) -> WithoutTLS:
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
+def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 
 
@@ -65,7 +64,7 @@ def plain(fake: Fake) -> openai.OpenAI:
     return openai.OpenAI(base_url=fake.base_url, api_key="sk-secret-1234", max_retries=0, http_client=http)
 
 
-def streamed(play: WithoutTLS, fake: Fake, **more: Any) -> tuple[str, Any]:
+def streamed(play: Play, fake: Fake, **more: Any) -> tuple[str, Any]:
     """The text of a stream, and the error that ended it."""
     pieces: list[str] = []
 
@@ -97,7 +96,7 @@ def collected(stream: Any, pieces: list[str]) -> Any:
 # --- our client, sync and async, on every persona -------------------------------------------------------------------
 
 
-def test_chat(play: WithoutTLS, fake: Fake) -> None:
+def test_chat(play: Play, fake: Fake) -> None:
     fake.script(text("Paris.", usage=(7, 2)))
 
     def script(client: Any) -> Any:
@@ -110,13 +109,13 @@ def test_chat(play: WithoutTLS, fake: Fake) -> None:
     fake.assert_all_used()
 
 
-def test_stream(play: WithoutTLS, fake: Fake) -> None:
+def test_stream(play: Play, fake: Fake) -> None:
     fake.script(STREAM)
     assert streamed(play, fake) == ("one two three four", None)
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_tools(play: WithoutTLS, fake: Fake, stream: bool) -> None:
+def test_tools(play: Play, fake: Fake, stream: bool) -> None:
     """Two calls side by side, each with its own id and arguments."""
     fake.script(tool_calls(("weather", {"city": "Paris"}), ("weather", {"city": "Rome"})))
 
@@ -136,7 +135,7 @@ def test_tools(play: WithoutTLS, fake: Fake, stream: bool) -> None:
     assert len({call.id for call in choice.message.tool_calls}) == 2
 
 
-def test_embeddings(play: WithoutTLS, fake: Fake) -> None:
+def test_embeddings(play: Play, fake: Fake) -> None:
     """The same text has the same vector, in this run and the next."""
 
     def script(client: Any) -> Any:
@@ -148,7 +147,7 @@ def test_embeddings(play: WithoutTLS, fake: Fake) -> None:
     assert sum(part * part for part in one) == pytest.approx(1)
 
 
-def test_error(play: WithoutTLS, fake: Fake) -> None:
+def test_error(play: Play, fake: Fake) -> None:
     fake.script(error(503, "server busy"))
 
     def script(client: Any) -> Any:
@@ -160,7 +159,7 @@ def test_error(play: WithoutTLS, fake: Fake) -> None:
     assert "server busy" in f"{caught.value} {caught.value.body}"
 
 
-def test_a_failure_in_the_middle_of_a_stream(play: WithoutTLS, fake: Fake) -> None:
+def test_a_failure_in_the_middle_of_a_stream(play: Play, fake: Fake) -> None:
     """Our client raises on every server, and what came before is there."""
     fake.script(error(500, "the model runner has stopped", mid_stream=True, after=2, turn=STREAM))
     said, failure = streamed(play, fake)
@@ -169,7 +168,7 @@ def test_a_failure_in_the_middle_of_a_stream(play: WithoutTLS, fake: Fake) -> No
     assert "the model runner has stopped" in str(failure)
 
 
-def test_a_stream_that_is_cut(play: WithoutTLS, fake: Fake) -> None:
+def test_a_stream_that_is_cut(play: Play, fake: Fake) -> None:
     fake.script(disconnect(after=2, turn=STREAM))
     said, failure = streamed(play, fake)
     assert said == "one two"
@@ -177,7 +176,7 @@ def test_a_stream_that_is_cut(play: WithoutTLS, fake: Fake) -> None:
 
 
 @pytest.mark.parametrize("after", [0, 1])
-def test_a_reply_that_is_cut(play: WithoutTLS, fake: Fake, after: int) -> None:
+def test_a_reply_that_is_cut(play: Play, fake: Fake, after: int) -> None:
     fake.script(disconnect(after=after))
 
     def script(client: Any) -> Any:
@@ -187,7 +186,7 @@ def test_a_reply_that_is_cut(play: WithoutTLS, fake: Fake, after: int) -> None:
         play(script, settings=fake.settings())
 
 
-def test_thoughts(play: WithoutTLS, fake: Fake) -> None:
+def test_thoughts(play: Play, fake: Fake) -> None:
     """Whatever the server calls them; OpenAI shows none."""
     fake.script(thinking("Hm, well.", "Yes."))
 
@@ -199,7 +198,7 @@ def test_thoughts(play: WithoutTLS, fake: Fake) -> None:
     assert getattr(message, "reasoning", None) == (None if fake.persona.name == "openai" else "Hm, well.")
 
 
-def test_models(play: WithoutTLS, fake: Fake) -> None:
+def test_models(play: Play, fake: Fake) -> None:
     def script(client: Any) -> Any:
         return (yield every((yield client.models.list())))
 
@@ -207,7 +206,7 @@ def test_models(play: WithoutTLS, fake: Fake) -> None:
     assert [model.id for model in play(script, settings=fake.settings())] == ["qwen3:8b", "nomic-embed-text:latest"]
 
 
-def test_retries_meet_the_next_turn(play: WithoutTLS, fake: Fake) -> None:
+def test_retries_meet_the_next_turn(play: Play, fake: Fake) -> None:
     fake.script(error(503, "busy", headers={"retry-after-ms": "1"}), "now")
 
     def script(client: Any) -> Any:

@@ -13,8 +13,8 @@ from typing import Any
 import openai
 import pytest
 from conftest import HI
-from drivers import HTTPX, Play, every, first, mode
-from loopback import WITHOUT_TLS, Handler, Loopback, serving
+from drivers import HTTPX, SYNC_AND_ASYNC, Play, every, first, mode
+from loopback import Handler, Loopback, serving
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings
 from llm_adapter.routing.terms import LOCAL_CONCURRENCY, terms_of
@@ -32,7 +32,7 @@ def server() -> Iterator[Loopback]:
         yield started
 
 
-@pytest.fixture(params=WITHOUT_TLS, ids=mode)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 

@@ -9,8 +9,8 @@ from typing import Any
 import openai
 import pytest
 from conftest import HI
-from drivers import HTTPX, SLOW, Body, Play, every, mode
-from loopback import WITHOUT_TLS, Handler, Loopback, serving
+from drivers import HTTPX, SLOW, SYNC_AND_ASYNC, Body, Play, every, mode
+from loopback import Handler, Loopback, serving
 
 from llm_adapter import Settings
 from llm_adapter.transport import read_limit, translated_body
@@ -26,7 +26,7 @@ def server() -> Iterator[Loopback]:
         yield started
 
 
-@pytest.fixture(params=WITHOUT_TLS, ids=mode)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 
@@ -95,7 +95,7 @@ def test_a_stream_goes_on_for_longer_than_its_timeout(server: Loopback) -> None:
         stream = yield client.chat.completions.create(model="m", messages=HI, stream=True, timeout=0.3)
         return "".join(chunk.choices[0].delta.content or "" for chunk in (yield every(stream)))
 
-    assert WITHOUT_TLS[1](script, settings=PLACES["ollama"](server.root)) == "abcdefghij"
+    assert SYNC_AND_ASYNC[1](script, settings=PLACES["ollama"](server.root)) == "abcdefghij"
 
 
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)

@@ -8,8 +8,8 @@ from typing import Any
 
 import openai
 import pytest
-from drivers import Play, every, mode
-from loopback import WITHOUT_TLS, Handler, Loopback, serving
+from drivers import SYNC_AND_ASYNC, Play, every, mode
+from loopback import Handler, Loopback, serving
 
 from llm_adapter import Settings
 
@@ -22,7 +22,7 @@ EVENTS = [
 ]
 
 
-@pytest.fixture(params=WITHOUT_TLS, ids=mode)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 

@@ -11,8 +11,8 @@ import httpx
 import openai
 import pytest
 from conftest import HI
-from drivers import HTTPX, SLOW, Play, every, first, mode
-from loopback import WITHOUT_TLS, Handler, Loopback, serving
+from drivers import HTTPX, SLOW, SYNC_AND_ASYNC, Play, every, first, mode
+from loopback import Handler, Loopback, serving
 
 from llm_adapter import Settings
 from llm_adapter.routing.terms import LOCAL_CONCURRENCY, Terms, is_explicit, is_repeatable, terms_of
@@ -28,7 +28,7 @@ def server() -> Iterator[Loopback]:
         yield started
 
 
-@pytest.fixture(params=WITHOUT_TLS, ids=mode)
+@pytest.fixture(params=SYNC_AND_ASYNC, ids=mode)
 def play(request: pytest.FixtureRequest) -> Play:
     return request.param  # type: ignore[no-any-return]
 
