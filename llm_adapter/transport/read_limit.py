@@ -17,6 +17,8 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
+from llm_adapter.transport.quick_connection import quicken
+
 _CONNECTED = ("connect_tcp.complete", "connect_unix_socket.complete", "start_tls.complete")
 _SENDS = "send_request_headers.started"
 _LARGE = 1 << 20  # bytes of a request that may take a while to send
@@ -66,6 +68,7 @@ def _trace(event: str, details: Any) -> None:
     if event.endswith(_CONNECTED):
         stream = details["return_value"]
         stream.read = partial(_read, weakref.ref(stream))
+        quicken(stream)
     elif event.endswith(_SENDS) and details["request"].method != b"CONNECT":  # to a proxy: then TLS begins
         details["request"].extensions.pop("trace", None)
 
