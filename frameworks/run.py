@@ -9,7 +9,7 @@ from environment import Row, main
 
 ROWS = {
     "instructor": Row("instructor", "test_instructor.py", ("instructor", "openai")),
-    "langchain": Row("langchain-openai", "test_langchain.py", ("langchain-openai", "openai")),
+    "langchain": Row("langchain-openai langchain", "test_langchain.py", ("langchain-openai", "openai")),
     "agents": Row("openai-agents", "test_agents.py", ("openai-agents", "openai")),
     "pydantic_ai": Row("pydantic-ai-slim[openai]", "test_pydantic_ai.py", ("pydantic-ai-slim", "openai")),
     "litellm": Row("litellm", "test_litellm.py", ("litellm", "openai")),

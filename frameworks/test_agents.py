@@ -7,6 +7,8 @@ import pytest
 from agents import Agent, ModelSettings, OpenAIChatCompletionsModel, OpenAIResponsesModel, Runner, function_tool
 from conftest import ANA, COUNT, COUNTED, GREETING, HELLO, MODEL, PARIS, REPORT, SUNNY, Person, embedded_only
 
+from llm_adapter.testing import tool_call
+
 agents.set_tracing_disabled(True)
 
 
@@ -96,3 +98,43 @@ def test_the_responses_api(run, async_client, streamed):
         return result
 
     assert run(main()).final_output == REPORT
+
+
+WEATHER = tool_call("get_weather", {"city": "Paris"})
+PROGRAM = "uses_agents"
+TURNS = (
+    *(GREETING, GREETING, COUNTED, '{"name": "Ana", "age": 30}'),
+    *(WEATHER, REPORT, GREETING, COUNTED),
+    *(tool_call("transfer_to_weather_agent", {}), WEATHER, REPORT),
+    *(tool_call("ask_about_weather", {"input": PARIS}), WEATHER, SUNNY, REPORT),
+)
+
+
+def test_an_unmodified_program(outcome):
+    """By the Responses API, but for one call; no trace leaves, though the program does not switch tracing off."""
+    assert outcome.raised == {}
+    assert (outcome.cells["chat"], outcome.cells["chat_of_chat_completions"]) == (GREETING, GREETING)
+    assert "".join(outcome.cells["stream"]) == COUNTED
+    assert len(outcome.cells["stream"]) > 4
+    assert outcome.cells["structured_output"] == {"name": "Ana", "age": 30}
+    assert outcome.cells["tools"] == [[None, SUNNY, None], REPORT]
+    assert outcome.cells["a_session"] == [GREETING, COUNTED, 4]
+    asked = [call["request"] for call in outcome.calls if call["calls"]]
+    assert asked.count("POST /chat/completions") == 1
+    assert set(asked) == {"POST /chat/completions", "POST /responses"}
+
+
+def test_named_agents(outcome, destination):
+    """One agent hands over to another, whose name is in the tool's; the tiny model does not call a tool then."""
+    last, items, said = outcome.cells["named_agent"]
+    assert (last, items[:2], items[-1]) == (
+        *("Weather agent", ["handoff_call_item", "handoff_output_item"], "message_output_item"),
+    )
+    items, told = outcome.cells["agent_as_a_tool"]
+    assert items == ["tool_call_item", "tool_call_output_item", "message_output_item"]
+    if destination.fake is not None:
+        assert (said, told) == (REPORT, REPORT)
+        inner = destination.fake.calls[-2].body["messages"]
+        assert [message["content"] for message in inner] == [PARIS, "", SUNNY]
+        handed = destination.fake.calls[-5].body["messages"]
+        assert handed[2]["content"] == '{"assistant": "Weather agent"}'

@@ -9,6 +9,8 @@ from conftest import ANA, COUNT, COUNTED, GREETING, HELLO, MODEL, PARIS, Person
 from instructor import Mode
 from pydantic import BaseModel
 
+from llm_adapter.testing import tool_call
+
 
 class get_weather(BaseModel):  # noqa: N801 - instructor takes the tool's name from the class
     """Get the current weather for a city"""
@@ -79,3 +81,27 @@ def test_tool_call_named_async(run, async_client):
 def test_guide(guide):
     made = guide("instructor")
     assert (made["person"].name, made["person"].age) == ("Ana", 30)
+
+
+ANA_JSON, ANA_AGED = '{"name": "Ana", "age": 30}', {"name": "Ana", "age": 30}
+PROGRAM = "uses_instructor"
+TURNS = (
+    *(GREETING, tool_call("Person", ANA_AGED), ANA_JSON, ANA_JSON, ANA_JSON),
+    *(f'{{"tasks": [{ANA_JSON}, {{"name": "Bob", "age": 40}}]}}', tool_call("get_weather", {"city": "Paris"})),
+)
+
+
+def test_an_unmodified_program(outcome, destination):
+    """The tiny model invents a name where it is made to call a tool, and lists nobody."""
+    cells = outcome.cells
+    assert outcome.raised == {}
+    assert cells["chat"] == GREETING
+    assert cells["structured_output"]["age"] == 30
+    assert cells["structured_output_by_name"] == [ANA_AGED, "tiny-chat" if destination.fake is None else "tiny"]
+    assert cells["structured_output_async"] == ANA_AGED
+    assert (cells["stream"][0], cells["stream"][-1]) == ({"name": None, "age": None}, ANA_AGED)
+    assert cells["tools"] == [["get_weather", "Paris"]]
+    if destination.fake is not None:
+        assert cells["structured_output"] == ANA_AGED
+        assert cells["stream_of_several"] == [ANA_AGED, {"name": "Bob", "age": 40}]
+        assert [call.streamed for call in destination.fake.calls] == [False] * 4 + [True, True, False]

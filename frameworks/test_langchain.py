@@ -8,6 +8,8 @@ from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
+from llm_adapter.testing import tool_call
+
 
 @tool
 def get_weather(city: str) -> str:
@@ -104,3 +106,43 @@ def test_guide(guide, capsys):
     made = guide("langchain")
     assert capsys.readouterr().out == "The capital of France is Paris.\n"
     assert len(made["embeddings"].embed_query("The sky is blue")) > 10
+
+
+WEATHER = tool_call("get_weather", {"city": "Paris"})
+PROGRAM = "uses_langchain"
+TURNS = (GREETING, GREETING, COUNTED, '{"name": "Ana", "age": 30}', *(WEATHER, REPORT) * 2, "Take a coat.", "I agree.")
+TOLD = [["human", "Ana", PARIS], ["ai", "weather_agent", ""], ["tool", "get_weather", SUNNY]]
+
+
+def test_an_unmodified_program(outcome):
+    assert outcome.raised == {}
+    assert outcome.cells["chat"] == GREETING
+    assert outcome.cells["chat_by_name"][:2] == [GREETING, "stop"]
+    assert "".join(outcome.cells["stream"]) == COUNTED
+    assert len(outcome.cells["stream"]) > 4
+    assert outcome.cells["structured_output"] == {"name": "Ana", "age": 30}
+    assert outcome.cells["tools"] == [SUNNY, REPORT]
+    assert len(set(outcome.cells["embeddings"])) == 1
+
+
+def test_a_named_agent(outcome):
+    """The replies have the agent's name, which goes into the messages of the next call."""
+    assert outcome.cells["named_agent"] == [*TOLD, ["ai", "weather_agent", REPORT]]
+    speakers = [[kind, name] for kind, name, _ in outcome.cells["agents_that_hear_each_other"]]
+    assert speakers == [["human", "Ana"], ["human", "Bob"], ["ai", "weather_agent"], ["ai", "critic"]]
+
+
+def test_names_reach_the_model(outcome, destination):
+    """Where they tell speakers apart they stand in the text; where not, the call's report says that they are left."""
+    assert [call["adapted"] for call in outcome.calls if call.get("adapted")] == [
+        *["ignored=messages.name"] * 2,
+        "emulated=messages.name",
+        "emulated=messages.name; ignored=messages.name",
+    ]
+    if destination.fake is not None:
+        assert destination.fake.calls[-1].body["messages"] == [
+            {"role": "system", "content": "You are a critic."},
+            {"role": "user", "content": f"Ana: {PARIS}"},
+            {"role": "user", "content": f"Bob: {HELLO}"},
+            {"role": "assistant", "content": "Take a coat."},
+        ]

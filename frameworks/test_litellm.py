@@ -7,6 +7,7 @@ import pytest
 from conftest import ANA, COUNT, COUNTED, GREETING, HELLO, MODEL, PARIS, Person
 
 from llm_adapter import install
+from llm_adapter.testing import tool_call
 
 WEATHER = {
     "type": "function",
@@ -62,3 +63,30 @@ def test_embeddings(options):
     texts = ["The sky is blue", "A dog is an animal"]
     reply = litellm.embedding(model="openai/tiny-embed", input=texts, **options)
     assert [len(one["embedding"]) for one in reply.data] == [96, 96]
+
+
+PROGRAM, REPORT = "uses_litellm", "It is 18 degrees and sunny in Paris."
+CALL = tool_call("get_weather", {"city": "Paris"})
+TURNS = (GREETING, GREETING, COUNTED, '{"name": "Ana", "age": 30}', CALL, REPORT, "Hello, Bob.", GREETING)
+
+
+def test_an_unmodified_program(outcome, destination):
+    cells = outcome.cells
+    assert outcome.raised == {}
+    assert (cells["chat"], cells["chat_async"], cells["router"]) == ([GREETING, True], GREETING, GREETING)
+    assert "".join(cells["stream"]) == COUNTED
+    assert len(cells["stream"]) > 4
+    assert cells["structured_output"] == {"name": "Ana", "age": 30}
+    assert cells["tools"] == ["get_weather", REPORT]
+    assert len(set(cells["embeddings"])) == 1
+    assert [call["adapted"] for call in outcome.calls if call.get("adapted")] == ["emulated=messages.name"]
+    if destination.fake is not None:
+        said = destination.fake.calls[6].body["messages"]
+        assert [message["content"] for message in said] == ["Ana: I am Ana.", "Bob: Hello"]
+
+
+def test_what_it_sends_by_itself(settings):
+    """Its Responses API goes by its own HTTP client, to OPENAI_BASE_URL: nothing listens there under `local_only`."""
+    refused = pytest.raises(litellm.exceptions.InternalServerError, match="Connection refused")
+    with install(settings=settings.model_copy(update={"local_only": True})), refused:
+        litellm.responses(model="openai/gpt-4o-mini", input=HELLO, num_retries=0)

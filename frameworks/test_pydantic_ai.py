@@ -9,6 +9,8 @@ from pydantic_ai.messages import ToolCallPart
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
+from llm_adapter.testing import tool_call
+
 
 def get_weather(city: str) -> str:
     """Get the current weather for a city"""
@@ -73,3 +75,36 @@ def test_structured_output_by_tool(model):
 def test_guide(guide, loop, capsys):
     guide("pydantic_ai")
     assert capsys.readouterr().out == "The capital of France is Paris.\n"
+
+
+WEATHER = tool_call("get_weather", {"city": "Paris"})
+JSON = '{"name": "Ana", "age": 30}'
+PROGRAM = "uses_pydantic_ai"
+TURNS = (
+    *(GREETING, GREETING, COUNTED, JSON, JSON, tool_call("final_result", {"name": "Ana", "age": 30})),
+    *(WEATHER, REPORT, tool_call("ask_about_weather", {}), WEATHER, SUNNY, REPORT),
+)
+
+
+def test_an_unmodified_program(outcome, destination):
+    assert outcome.raised == {}
+    model = "tiny-chat" if destination.fake is None else "tiny"
+    assert outcome.cells["chat"] == [GREETING, model, True]
+    assert outcome.cells["chat_of_responses"] == GREETING
+    assert "".join(outcome.cells["stream"]) == COUNTED
+    assert len(outcome.cells["stream"]) > 4
+    assert (
+        outcome.cells["structured_output"] == outcome.cells["structured_output_by_prompt"] == {"name": "Ana", "age": 30}
+    )
+    assert outcome.cells["structured_output_by_tool"]["age"] == 30  # the tiny model gives another name
+    assert outcome.cells["tools"] == REPORT
+    assert len(set(outcome.cells["embeddings"])) == 1
+
+
+def test_a_named_agent_asks_another(outcome, destination):
+    """Their names stay in pydantic-ai: nothing of them is sent."""
+    name, said, requests = outcome.cells["named_agent"]
+    assert (name, bool(said)) == ("boss", True)
+    if destination.fake is not None:
+        assert (said, requests) == (REPORT, 4)
+        assert [message["content"] for message in destination.fake.calls[-2].body["messages"]] == [PARIS, "", SUNNY]

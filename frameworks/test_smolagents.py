@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from conftest import COUNT, COUNTED, GREETING, HELLO, MODEL, PARIS
 from smolagents import OpenAIModel, tool
 
 from llm_adapter import install
+from llm_adapter.testing import tool_call
 
 
 @tool
@@ -46,3 +49,32 @@ def test_tool_call(model):
     (call,) = model.generate(said(PARIS), tools_to_call_from=[get_weather]).tool_calls
     assert call.function.name == "get_weather"
     assert "Paris" in str(call.function.arguments)
+
+
+CALL, SAID = tool_call("get_weather", {"city": "Paris"}), tool_call("final_answer", {"answer": "sunny"})
+ASK = 'Thought: I ask.\n<code>\nprint(weather_agent("What is the weather in Paris?"))\n</code>'
+TELL = 'Thought: I know.\n<code>\nfinal_answer("It is sunny.")\n</code>'
+PROGRAM = "uses_smolagents"
+TURNS = (GREETING, COUNTED, '{"name": "Ana", "age": 30}', CALL, CALL, SAID, ASK, CALL, SAID, TELL)
+
+
+def test_an_unmodified_program(outcome):
+    assert outcome.cells["chat"] == [GREETING, True]
+    assert "".join(outcome.cells["stream"]) == COUNTED
+    assert len(outcome.cells["stream"]) > 4
+    assert json.loads(outcome.cells["structured_output"]) == {"name": "Ana", "age": 30}
+    name, arguments = outcome.cells["tools"]
+    assert (name, json.loads(arguments)) == ("get_weather", {"city": "Paris"})
+
+
+def test_agents(outcome, destination):
+    """Their own prompts have 2,000 tokens and more: what does not fit the tiny model is an error with the cure."""
+    if destination.fake is None:
+        assert list(outcome.raised) == ["tool_calling_agent", "named_agent"]
+        assert all("context_length_exceeded" in words and "`num_ctx = " in words for words in outcome.raised.values())
+        return
+    assert outcome.raised == {}
+    assert outcome.cells["tool_calling_agent"] == ["sunny", 3]
+    assert outcome.cells["named_agent"] == ["It is sunny.", 3]
+    asked = destination.fake.calls[7].body["messages"]
+    assert "You're a helpful agent named 'weather_agent'." in str(asked)

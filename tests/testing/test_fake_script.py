@@ -555,6 +555,29 @@ def test_a_demanded_call_that_does_not_come(fake_llm: Fake, asking: Any) -> None
         asking.chat.completions.create(model="m", messages=HI, tools=tools, tool_choice="required")
 
 
+CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+
+
+@pytest.mark.fake_llm("ollama@0.24", "ollama@0.32")
+@pytest.mark.parametrize(
+    ("scripted", "called"),
+    [
+        (tool_call("f", {"city": "Paris"}), '{"city": "Paris"}'),
+        (tool_call("f", {"town": "Paris"}), '{"city": "text"}'),
+        (tool_call("g", {"city": "Paris"}), '{"city": "Paris"}'),
+    ],
+    ids=["as scripted", "breaks the schema", "one of two"],
+)
+def test_a_demanded_call_is_the_one_of_the_script(fake_llm: Fake, asking: Any, scripted: Turn, called: str) -> None:
+    """On a server that is made to call a tool by a form of the whole reply, too, as far as the form allows it."""
+    fake_llm.script(scripted)
+    tools: Any = [{"type": "function", "function": {"name": name, "parameters": CITY}} for name in "fg"]
+    options: Any = {"tools": tools, "tool_choice": "required", "parallel_tool_calls": False}
+    [choice] = asking.chat.completions.create(model="m", messages=HI, **options).choices
+    [call] = choice.message.tool_calls
+    assert call.function.arguments.replace('":"', '": "') == called
+
+
 def test_the_fixture_says_what_the_script_lacked(tried: Any) -> None:
     """A test that asks once too often fails, even where the program swallows the error."""
     source = """

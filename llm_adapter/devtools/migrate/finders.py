@@ -146,11 +146,14 @@ _OLLAMA = {
     "AsyncClient": "AsyncOpenAI(profile=...)",
     **{name: f"client.models.{name}(...)" for name in ("pull", "push", "create", "copy", "delete", "show", "ps")},
 }
+_PAST_RUN = "litellm sends it without the SDK, past `llm-adapter run`"
 _LITELLM = {
     **dict.fromkeys(("completion", "acompletion"), _CHAT),
     **dict.fromkeys(("text_completion", "atext_completion"), "client.completions.create(...)"),
     **dict.fromkeys(("embedding", "aembedding"), _EMBED),
-    **dict.fromkeys(("responses", "aresponses"), "client.responses.create(...)"),
+    # litellm's own HTTP client, v1.110.2: litellm/llms/custom_httpx/llm_http_handler.py.
+    **dict.fromkeys(("responses", "aresponses"), f"client.responses.create(...); {_PAST_RUN}"),
+    **dict.fromkeys(("image_edit", "aimage_edit"), f"client.images.edit(...); {_PAST_RUN}"),
     **dict.fromkeys(("completion_cost", "batch_completion", "Router"), "stays with litellm"),
 }
 _LANGCHAIN_OLLAMA = frozenset({"ChatOllama", "OllamaEmbeddings", "OllamaLLM", "Ollama"})

@@ -20,6 +20,7 @@ from llm_adapter.testing.personas.persona import Model, Persona, Route, as_model
 from llm_adapter.testing.personas.vllm import VLLM
 from llm_adapter.testing.personas.wire import Answer, ServerRequest
 from llm_adapter.testing.turns import HELLO, Turn
+from llm_adapter.translation.json_schema import faults
 
 __all__ = ["PERSONAS", "after", "answer", "persona", "settled"]
 
@@ -74,14 +75,22 @@ def answer(persona: Persona, request: ServerRequest, turn: Turn = HELLO) -> Answ
 def _held(turn: Turn, form: Any) -> Turn:
     """A turn under a form that covers the whole reply: no tool is called, and where one was to be, the form is filled.
 
-    Source: ollama v0.24.0 and v0.32.15, server/routes.go ChatHandler, where the grammar begins with the reply; asked of
-    llama.cpp b11549; vllm chat_completion/protocol.py extract_structured_outputs, 002032ee. A thinking model is asked
-    once more when it has thought, with the grammar.
+    It is filled with the call where that is what it asks for: so are tools demanded of a server that knows no
+    `tool_choice`. Source: ollama v0.24.0 and v0.32.15, server/routes.go ChatHandler, where the grammar begins with the
+    reply; asked of llama.cpp b11549; vllm chat_completion/protocol.py extract_structured_outputs, 002032ee. A thinking
+    model is asked once more when it has thought, with the grammar.
     """
     if form is None or not turn.calls:
         return turn
-    said = json.dumps(example(form), ensure_ascii=False)
+    call = {"name": turn.calls[0].name, "arguments": turn.calls[0].parsed}
+    value = call if _asks_for_call(form) and not faults(form, call) else example(form)
+    said = json.dumps(value, ensure_ascii=False)
     return replace(turn, content=said, pieces=None, calls=(), finish=None)
+
+
+def _asks_for_call(form: Any) -> bool:
+    forms = form.get("anyOf", [form]) if isinstance(form, dict) else []
+    return any({"name", "arguments"} <= set(one.get("required", ())) for one in forms if isinstance(one, dict))
 
 
 def _route(persona: Persona, request: ServerRequest) -> Route | Answer:

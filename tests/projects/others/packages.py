@@ -14,6 +14,7 @@ ollama.chat(model="qwen3:8b", messages=HI)  # expect: ollama ollama.chat
 local = ollama.Client(host="http://gpu:11434")  # expect: ollama ollama.Client; hard-coded-url http://gpu:11434
 local.pull("qwen3:8b")  # expect: ollama ollama.pull
 litellm.completion(model="gpt-4o-mini", messages=HI)  # expect: litellm litellm.completion; hard-coded-model gpt-4o-mini
+litellm.image_edit(model="m", prompt="p", image=None)  # expect: litellm litellm.image_edit
 ChatOllama(model="qwen3:8b")  # expect: langchain-ollama ChatOllama
 OllamaEmbeddings(model="nomic-embed-text")  # expect: langchain-ollama OllamaEmbeddings
 tiktoken.encoding_for_model("gpt-4o").encode("x")  # expect: tiktoken tiktoken.encoding_for_model
