@@ -9,13 +9,14 @@ The class with the fields is handed in, so that this module does not import the 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
 from collections.abc import Mapping
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, get_args, get_origin
 
 from llm_adapter.settings import trust
 from llm_adapter.settings.errors import SettingsError, near
@@ -23,7 +24,6 @@ from llm_adapter.settings.run_variable import folder_of_run
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-    from pydantic_settings import BaseSettings
 
     Model: TypeAlias = type[BaseModel]
 
@@ -303,10 +303,14 @@ def _has_our_table(pyproject: Path) -> bool:
 
 def content(model: Model, path: Path) -> dict[str, Any]:
     """The settings in a file, every name in it a known one. Raises `SettingsError`."""
-    from pydantic_settings import TomlConfigSettingsSource
+    if sys.version_info >= (3, 11):  # few programs have a file
+        import tomllib
+    else:
+        import tomli as tomllib
 
     try:
-        found: dict[str, Any] = TomlConfigSettingsSource(_sources_class(model), toml_file=path).toml_data
+        with path.open("rb") as file:
+            found: dict[str, Any] = tomllib.load(file)
     except ValueError as error:  # tomllib's and tomli's TOMLDecodeError
         raise SettingsError(f"{path} is not valid TOML: {error}") from None
     except RecursionError:
@@ -345,34 +349,19 @@ def _environment(model: Model, environ: Mapping[str, str]) -> _Layer:
         if key.upper() not in known:
             raise SettingsError(f"unknown setting {key} in the environment{near(key.upper(), known)}")
         name = key[len(PREFIX) :].lower()
-        layer[name] = _Sourced(_variable_value(model, key, text)[name], key)
+        layer[name] = _Sourced(_variable_value(model.model_fields[name].annotation, key, text), key)
     return layer
 
 
-def _variable_value(model: Model, key: str, text: str) -> dict[str, Any]:
-    """One variable as pydantic-settings reads it: JSON for a table, text for the rest."""
-    from pydantic_settings import EnvSettingsSource
-
-    class Variables(EnvSettingsSource):
-        def _load_env_vars(self) -> Mapping[str, str | None]:
-            return {key.lower(): text}
-
+def _variable_value(annotation: Any, key: str, text: str) -> Any:
+    """A variable's value: JSON where its field is a table or a list, text for the rest. Raises `SettingsError`."""
+    if not any(get_origin(one) in (dict, tuple) for one in (annotation, *get_args(annotation))):
+        return text
     try:
-        return dict(Variables(_sources_class(model), env_prefix=PREFIX)())
-    except ValueError:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        if get_origin(annotation) not in (dict, tuple):  # it may be a word, too
+            return text
         raise SettingsError(
             f'{key} is not valid JSON: write a table as {{"name": "value"}}, a list as ["value"]'
         ) from None
-
-
-@lru_cache(maxsize=1)
-def _sources_class(model: Model) -> type[BaseSettings]:
-    """The class in the form that pydantic-settings' sources ask for: the same fields, nothing read on its own."""
-    from pydantic import create_model
-    from pydantic_settings import BaseSettings, SettingsConfigDict
-
-    class Base(BaseSettings):
-        model_config = SettingsConfigDict(extra="allow", arbitrary_types_allowed=True, protected_namespaces=())
-
-    fields: dict[str, Any] = {name: (field.annotation, None) for name, field in model.model_fields.items()}
-    return create_model("Sources", __base__=Base, **{**fields, "provider": (str, "openai")})

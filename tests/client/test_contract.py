@@ -170,7 +170,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.parametrize(
     "name",
     [
-        *("pydantic_settings", "ollama", "typer", "rich", "xllamacpp", "httpx", "respx", "pytest"),
+        *("ollama", "typer", "rich", "xllamacpp", "httpx", "respx", "pytest"),
         *(f"llm_adapter.{name}" for name in ("cli", "testing", "devtools", "serve", "batch", "installation")),
         *(f"llm_adapter.{name}" for name in ("management", "shadow", "comparison", "traffic.report")),
         *("llm_adapter.client.other_profiles", "llm_adapter.client.fallback", "llm_adapter.providers.embedded"),

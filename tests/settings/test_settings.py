@@ -167,6 +167,9 @@ VARIABLES = {
     "Llm_Adapter_Num_Ctx=8192": 8192,
     'LLM_ADAPTER_MODELS={"gpt-4o": "qwen3:8b", "*": "llama"}': {"gpt-4o": "qwen3:8b", "*": "llama"},
     'LLM_ADAPTER_OPTIONS={"top_k": 20, "stop": ["a"]}': {"top_k": 20, "stop": ["a"]},
+    'LLM_ADAPTER_PRELOAD=["a", "b"]': ("a", "b"),
+    "LLM_ADAPTER_UNSUPPORTED=warn": "warn",
+    'LLM_ADAPTER_UNSUPPORTED={"seed": "warn"}': {"seed": "warn"},
     "LLM_ADAPTER_KEEP_ALIVE=30m": "30m",
     "LLM_ADAPTER_KEEP_ALIVE=300": 300,
     "LLM_ADAPTER_KEEP_ALIVE=-1": -1,
@@ -372,6 +375,7 @@ WRONG: dict[str, tuple[str, dict[str, str], dict[str, Any], str]] = {
         {},
         'LLM_ADAPTER_MODELS is not valid JSON: write a table as {{"name": "value"}}, a list as ["value"]',
     ),
+    "JSON without an end": ("", {"LLM_ADAPTER_PRELOAD": "[" * 100_000}, {}, "LLM_ADAPTER_PRELOAD is not valid JSON"),
     "not a table": ("", {"LLM_ADAPTER_MODELS": "[1]"}, {}, "models: Input should be a valid dictionary"),
     "host for openai": (
         'provider = "openai"\nhost = "gpu"',
