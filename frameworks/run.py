@@ -22,6 +22,7 @@ ROWS = {
         ("llama-index-llms-openai", "openai"),
     ),
     "haystack": Row("haystack-ai", "test_haystack.py", ("haystack-ai", "openai")),
+    "dspy": Row("dspy numpy", "test_dspy.py", ("dspy", "openai")),
     "mem0": Row("mem0ai", "test_mem0.py", ("mem0ai", "openai")),
     "ragas": Row(
         "ragas langchain-community<0.4.2", "test_ragas.py", ("ragas", "openai")
