@@ -15,6 +15,7 @@ ROWS = {
     "litellm": Row("litellm", "test_litellm.py", ("litellm", "openai")),
     "autogen": Row("autogen-agentchat autogen-ext[openai]", "test_autogen.py", ("autogen-ext", "openai")),
     "semantic_kernel": Row("semantic-kernel", "test_semantic_kernel.py", ("semantic-kernel", "openai")),
+    "crewai": Row("crewai", "test_crewai.py", ("crewai", "openai")),
     "smolagents": Row("smolagents[openai]", "test_smolagents.py", ("smolagents", "openai")),
     "llamaindex": Row(
         "llama-index-core llama-index-llms-openai llama-index-embeddings-openai",

@@ -4,8 +4,8 @@ A tracer is told where it would send: where its package is here and its variable
 any. Its address is looked at, for many run on this machine. Nothing is imported and nothing is asked.
 Sources of the variables: langfuse/_client/environment_variables.py (5.0.4); langsmith utils.py (tracing_is_enabled);
 opentelemetry-sdk environment_variables; logfire's configuration page; agents/tracing (openai-agents 0.24.0); mem0
-memory/telemetry.py (2.2.1); ragas _analytics.py (0.4.3); langchain_openai embeddings/base.py (1.7.4); the others' own
-documentation, 2026-11.
+memory/telemetry.py (2.2.1); crewai events/listeners/tracing/utils.py (1.15.30); ragas _analytics.py (0.4.3);
+langchain_openai embeddings/base.py (1.7.4); the others' own documentation, 2026-11.
 """
 
 from __future__ import annotations
@@ -106,6 +106,7 @@ TRACERS = (
     Tracer("PromptLayer", ("promptlayer",), needs=(("PROMPTLAYER_API_KEY",),)),
     Tracer("mem0", ("mem0ai",), off="MEM0_TELEMETRY=false", what="statistics of its use"),
     Tracer("ragas", ("ragas",), off="RAGAS_DO_NOT_TRACK=true", what="statistics of its use"),
+    Tracer("CrewAI's service", (), switch=("CREWAI_TRACING_ENABLED",)),
     Tracer("CrewAI", ("crewai",), off="CREWAI_DISABLE_TELEMETRY=true", what="statistics of its use"),
 )
 
