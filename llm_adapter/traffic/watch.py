@@ -18,6 +18,7 @@ from inspect import iscoroutinefunction
 from typing import Any
 from urllib.parse import urlsplit
 
+from openai import AsyncOpenAI, OpenAI
 from openai._base_client import AsyncAPIClient, BaseClient, SyncAPIClient
 
 from llm_adapter.routing.description import Destination, destination_at, destination_of
@@ -167,6 +168,9 @@ def wrap_sdk() -> None:
         _wrap(kind, "request", _watched)
         _wrap(kind, "_send_request", partial(_after, _note_address))
         _wrap(kind, "_process_response", partial(_after, _note_reply))
+    for sdk in (OpenAI, AsyncOpenAI):
+        # Only where a tracer has put its own there before: that calls the method which the base class had then.
+        _wrap(sdk, "request", _watched)
 
 
 def _wrap(kind: Any, name: str, wrapper: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:

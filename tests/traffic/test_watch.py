@@ -246,6 +246,13 @@ def passing_on(method: Any) -> Any:
     return functools.wraps(method)(lambda *arguments, **options: method(*arguments, **options))
 
 
+def apassing_on(method: Any) -> Any:
+    async def passed_on(*arguments: Any, **options: Any) -> Any:
+        return await method(*arguments, **options)
+
+    return functools.wraps(method)(passed_on)
+
+
 def test_what_somebody_put_back_is_wrapped_again(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     """And what is wrapped by somebody else is not wrapped twice."""
     monkeypatch.setattr(SyncAPIClient, "request", inspect.unwrap(SyncAPIClient.request))
@@ -257,6 +264,21 @@ def test_what_somebody_put_back_is_wrapped_again(fake: Fake, monkeypatch: pytest
         watch.remove_watcher(seen)
         assert len(seen.ended) == 1
         monkeypatch.setattr(SyncAPIClient, "request", passing_on(SyncAPIClient.request))
+
+
+@pytest.mark.parametrize("tracer_first", [True, False], ids=["tracer first", "watch first"])
+def test_a_tracer_of_the_sdks_class_hides_no_call(
+    run: Run, fake: Fake, monkeypatch: pytest.MonkeyPatch, tracer_first: bool
+) -> None:
+    """OpenInference and logfire put theirs on `openai.OpenAI`, around the method that the base class has by then."""
+    for kind, base in ((openai.OpenAI, SyncAPIClient), (openai.AsyncOpenAI, AsyncAPIClient)):
+        method = inspect.unwrap(base.request) if tracer_first else base.request
+        monkeypatch.setattr(kind, "request", passing_on(method) if kind is openai.OpenAI else apassing_on(method))
+    seen = Seen()
+    watch.add_watcher(seen)
+    run(lambda client: client.chat.completions.create(**CHAT), settings=fake.settings())
+    watch.remove_watcher(seen)
+    assert seen.call.path == "/chat/completions"
 
 
 def test_a_cassette_leaves_the_watch_in_place(fake: Fake, seen: Seen, tmp_path: Path) -> None:
