@@ -4,7 +4,7 @@ Skipped: one of two writes for each request, with its system call and, in an eve
 loop; and what anyio collects of all facts about a socket each time one of them is asked for, twice a call for every
 connection of the pool.
 
-Safe, because httpcore writes a body, or an end of none, right after the head of an HTTP/1.1 request; a head is held
+Safe, because httpcore writes a body right after the head of an HTTP/1.1 request that has one; a head is held
 back only where it says that a short body follows, and nothing of another protocol looks like one. The socket of a
 connection stays the same.
 
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-_SHORT_BODY = re.compile(rb"\r\ncontent-length: [0-9]{1,5}\r\n", re.IGNORECASE).search
+_SHORT_BODY = re.compile(rb"\r\ncontent-length: [1-9][0-9]{0,4}\r\n", re.IGNORECASE).search
 
 
 def quicken(network: Any) -> None:
