@@ -178,3 +178,18 @@ def test_a_process_that_is_killed_costs_a_call(own: Embedded) -> None:
         return (yield create(model="m", **SAID)).choices[0].message.content
 
     assert Play("sync")(script, settings=Settings(provider=own, embedded_process=True), max_retries=0)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="another process's variables are read from /proc")
+@pytest.mark.parametrize("own_wish", [None, "active"])
+def test_threads_that_wait_do_not_spin(
+    own_wish: str | None, own: Embedded, table: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would hold up those that they wait for where other programs want the processors. A user's wish wins."""
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if own_wish is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", own_wish)
+    own.start(Settings(provider=own, model_path=table["one"]), "/completions")
+    [tenant] = own.tenants()
+    variables = Path(f"/proc/{tenant.pid}/environ").read_bytes().split(b"\0")
+    assert f"OMP_WAIT_POLICY={own_wish or 'passive'}".encode() in variables
