@@ -41,6 +41,14 @@ MEANINGS: dict[str, tuple[str, dict[str, Any]]] = {
         {"from_": "a", "parameters": {"stop": ["<|end|>", "User: ", "1", "\n"]}},
     ),
     "licences": ('FROM a\nLICENSE MIT\nLICENSE """A\nB"""', {"from_": "a", "license": ["MIT", "A\nB"]}),
+    "numbers as Go reads them": (
+        "FROM a\nPARAMETER temperature .5\nPARAMETER top_p 1.\nPARAMETER seed 007\nPARAMETER top_k +5",
+        {"from_": "a", "parameters": {"temperature": 0.5, "top_p": 1.0, "seed": 7, "top_k": 5}},
+    ),
+    "the lines of Windows": (
+        'FROM a\r\n# a comment\r\nSYSTEM """A\r\nB"""\r\nMESSAGE user Hi\r\n',
+        {"from_": "a", "system": "A\nB", "messages": [{"role": "user", "content": "Hi"}]},
+    ),
     "messages": (
         'FROM a\nMESSAGE user Is Toronto in Canada?\nMESSAGE assistant "yes: \n  it is"',
         {
@@ -73,6 +81,11 @@ MISTAKES = {
     "open quotes": ('FROM a\nSYSTEM """a\n""\n', 'line 2: the quotes """ .* no end'),
     "one open quote": ('FROM a\nSYSTEM "', "line 2: the quotes"),
     "no number": ("FROM a\nPARAMETER temperature hot", "line 2: PARAMETER temperature is a number"),
+    "a truth for a number": ("FROM a\nPARAMETER temperature true", "PARAMETER temperature is a number, and not 'true'"),
+    "no JSON": ("FROM a\nPARAMETER temperature 1e999", "PARAMETER temperature is a number, and not '1e999'"),
+    "no whole number": ("FROM a\nPARAMETER num_ctx 1.5", "PARAMETER num_ctx is a whole number, and not '1.5'"),
+    "no truth": ("FROM a\nPARAMETER use_mmap yes", "PARAMETER use_mmap is true or false, and not 'yes'"),
+    "no name": ("FROM a\nPARAMETER x-y 1", "line 2: after PARAMETER come a name and a value"),
     "no version": ("FROM a\nREQUIRES soon", "line 2: REQUIRES is a version"),
 }
 
@@ -164,6 +177,13 @@ def test_a_folder_sends_nothing_of_elsewhere(model: Callable[..., Path], tmp_pat
 def test_a_path_that_is_not_there(line: str, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="gone"):
         Modelfile(line, tmp_path).arguments()
+
+
+def test_a_draft_that_is_the_model_itself(tmp_path: Path) -> None:
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    (tmp_path / "Modelfile").write_text("FROM ./a.gguf\nDRAFT a.gguf", encoding="utf-8")
+    with pytest.raises(ModelfileError, match="DRAFT names a file that its FROM names"):
+        Modelfile.of(tmp_path / "Modelfile").arguments()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
