@@ -12,6 +12,7 @@ import httpx
 import openai
 import pytest
 from conftest import DONE
+from drivers import SYNC_AND_ASYNC, Play, mode
 
 from llm_adapter import AdapterWarning, OpenAI, Settings
 from llm_adapter.testing import serving, text
@@ -71,7 +72,7 @@ def test_what_is_oldest_is_left_out(server: str, call: str, streamed: bool) -> N
         reply = CALLS[call](client, **more, **own)
         last = list(reply)[-1] if streamed else reply
         sent = fake.requests[-1].body
-        asked = sum(not one.path.endswith(("models", "/ps")) for one in fake.requests)
+        asked = sum(not one.path.endswith(("models", "/ps", "/show")) for one in fake.requests)
     report = last.response.adapter if streamed and call == "responses" else last.adapter
     changed = report["changed"] if isinstance(report, dict) else report.changed
     assert len(changed) == 1
@@ -218,8 +219,8 @@ def test_the_servers_counts(message: str, numbers: tuple[int, int]) -> None:
 
 
 def measured(fake: Any) -> list[tuple[str, Any]]:
-    """What a fake Ollama was asked beside its lists: the path, and the field that keeps a prompt whole."""
-    asked = [one for one in fake.requests if not one.path.endswith(("models", "/ps"))]
+    """What a fake Ollama was asked but for facts of models: the path, and the field that keeps a prompt whole."""
+    asked = [one for one in fake.requests if not one.path.endswith(("models", "/ps", "/show"))]
     return [(one.path, one.body.get("truncate")) for one in asked]
 
 
@@ -253,7 +254,8 @@ def test_allow_leaves_it_to_ollamas_v1() -> None:
 
 def test_a_context_that_is_not_told_is_warned_of(run: Any, ollama: Any) -> None:
     """A proxy may pass on the /v1 alone."""
-    ollama.answer("/api/generate", 404, "404 page not found")
+    for path in ("/api/show", "/api/generate"):
+        ollama.answer(path, 404, "404 page not found")
     ollama.answer("/v1/embeddings", body={"object": "list", "data": [{"embedding": [1.0], "index": 0}], "model": "m"})
     settings = Settings(base_url="http://ollama.test:11434/v1", dialect="ollama")
     with pytest.warns(AdapterWarning, match="does not tell the context length of 'm'"):
@@ -269,3 +271,29 @@ def test_a_cure_that_was_taken_is_not_named_again(run: Any, ollama: Any) -> None
     with pytest.raises(openai.BadRequestError, match="What helps: a model with a longer context: ") as caught:
         run(lambda client: client.chat.completions.create(model="m", messages=long), settings=settings)
     assert "loads the model with more" not in str(caught.value)
+
+
+CHOICE = {"index": 0, "text": "a", "finish_reason": "stop", "logprobs": None}
+TOO_LONG = {"error": "the input length exceeds the context length"}  # as recorded of 0.24
+
+
+@pytest.mark.parametrize("play", SYNC_AND_ASYNC, ids=mode)
+@pytest.mark.parametrize("name", ["gpt-oss:120b-cloud", "copied"])
+def test_a_model_of_ollamas_cloud_is_measured(name: str, play: Play, ollama: Any) -> None:
+    """By the context that the server tells of it, and loaded by nobody: a copy of it has a name that says nothing."""
+    remote = {} if name.endswith("cloud") else {"remote_host": "https://ollama.com:443"}
+    info = {"general.architecture": "gptoss", "gptoss.context_length": 1024}
+    ollama.answer("/api/show", body={"model_info": info, "capabilities": ["completion"], **remote})
+    ollama.answer("/v1/completions", body={"object": "text_completion", "model": name, "choices": [CHOICE]})
+    ollama.answer("/api/generate", 400, TOO_LONG)
+    settings = Settings(base_url="http://ollama.test:11434/v1", dialect="ollama")
+
+    def script(client: Any) -> Any:
+        yield client.completions.create(model=name, prompt="word " * 200)
+        assert (ollama.count, ollama.request.url.path) == (1, "/v1/completions")
+        with pytest.raises(openai.BadRequestError) as caught:
+            yield client.completions.create(model=name, prompt="word " * 900)
+        return caught.value.code
+
+    assert play(script, settings=settings, max_retries=0) == "context_length_exceeded"
+    assert ollama.sent["truncate"] is False

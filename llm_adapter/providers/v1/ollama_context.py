@@ -5,8 +5,11 @@ prompt is known to fit: the model is loaded as the `/v1` loads it, and its conte
 longer one the native API is asked for a single token with `truncate: false`, which refuses what does not fit. The
 server keeps what it has read of the prompt, so that the call after it need not read it again. Embeddings, which are
 read once, are asked of the native API itself.
+A model of ollama.com is loaded by nobody here, and runs there with the whole context that POST /api/show tells of it:
+only a prompt that may be longer is measured, for it is read, and counted, twice there.
 Source: ollama openai/openai.go FromChatRequest, FromCompleteRequest, which wraps a prompt in the model's template, and
-server/routes.go ChatHandler, GenerateHandler, EmbedHandler, v0.24.0.
+server/routes.go ChatHandler, GenerateHandler, EmbedHandler, v0.24.0; of models elsewhere GetModelInfo there, and
+docs/context-length.mdx, v0.32.15.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from typing import Any
 
 from llm_adapter.provider import Call, Endpoint, Flow, Json, NativeReply, NativeRequest, Rejected, Report
 from llm_adapter.providers.ollama import chat, embeddings
+from llm_adapter.providers.ollama.capabilities import known_model
 from llm_adapter.providers.ollama.loading import load_body, load_reply
 from llm_adapter.providers.ollama.local import is_cloud
 from llm_adapter.providers.ollama.messages import with_media
@@ -43,11 +47,7 @@ def uncut(endpoint: Endpoint) -> Endpoint:
     """
 
     def flow(call: Call) -> Flow:
-        if (
-            call.settings.overflow == "allow"
-            or is_cloud(str(call.body.get("model")))
-            or estimated_tokens(call) <= _SHORT
-        ):
+        if call.settings.overflow == "allow" or estimated_tokens(call) <= _SHORT:
             return (yield from endpoint(call))
         try:
             call = yield from with_media(call)  # images are fetched once
@@ -69,18 +69,18 @@ def without_load_options(call: Call) -> Call:
 
 
 def _context(call: Call) -> Steps[int]:
-    """The context of the model, which is loaded for it as a call over /v1 does; 0 where the server does not say."""
+    """The context that the model has over /v1; 0 where the server does not say."""
     model = str(call.body.get("model"))
     key = call.settings.base_url or "", model
     if known := _contexts.get(key, call.created):
         return known
-    try:
-        checked((yield from load_reply(load_body(without_load_options(call).settings, model))))
-        size = yield from loaded_size(call, model)
-    except Rejected as refusal:
-        if refusal.error["code"] == "model_not_found":  # the call itself says so
-            return 0
-        size = 0
+    described = yield from known_model(call)
+    if described.missing:  # the call itself says so
+        return 0
+    if described.remote_host or is_cloud(model):
+        size = described.context_length or 0
+    else:
+        size = yield from _loaded_context(call, model)
     if size:
         _contexts.set(key, size, call.created)
     else:
@@ -89,6 +89,15 @@ def _context(call: Call) -> Steps[int]:
             "cut without a word"
         )
     return size
+
+
+def _loaded_context(call: Call, model: str) -> Steps[int]:
+    """The context of a model that is loaded for it, as a call over /v1 does; 0 where the server does not say."""
+    try:
+        checked((yield from load_reply(load_body(without_load_options(call).settings, model))))
+    except Rejected:
+        return 0
+    return (yield from loaded_size(call, model))
 
 
 def _may_be_cut(call: Call, context: int) -> bool:

@@ -592,6 +592,7 @@ def test_what_a_real_ollama_answered(recording: str, intent: str, play: Play, se
     """The recorded request goes out as it was, and the recorded reply comes back as it was, ours added to it."""
     one = recorded(recording, intent)
     server.answer(CHAT, one.status, one.body)
+    server._router.post("http://box.test/api/show").respond(json={"capabilities": ["completion", "tools"]})
     server._router.post("http://box.test/api/generate").respond(json={"done": True})
     server._router.get("http://box.test/api/ps").respond(json={"models": [{"model": "tiny", "context_length": 2048}]})
     reply = ask(play, "ollama", **one.request).to_dict()
