@@ -136,13 +136,12 @@ def test_names_reach_the_model(outcome, destination):
     """Where they tell speakers apart they stand in the text; where not, the call's report says that they are left."""
     assert [call["adapted"] for call in outcome.calls if call.get("adapted")] == [
         *["ignored=messages.name"] * 2,
-        "emulated=messages.name",
-        "emulated=messages.name; ignored=messages.name",
+        *["emulated=messages.name"] * 2,
     ]
     if destination.fake is not None:
         assert destination.fake.calls[-1].body["messages"] == [
             {"role": "system", "content": "You are a critic."},
             {"role": "user", "content": f"Ana: {PARIS}"},
             {"role": "user", "content": f"Bob: {HELLO}"},
-            {"role": "assistant", "content": "Take a coat."},
+            {"role": "user", "content": "weather_agent: Take a coat."},
         ]

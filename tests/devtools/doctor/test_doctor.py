@@ -53,6 +53,8 @@ def facts(settings: dict[str, Any] | None = None, **changes: Any) -> Facts:
 
 V1 = {"provider": "openai", "base_url": "http://h:1/v1", "num_ctx": None}
 LANGFUSE = {"LANGFUSE_PUBLIC_KEY": "p", "LANGFUSE_SECRET_KEY": "s"}
+LANGFUSE_ZERO = {"LANGFUSE_TRACING_ENABLED": "0"}  # which leaves it on
+MLFLOW, URI, MLFLOW_OFF = {"mlflow": "3"}, "MLFLOW_TRACKING_URI", {"MLFLOW_DISABLE_TELEMETRY": "1"}
 LANGFUSE_OFF, LANGFUSE_HERE = {"LANGFUSE_TRACING_ENABLED": "False"}, {"LANGFUSE_BASE_URL": "http://localhost:3000"}
 OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
@@ -411,6 +413,40 @@ CASES: dict[str, list[tuple[str, Facts, str, str, str]]] = {
             "go to Logfire",
             "LOGFIRE",
         ),
+        (
+            "Langfuse, 0",
+            facts(packages={"langfuse": "5"}, environ={**LANGFUSE, **LANGFUSE_ZERO}),
+            "WARN",
+            "Langfuse",
+            "",
+        ),
+        ("LangSmith, 1", facts(environ={"LANGSMITH_TRACING": "1"}), "OK", "", ""),
+        ("LangSmith, old", facts(environ={"LANGCHAIN_TRACING": "true"}), "WARN", "LANGCHAIN_TRACING is on", ""),
+        ("OTLP, 1", facts(environ={OTLP: "https://otel.example", "OTEL_SDK_DISABLED": "1"}), "WARN", "(OTLP)", ""),
+        ("Phoenix, a key", facts(packages={"arize-phoenix": "13"}, environ={"PHOENIX_API_KEY": "k"}), "OK", "", ""),
+        (
+            "agents, yes",
+            facts(packages={"openai-agents": "1"}, environ={"OPENAI_AGENTS_DISABLE_TRACING": "yes"}),
+            "WARN",
+            "traces",
+            "",
+        ),
+        ("MLflow, a file", facts(packages=MLFLOW, environ=MLFLOW_OFF | {URI: "sqlite:///m.db"}), "OK", "", ""),
+        ("MLflow, Databricks", facts(packages=MLFLOW, environ=MLFLOW_OFF | {URI: "databricks"}), "WARN", "MLflow", URI),
+        (
+            "Sentry, here",
+            facts(packages={"sentry-sdk": "2"}, environ={"SENTRY_DSN": "http://k@10.0.0.9/1"}),
+            "OK",
+            "",
+            "",
+        ),
+        (
+            "CrewAI's service",
+            facts(packages={"crewai": "1"}, environ={"CREWAI_TRACING_ENABLED": "1", "CREWAI_DISABLE_TELEMETRY": "on"}),
+            "WARN",
+            "prompts go to CrewAI's service",
+            "CREWAI_TRACING_ENABLED=false",
+        ),
         ("OTLP", facts(environ={OTLP: "https://otel.example"}), "WARN", "collector (OTLP)", "OTEL_SDK_DISABLED=true"),
         ("OTLP, here", facts(environ={OTLP: "http://localhost:4317"}), "OK", "", ""),
         (
@@ -441,7 +477,9 @@ CASES: dict[str, list[tuple[str, Facts, str, str, str]]] = {
 
 
 def switched_on(tracer: Tracer) -> Facts:
-    environ = {group[0]: "https://service.example" for group in tracer.needs} | dict.fromkeys(tracer.switch[:1], "1")
+    environ = {group[0]: "https://service.example" for group in tracer.needs} | dict.fromkeys(tracer.switch[:1], "true")
+    others = [one.off for one in TRACERS if one is not tracer and not one.needs and one.off]
+    environ |= dict(off.split("=") for off in others)  # a package may send in two ways
     return facts(packages=dict.fromkeys(tracer.packages[:1], "1"), environ=environ)
 
 
