@@ -69,7 +69,7 @@ if os.environ.get(REPORT_VARIABLE) or os.environ.get(VERBOSE_VARIABLE):
     begin(os.environ)
 
 
-class _ClientBase(QuickResources):
+class _ClientBase(QuickResources, pickling.OfThisProcess):
     """What the sync and the async client share; a base class before the SDK's."""
 
     _client: Any  # the HTTP client

@@ -1,6 +1,8 @@
 """The SDK's errors go through pickle, as worker pools and task queues need it, and their keys stay behind.
 
-The SDK's classes have keyword arguments of their own, so what pickle writes of them cannot be read again; and it writes
+Clients do not: neither do the SDK's, whose error names a lock in them.
+
+The SDK's errors have keyword arguments of their own, so what pickle writes of them cannot be read again; and it writes
 the request, with the key in a header. Source: openai-python _exceptions.py, v3.52.0.
 """
 
@@ -14,6 +16,24 @@ import openai
 
 from llm_adapter.routing.connection import credential_names
 from llm_adapter.transport.request_checks import is_harmless
+
+
+class OfThisProcess:
+    """What cannot leave the process: `copy.copy` takes it along as it is, pickle and `copy.deepcopy` are refused.
+
+    A subclass that says itself how it is pickled is, as with the SDK's.
+    """
+
+    def __copy__(self) -> Any:
+        made = object.__new__(type(self))
+        vars(made).update(vars(self))
+        return made
+
+    def __getstate__(self) -> Any:
+        raise TypeError(
+            f"a client cannot be pickled or deep-copied: {type(self).__name__} has connections, locks and keys of this "
+            "process. Make one where it is used; copy() and with_options() give another one of the same destination"
+        )
 
 
 def register() -> None:

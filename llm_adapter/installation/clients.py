@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import openai
@@ -47,6 +47,7 @@ class _Switched:
     """What the sync and the async client share; a base class before ours."""
 
     _ours: dict[str, Any]  # until it is made: the arguments of ours, for a client that is made of another one
+    _known_as: type  # the class that the program asked for
     _installation: Installation  # whose rules hold, in a copy too
 
     def __new__(cls, *arguments: Any, **options: Any) -> Any:  # noqa: ARG004 - the constructor's
@@ -64,6 +65,15 @@ class _Switched:
         super().__init__(**options, **ours)
 
     begin_switched = __init__
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """As one of the class that the program knows, by whose name pickle finds it again."""
+        found = super().__reduce_ex__(protocol)
+        if isinstance(found, str):
+            return found
+        made, arguments, *others = found
+        # Wrapped, for pickle holds `__newobj__` to the object's very class.
+        return partial(made), tuple(self._known_as if one is type(self) else one for one in arguments), *others
 
     def copy(self, **options: Any) -> Any:
         if options.keys() & _OURS or not any(map(_is_given, map(options.get, DESTINATION_ARGUMENTS))):
@@ -93,9 +103,13 @@ class _Switched:
 class OpenAI(_Switched, clients.OpenAI):
     """`openai.OpenAI` in a switched program."""
 
+    _known_as = openai.OpenAI
+
 
 class AsyncOpenAI(_Switched, clients.AsyncOpenAI):
     """`openai.AsyncOpenAI` in a switched program."""
+
+    _known_as = openai.AsyncOpenAI
 
 
 # What stands in a program's logs and messages is the name that the program knows.
@@ -171,7 +185,7 @@ def switched_class(cls: Any) -> Any:
     if cls in (openai.OpenAI, openai.AsyncOpenAI):
         return base
     first = (_ModuleClientState,) if issubclass(cls, openai._ModuleClient) else ()
-    names = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")}
+    names = {name: getattr(cls, name) for name in ("__module__", "__qualname__", "__doc__")} | {"_known_as": cls}
     return types.new_class(cls.__name__, (_Derived, *first, cls, base), exec_body=lambda space: space.update(names))
 
 

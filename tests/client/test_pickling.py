@@ -1,10 +1,10 @@
-"""Errors and settings go to another process, and their keys stay behind."""
+"""Errors and settings go to another process, and their keys stay behind; clients stay where they are."""
 
 from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import openai
@@ -12,7 +12,8 @@ import pytest
 from conftest import HI, HOST, Run, Server
 from openai.types.chat import ChatCompletion
 
-from llm_adapter import OpenAI, Settings, SettingsError
+import llm_adapter
+from llm_adapter import OpenAI, Settings, SettingsError, install
 
 KEY = "sk-planted-12345678"
 SETTINGS = Settings(provider="ollama", host=HOST, api_key=KEY)
@@ -91,3 +92,59 @@ def test_copies_of_settings_keep_the_key(way: Callable[[Any], Any]) -> None:
 
 def test_settings_without_a_key_lose_nothing() -> None:
     assert pickle.loads(pickle.dumps(Settings(num_ctx=5))) == Settings(num_ctx=5)
+
+
+# --- clients
+
+
+class WithAWay(openai.OpenAI):
+    """A client of a program that says itself how it is pickled."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"timeout": 7.0}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(api_key="k", **state)  # type: ignore[misc]
+
+
+@pytest.fixture(params=["ours", "switched", "plain"])
+def make(request: pytest.FixtureRequest) -> Iterator[Callable[[type], Any]]:
+    if request.param == "ours":
+        yield lambda kind: getattr(llm_adapter, kind.__name__)(settings=SETTINGS)
+    elif request.param == "switched":
+        with install(settings=SETTINGS.model_copy(update={"api_key": None})):
+            yield lambda kind: kind(api_key=KEY)
+    else:
+        yield lambda kind: kind(api_key=KEY)
+
+
+EARLIER = pytest.mark.filterwarnings("ignore:.* made before install")  # clients of tests before
+
+
+# What deepcopy leaves half made of the plain client's connections cannot be closed.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@EARLIER
+@pytest.mark.parametrize("kind", [openai.OpenAI, openai.AsyncOpenAI])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_client(make: Callable[[type], Any], kind: type, way: str) -> None:
+    """As the SDK's own: a shallow copy has its connections and destination, and is refused elsewhere by a TypeError."""
+    client = make(kind)
+    if way == "copy":
+        again = copy.copy(client)
+        assert type(again) is type(client)
+        assert vars(again) == vars(client)
+        assert again._client is client._client
+        return
+    with pytest.raises(TypeError, match="cannot" if type(client) is kind else "a client cannot be pickled or deep-cop"):
+        WAYS[way](client)
+
+
+@EARLIER
+@pytest.mark.parametrize("way", ["pickle", "deepcopy"])
+def test_a_client_of_a_class_with_a_way_of_its_own(way: str) -> None:
+    """It is found again by the name of the program's own class, and switched where it arrives."""
+    with install(settings=Settings(provider="ollama", host=HOST)):
+        again = WAYS[way](WithAWay(api_key="k"))
+        assert (again.timeout, type(again).__name__, str(again.base_url)) == (7.0, "WithAWay", f"{HOST}/v1/")
+        assert isinstance(again, llm_adapter.OpenAI)
+    assert not isinstance(WAYS[way](WithAWay(api_key="k")), llm_adapter.OpenAI)
