@@ -7,12 +7,17 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
 import pytest
+import typer.main
 
 from llm_adapter.cli.app import run
+
+# Typer makes all commands and options anew each time that the command line is run: most of what a test of it takes.
+typer.main.get_command = cache(typer.main.get_command)
 
 
 class Result(NamedTuple):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import ssl
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,18 +64,30 @@ _SURROUNDINGS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
-    """No variable that we read and no file of the machine's reaches a test."""
-    import os
+@pytest.fixture(scope="session")
+def empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """Finds a folder into which nobody has written. To make one for each test costs as much as many a test does."""
+    folders: list[Path] = []
 
+    def find() -> Path:
+        if not folders or os.listdir(folders[-1]):
+            folders.append(tmp_path_factory.mktemp("empty"))
+        return folders[-1]
+
+    return find
+
+
+@pytest.fixture(autouse=True)
+def clean(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, empty_folder: Callable[[], Path]) -> None:
+    """No variable that we read and no file of the machine's reaches a test."""
     for name in list(os.environ):
         if name in _SURROUNDINGS or name.upper().startswith(_VARIABLES):
             monkeypatch.delenv(name)
+    folder = request.getfixturevalue("tmp_path") if "tmp_path" in request.fixturenames else empty_folder()
     monkeypatch.setenv("TERM", "xterm")  # on a dumb one rich has no width but its own, and no colours
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("LLM_ADAPTER_TRUST", str(tmp_path))  # a test's own files are no stranger's
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+    monkeypatch.setenv("LLM_ADAPTER_TRUST", str(folder))  # a test's own files are no stranger's
+    monkeypatch.chdir(folder)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
-
-import pytest
 
 import llm_adapter
 
@@ -46,28 +45,38 @@ MAX_LINES = 600
 MAX_FUNCTION_LINES = 40
 
 
-def imported(module: str) -> set[str]:
-    """Our modules that a module imports anywhere: in functions and for type checkers too."""
+@cache
+def trees() -> dict[str, ast.Module]:
+    return {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
+
+
+def names_in(tree: ast.Module) -> set[str]:
+    """What is imported anywhere: in functions and for type checkers too."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             submodules = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= (submodules & MODULES.keys()) or {node.module}
-    return names - {module}
+    return names
+
+
+@cache
+def imported() -> dict[str, set[str]]:
+    """What each module imports."""
+    return {module: names_in(tree) - {module} for module, tree in trees().items()}
+
+
+@cache
+def graph() -> dict[str, set[str]]:
+    """Which of our modules each module imports."""
+    return {module: names & MODULES.keys() for module, names in imported().items()}
 
 
 def layer(module: str) -> str:
     """The first part of a module's name below the package; "" for the package itself."""
     return module.partition(".")[2].partition(".")[0]
-
-
-GRAPH = {module: imported(module) & MODULES.keys() for module in MODULES}
-
-
-def below(folder: str) -> list[str]:
-    return [module for module in MODULES if layer(module) == folder]
 
 
 def test_every_folder_is_a_layer() -> None:
@@ -79,34 +88,42 @@ def test_the_root_stays_small() -> None:
     assert {path.stem for path in PACKAGE.glob("*.py")} <= ROOT_MODULES
 
 
-@pytest.mark.parametrize("folder", LAYERS)
-def test_imports_point_down(folder: str) -> None:
-    allowed = LAYERS[LAYERS.index(folder) :]
+def test_imports_point_down() -> None:
+    """In functions and under TYPE_CHECKING as well."""
+    below = {folder: {*LAYERS[place:]} for place, folder in enumerate(LAYERS)}
     wrong = {
         module: sorted(above)
-        for module in below(folder)
-        if (above := {one for one in GRAPH[module] if one != "llm_adapter" and layer(one) not in allowed})
+        for module, names in graph().items()
+        if layer(module) in below
+        and (above := {one for one in names if one != "llm_adapter" and layer(one) not in below[layer(module)]})
     }
-    assert wrong == {}, f"{folder} may import from {', '.join(allowed)}, in functions and under TYPE_CHECKING as well"
+    assert wrong == {}, f"a folder may import from itself and from those after it: {', '.join(LAYERS)}"
 
 
-@pytest.mark.parametrize("folder", LAYERS)
-def test_only_the_top_asks_the_package(folder: str) -> None:
-    asking = [module for module in below(folder) if "llm_adapter" in GRAPH[module]]
-    assert folder in MAY_ASK_THE_PACKAGE or asking == [], "import the module that defines the name instead"
+def test_only_the_top_asks_the_package() -> None:
+    below = set(LAYERS) - set(MAY_ASK_THE_PACKAGE)
+    asking = [module for module, names in graph().items() if layer(module) in below and "llm_adapter" in names]
+    assert asking == [], "import the module that defines the name instead"
 
 
-@pytest.mark.parametrize("tool", TOOLS)
-def test_the_developers_tools_do_not_know_one_another(tool: str) -> None:
-    others = tuple(f"llm_adapter.devtools.{one}" for one in TOOLS if one != tool)
-    ours = [module for module in MODULES if module.startswith(f"llm_adapter.devtools.{tool}")]
-    wrong = {module: found for module in ours if (found := [one for one in GRAPH[module] if one.startswith(others)])}
+def tool(module: str) -> str:
+    """The developers' tool that a module belongs to; "" for all else."""
+    found = module.removeprefix("llm_adapter.devtools.").partition(".")[0]
+    return found if found in TOOLS else ""
+
+
+def test_the_developers_tools_do_not_know_one_another() -> None:
+    wrong = {
+        module: found
+        for module, names in graph().items()
+        if tool(module) and (found := {one for one in names if tool(one) not in ("", tool(module))})
+    }
     assert wrong == {}, "what two tools share belongs into `devtools.reporting`, or a module of `devtools` itself"
 
 
 def test_imports_have_no_circle() -> None:
     """Also none by an import inside a function or for a type checker. A circle's error names its modules."""
-    inside = {module: names - {"llm_adapter"} for module, names in GRAPH.items() if module != "llm_adapter"}
+    inside = {module: names - {"llm_adapter"} for module, names in graph().items() if module != "llm_adapter"}
     assert "llm_adapter.client.requests" in inside["llm_adapter.client.clients"]
     assert list(TopologicalSorter(inside).static_order())
 
@@ -138,19 +155,22 @@ PURE = [
 ]
 
 
-@pytest.mark.parametrize("module", PURE)
-def test_translation_is_pure(module: str) -> None:
+def test_translation_is_pure() -> None:
     """No clock, no dice, no environment, no HTTP where calls are translated."""
-    assert imported(module) & WORLD == set()
+    assert {module: wrong for module in PURE if (wrong := imported()[module] & WORLD)} == {}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_modules_and_functions_are_short(module: str) -> None:
-    source = MODULES[module].read_text(encoding="utf-8")
-    sizes = {
-        node.name: (node.end_lineno or 0) - node.lineno
-        for node in ast.walk(ast.parse(source))
+def test_modules_are_short() -> None:
+    lengths = {module: path.read_text(encoding="utf-8").count("\n") for module, path in MODULES.items()}
+    assert {module: lines for module, lines in lengths.items() if lines >= MAX_LINES} == {}
+
+
+def test_functions_are_short() -> None:
+    long = {
+        f"{module}.{node.name}": lines
+        for module, tree in trees().items()
+        for node in ast.walk(tree)
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and (lines := (node.end_lineno or 0) - node.lineno) >= MAX_FUNCTION_LINES
     }
-    long = {name: lines for name, lines in sizes.items() if lines >= MAX_FUNCTION_LINES}
-    assert (source.count("\n") < MAX_LINES, long) == (True, {})
+    assert long == {}

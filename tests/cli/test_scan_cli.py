@@ -278,11 +278,6 @@ def test_without_the_extra(command: Command, project: Path, monkeypatch: pytest.
     assert command.mistake("scan", "app") == "scan needs the extra `migrate`: pip install 'llm_adapter[migrate]'\n"
 
 
-def test_the_command_line_starts_without_libcst() -> None:
-    code = "import sys, llm_adapter.cli.app; sys.exit('libcst' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
 @pytest.mark.parametrize("known_to_git", [False, True])
 def test_which_files(tmp_path: Path, known_to_git: bool) -> None:
     """Installed packages and build results never; what git ignores not, where git is there."""

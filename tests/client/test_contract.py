@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -145,45 +144,6 @@ def test_options(name: str, method: Any) -> None:
 
 
 # --- importing -------------------------------------------------------------------------------------------------------
-
-PROBE = """
-import sys, json
-events = []
-sys.addaudithook(lambda name, given: events.append((name, str(given[0]) if given else "")))
-import llm_adapter
-client = llm_adapter.OpenAI(settings=llm_adapter.Settings(provider="ollama"))
-touched = [path for name, path in events if name == "open" and path.endswith((".toml", ".env", ".json"))]
-reached = [name for name, _ in events if name in ("socket.connect", "socket.getaddrinfo", "subprocess.Popen")]
-print(json.dumps([sorted(sys.modules), touched, reached]))
-"""
-
-
-@pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What a new process has loaded, opened and reached after an import, in a folder with configuration."""
-    folder = tmp_path_factory.mktemp("fresh")
-    (folder / "llm_adapter.toml").write_text("nonsense = 1\n", encoding="utf-8")
-    done = subprocess.run([sys.executable, "-c", PROBE], cwd=folder, capture_output=True, encoding="utf-8", check=True)
-    return json.loads(done.stdout)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("ollama", "typer", "rich", "xllamacpp", "httpx", "respx", "pytest"),
-        *(f"llm_adapter.{name}" for name in ("cli", "testing", "devtools", "serve", "batch", "installation")),
-        *(f"llm_adapter.{name}" for name in ("management", "shadow", "comparison", "traffic.report")),
-        *("llm_adapter.client.other_profiles", "llm_adapter.client.fallback", "llm_adapter.providers.embedded"),
-    ],
-)
-def test_importing_is_lean(fresh: Any, name: str) -> None:
-    """What only some use is loaded by those who use it; an SDK before 3.0 is itself one who uses httpx."""
-    assert name not in fresh[0] or (name == "httpx" and INSTALLED < (3, 0))
-
-
-def test_importing_does_nothing(fresh: Any) -> None:
-    """No configuration is read and nothing is reached, by the import or by a client with settings of its own."""
-    assert fresh[1:] == [[], []]
 
 
 @pytest.mark.parametrize("package", ["llm_adapter", "llm_adapter.testing"])

@@ -1036,19 +1036,6 @@ def test_lines_of_several_writers(tmp_path: Path) -> None:
     assert sorted(file.read_bytes().splitlines(keepends=True)) == sorted(lines * 20)
 
 
-LEAN = """
-import sys, llm_adapter
-llm_adapter.OpenAI(settings=llm_adapter.Settings(provider="ollama"))
-print([name for name in sys.modules if "shadow" in name and name.startswith("llm_adapter")])
-"""
-
-
-def test_others_do_not_pay() -> None:
-    """Nothing of it is loaded for a client without a shadow."""
-    done = subprocess.run([sys.executable, "-c", LEAN], capture_output=True, encoding="utf-8", check=True)
-    assert done.stdout == "[]\n"
-
-
 # --- streams ---------------------------------------------------------------------------------------------------------
 
 

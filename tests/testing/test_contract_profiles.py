@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -137,13 +135,3 @@ def test_regressions(there: Any, here: Any, lost: bool) -> None:
     assert regressions(of("n", there), of("n", here)) == (["n"] if lost else [])
     # A prompt that was not tried, for want of a number, is not lost.
     assert regressions(of("overlong_prompt", "passed"), of("overlong_prompt", "skipped")) == []
-
-
-def test_neither_pytest_nor_a_terminals_library_is_needed() -> None:
-    """The extra `cli` alone runs `verify`, and the extra `testing` alone runs the suite."""
-    code = (
-        "import sys\n"
-        "sys.modules.update(dict.fromkeys(('pytest', 'typer', 'rich'), None))\n"
-        "from llm_adapter.testing.contract import profiles, run\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
