@@ -14,6 +14,8 @@ ROWS = {
     "pydantic_ai": Row("pydantic-ai-slim[openai]", "test_pydantic_ai.py", ("pydantic-ai-slim", "openai")),
     "litellm": Row("litellm", "test_litellm.py", ("litellm", "openai")),
     "autogen": Row("autogen-agentchat autogen-ext[openai]", "test_autogen.py", ("autogen-ext", "openai")),
+    "ag2": Row("ag2[openai]", "test_ag2.py", ("ag2", "openai")),
+    "ag2_classic": Row("ag2[openai]<1 openai>=2.45", "test_ag2_classic.py", ("ag2", "openai")),
     "semantic_kernel": Row("semantic-kernel", "test_semantic_kernel.py", ("semantic-kernel", "openai")),
     "crewai": Row("crewai", "test_crewai.py", ("crewai", "openai")),
     "smolagents": Row("smolagents[openai]", "test_smolagents.py", ("smolagents", "openai")),
