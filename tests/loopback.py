@@ -49,23 +49,35 @@ class Handler(BaseHTTPRequestHandler):
             self.reply({"model": "m", "message": {"role": "assistant", "content": content}, **END})
 
     def stream(self, *pieces: str, first: float = 0, between: float = 0) -> None:
-        """Headers at once, then the pieces with pauses. The reply's end comes with the last piece."""
+        """Headers at once, then the pieces with pauses. What has no pause before it comes with what is before it, and
+        the reply's end with the last piece.
+        """
         self.send_response(200)
         self.send_header("content-type", "application/x-ndjson")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
+        data = b""
         for place, piece in enumerate(pieces):
-            time.sleep(between if place else first)
-            self.line({"model": "m", "message": {"role": "assistant", "content": piece}, "done": False})
-        self.line({"model": "m", "message": {"role": "assistant", "content": ""}, **END})
-        self.wfile.write(b"0\r\n\r\n")
+            if pause := between if place else first:
+                self.wfile.write(data)
+                data = b""
+                time.sleep(pause)
+            data += line({"model": "m", "message": {"role": "assistant", "content": piece}, "done": False})
+        self.wfile.write(
+            data + line({"model": "m", "message": {"role": "assistant", "content": ""}, **END}) + b"0\r\n\r\n"
+        )
 
     def line(self, content: Any) -> None:
-        data = json.dumps(content).encode() + b"\n"
-        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.write(line(content))
 
     def log_message(self, *args: Any) -> None:
         pass
+
+
+def line(content: Any) -> bytes:
+    """A line of a native stream, as a chunk of HTTP's."""
+    data = json.dumps(content).encode() + b"\n"
+    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 Act: TypeAlias = Callable[[Handler], None]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import count
 from typing import Any
 
 import openai
@@ -17,7 +19,7 @@ from llm_adapter.transport import read_limit, translated_body
 from llm_adapter.transport.translated_body import WholeLines
 
 NEVER = 400  # pieces; at PAUSE seconds each, much longer than the test waits
-PAUSE = 0.02
+PAUSE = 0.005
 
 
 @pytest.fixture
@@ -54,6 +56,14 @@ PLACES: dict[str, Callable[[str], Settings]] = {
 }
 
 
+@pytest.fixture
+def fast_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten seconds go by with each look: how many reads there are ends a call, and no machine is too slow for one."""
+    for module in (read_limit, translated_body):
+        monkeypatch.setattr(module, "monotonic", partial(next, count(0.0, 10.0)))
+
+
+@pytest.mark.usefixtures("fast_clock")
 @pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("act", DRIPS.values(), ids=DRIPS)
@@ -64,35 +74,37 @@ def test_a_server_that_drips(
 
     def script(client: Any) -> Any:
         with pytest.raises(SLOW):  # noqa: PT012 - a stream ends so while it is read
-            reply = yield client.chat.completions.create(model="m", messages=HI, stream=stream, timeout=0.1)
+            reply = yield client.chat.completions.create(model="m", messages=HI, stream=stream, timeout=50)
             yield every(reply)
 
     play(script, settings=place(server.root), api_key="k")
     assert server.asked[-1][1]["model"] == "m"
 
 
+@pytest.mark.usefixtures("fast_clock")
 def test_a_connection_that_is_used_again(play: Play, server: Loopback) -> None:
     """Also after a stream with timeouts of its own, which changed the connection's reads."""
     acts = iter([Handler.chat, Handler.chat, DRIPS["interim responses"]])
     server.act = lambda handler: next(acts)(handler)
-    settings = Settings(provider="ollama", host=server.root, first_token_timeout=5, idle_timeout=4)
+    settings = Settings(provider="ollama", host=server.root, first_token_timeout=500, idle_timeout=400)
 
     def script(client: Any) -> Any:
         create = client.chat.completions.create
         yield create(model="m", messages=HI)
         yield every((yield create(model="m", messages=HI, stream=True)))
         with pytest.raises(openai.APITimeoutError):
-            yield create(model="m", messages=HI, timeout=0.1)
+            yield create(model="m", messages=HI, timeout=50)
 
     play(script, settings=settings)
 
 
+@pytest.mark.usefixtures("fast_clock")
 def test_a_stream_goes_on_for_longer_than_its_timeout(server: Loopback) -> None:
     """What holds for its beginning does not hold for all of it."""
-    server.act = lambda handler: handler.stream(*"abcdefghij", between=0.08)
+    server.act = lambda handler: handler.stream(*"abcdefghij", between=0.01)
 
     def script(client: Any) -> Any:
-        stream = yield client.chat.completions.create(model="m", messages=HI, stream=True, timeout=0.3)
+        stream = yield client.chat.completions.create(model="m", messages=HI, stream=True, timeout=30)
         return "".join(chunk.choices[0].delta.content or "" for chunk in (yield every(stream)))
 
     assert SYNC_AND_ASYNC[1](script, settings=PLACES["ollama"](server.root)) == "abcdefghij"
