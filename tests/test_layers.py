@@ -143,8 +143,8 @@ IMPURE = {
     "llm_adapter.providers.embedded.server",
     "llm_adapter.responses.resources",
     "llm_adapter.responses.store",
+    "llm_adapter.translation.forks",
     "llm_adapter.translation.images",
-    "llm_adapter.translation.process_cache",
     "llm_adapter.translation.token_count",
 }
 PURE = [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 
 from llm_adapter.provider import Provider
 from llm_adapter.providers.ollama import Ollama
 from llm_adapter.providers.openai import OpenAI
+from llm_adapter.translation.forks import begin_in_child
 
 _EMBEDDED = "embedded"
 
@@ -18,8 +18,7 @@ class Providers(Mapping[str, Provider]):
     def __init__(self) -> None:
         self._made: dict[str, Provider] = {provider.name: provider for provider in (OpenAI(), Ollama())}
         self._is_child = False  # of a fork: what the embedded one does about it, also where it is made afterwards
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._note_fork)
+        begin_in_child(self._note_fork)
 
     def __getitem__(self, name: str) -> Provider:
         if name == _EMBEDDED and name not in self._made:

@@ -10,7 +10,8 @@ from collections.abc import Hashable
 from time import monotonic
 from typing import NamedTuple
 
-from llm_adapter.translation.process_cache import ForkSafeLock, register_cache
+from llm_adapter.translation.forks import ForkSafeLock
+from llm_adapter.translation.process_cache import register_cache
 
 _KEPT = 600.0  # seconds after its end that a cool-down is kept for the call that tries again
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import logging
-import os
 import queue
 import threading
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 from llm_adapter.shadow.journal import warn_once, write_record
 from llm_adapter.shadow.record import client_of, ended_record, record_of
+from llm_adapter.translation.forks import begin_in_child
 
 if TYPE_CHECKING:
     from llm_adapter.shadow.record import Destinations, Job
@@ -169,6 +169,5 @@ def _start_anew_after_fork() -> None:
     _worker = Worker()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_start_anew_after_fork)
+begin_in_child(_start_anew_after_fork)
 atexit.register(_finish_at_exit)

@@ -7,11 +7,8 @@ started anew may be of another kind), or by `clear_caches`. Time is the call's o
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from llm_adapter.settings.errors import WARNED
@@ -56,36 +53,9 @@ class ExpiringCache(Generic[KeyT, ValueT]):
         self._entries.update(entries)
 
 
-class ForkSafeLock:
-    """A lock that is free in a forked child, though a thread of the parent held it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._begin_anew)
-
-    def _begin_anew(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._lock.release()
-
-
 def register_cache(cache: CacheT) -> CacheT:
     """The cache itself, now known to `clear_caches` and `isolated_caches`: for what is told once a process."""
     _caches.append(cache)
-    return cache
-
-
-def emptied_at_fork(cache: CacheT) -> CacheT:
-    """The cache itself, which is empty in a forked child: for what threads of this process are about."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=cache.clear)
     return cache
 
 

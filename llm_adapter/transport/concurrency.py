@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
@@ -27,6 +26,8 @@ from time import monotonic
 from typing import Any, Literal
 
 import anyio
+
+from llm_adapter.translation.forks import emptied_at_fork
 
 UNREAD = 5.0  # seconds
 
@@ -234,10 +235,7 @@ class Limiter:
                 self._hold(slot)
 
 
-_limiters: dict[Hashable, Limiter] = {}
-if hasattr(os, "register_at_fork"):
-    # Those who hold slots or the lock are in the parent.
-    os.register_at_fork(after_in_child=_limiters.clear)
+_limiters: dict[Hashable, Limiter] = emptied_at_fork({})  # those who hold slots or the lock are in the parent
 
 
 def limiter_of(origin: Hashable) -> Limiter:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -16,7 +18,8 @@ from drivers import Play, mode
 import llm_adapter
 from llm_adapter import AdapterWarning, Settings
 from llm_adapter.testing import serving
-from llm_adapter.translation.process_cache import ExpiringCache, ForkSafeLock, clear_caches, forget_server
+from llm_adapter.translation.forks import ForkSafeLock
+from llm_adapter.translation.process_cache import ExpiringCache, clear_caches, forget_server
 
 PRIVATE = "http://ollama:11434"
 REPLY = {"model": "m", "message": {"role": "assistant", "content": "Hi"}, "done": True, "done_reason": "stop"}
@@ -68,6 +71,23 @@ def test_a_lock_is_free_in_a_child() -> None:
             taken.join(5)
             os._exit(taken.is_alive())
         assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_the_interpreter_keeps_nothing_of_ours_to_its_end() -> None:
+    """What its hooks reach is looked through once more, and a hook of ours would reach the whole SDK."""
+    program = """
+import atexit
+atexit.register(lambda: print(forks._beginnings))
+from llm_adapter.translation import forks
+from llm_adapter import OpenAI
+assert len(forks._beginnings) > 1
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout == "[]\n"
+    package = Path(llm_adapter.__file__).parent
+    hooks = {file.name for file in package.rglob("*.py") if "os.register_at_fork(" in file.read_text("utf-8")}
+    assert hooks == {"forks.py", "store.py"}  # the latter's are methods of a lock, which reach nothing
 
 
 def test_local_only_believes_no_old_answer(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:

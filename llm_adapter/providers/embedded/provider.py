@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures
-import os
 import sys
 import threading
 import time
@@ -29,6 +28,7 @@ from llm_adapter.providers.embedded.models import Model
 from llm_adapter.providers.embedded.server import Launch, LlamaCppError, RunningServer, free_on_cards, start_server
 from llm_adapter.providers.v1 import PATHS
 from llm_adapter.settings.errors import SettingsError
+from llm_adapter.translation.forks import begin_in_child
 
 if TYPE_CHECKING:
     from llm_adapter.providers.embedded.room import Demand, Tenant
@@ -78,8 +78,7 @@ class Embedded:
         self._small_in_process = not in_child  # whether the small ones do where the settings say nothing
         self._has_run_here = False  # whether llama.cpp has run in threads of this process
         self._forget()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._begin_anew_in_child)
+        begin_in_child(self._begin_anew_in_child)
 
     def _forget(self) -> None:
         self._lock = threading.Lock()

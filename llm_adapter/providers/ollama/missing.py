@@ -19,8 +19,8 @@ from llm_adapter.providers.ollama.capabilities import forget, installed_models, 
 from llm_adapter.providers.ollama.progress import outcome
 from llm_adapter.settings.hosts import is_ollama_cloud
 from llm_adapter.translation.errors import checked
+from llm_adapter.translation.forks import ForkSafeLock, emptied_at_fork
 from llm_adapter.translation.parallel import Steps
-from llm_adapter.translation.process_cache import ForkSafeLock, emptied_at_fork
 
 KEYS = "https://ollama.com/settings/keys"
 # The server's words to the capability that it misses. Source: ollama/server/routes.go, images.go CheckCapabilities.

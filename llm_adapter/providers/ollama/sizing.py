@@ -13,9 +13,10 @@ from typing import Any
 from llm_adapter.provider import Call, Endpoint, Flow, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.capabilities import Model, installed_models, known_model
 from llm_adapter.settings.errors import warn_caller
+from llm_adapter.translation.forks import ForkSafeLock
 from llm_adapter.translation.overflow import CODE, REPLY, UNSAID
 from llm_adapter.translation.parallel import Steps
-from llm_adapter.translation.process_cache import ExpiringCache, ForkSafeLock
+from llm_adapter.translation.process_cache import ExpiringCache
 from llm_adapter.translation.token_count import count_tokens
 
 SMALLEST = 8192  # tokens: below it, the second question would load the model anew

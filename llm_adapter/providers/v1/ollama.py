@@ -18,8 +18,9 @@ from llm_adapter.providers.ollama.local import local_only
 from llm_adapter.providers.ollama.missing import pulls_missing
 from llm_adapter.providers.v1.ollama_context import uncut, without_load_options
 from llm_adapter.settings.errors import warn_caller
+from llm_adapter.translation.forks import ForkSafeLock
 from llm_adapter.translation.parallel import Steps
-from llm_adapter.translation.process_cache import ExpiringCache, ForkSafeLock
+from llm_adapter.translation.process_cache import ExpiringCache
 
 # By server and model, what it was last loaded with. Believed for a minute: it may have been unloaded since.
 _keep_alives: ExpiringCache[tuple[str, str], Any] = ExpiringCache(seconds=60)
