@@ -6,15 +6,13 @@ A worker that does not end by itself is waited for longer than a test may take: 
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
+from workers import GUNICORN, UVICORN, serving
 
 pytest.importorskip("xllamacpp", reason="the extra `embedded` is not installed")
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
@@ -42,8 +40,6 @@ async def application(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": f"{os.getpid()} {said}".encode()})
 """
-GUNICORN = "gunicorn app:application --bind fd://{fd} --preload --workers 1 --max-requests 1 --timeout 90 "
-UVICORN = "uvicorn app:application --fd {fd} --workers 2 --lifespan off --timeout-worker-healthcheck 90"
 PROGRAMS = {
     # The broker and the results are files. The worker's own process asks when it is imported, before it forks.
     "celery": """
@@ -86,31 +82,13 @@ if __name__ == "__main__":
 }
 
 
-@contextmanager
-def serving(command: str, app: str, folder: Path) -> Iterator[str]:
-    """The address of a server whose workers answer; at the end it is asked to stop, and does."""
-    (folder / "app.py").write_text(CLIENT + app, encoding="utf-8")
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        fd = listening.fileno()
-        arguments = [sys.executable, "-m", *command.format(fd=fd).split()]
-        # gunicorn puts a socket of its own into the home folder.
-        env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(folder), *sys.path)), "HOME": str(folder)}
-        with subprocess.Popen(arguments, cwd=folder, pass_fds=[fd], env=env) as server:
-            try:
-                yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-                server.terminate()
-                assert server.wait(20) == 0
-            finally:
-                server.kill()
-
-
 SERVERS = {"gunicorn": (GUNICORN, WSGI, 2), "uvicorn": (UVICORN, ASGI, 1)}
 
 
 @pytest.mark.parametrize(("command", "app", "requests"), SERVERS.values(), ids=SERVERS)
 def test_a_servers_workers(command: str, app: str, requests: int, tmp_path: Path) -> None:
     """Each worker of gunicorn ends after one request, and the next one answers the second."""
-    with serving(command, app, tmp_path) as address:
+    with serving(command, CLIENT + app, tmp_path) as address:
         said = [httpx.get(address, timeout=60, trust_env=False).text.split(" ", 1) for _ in range(requests)]
     assert all("Paris" in text for _, text in said)
     assert len({pid for pid, _ in said}) == len(said)
