@@ -71,6 +71,15 @@ def with_one_begun_reply(messages: list[Any]) -> list[Any]:
     return messages if len(ending) < 2 else [*messages[: -len(ending)], _as_one(ending)]
 
 
+def note_begun_reply(messages: list[Any], call: Call) -> None:
+    """The report says that a reply goes on with the call's last message, which OpenAI's models answer with a new one.
+
+    An agent that is asked again right after its own words has mostly nothing to add to them: its reply is empty.
+    """
+    if _is_said(messages[-1]) and joined_text(messages[-1]["content"]):
+        call.report.note("changed", "messages: the reply goes on with the last one")
+
+
 def _as_one(messages: list[Json]) -> Json:
     content = "\n\n".join(str(joined_text(one["content"])) for one in messages)
     return {**ChainMap(*messages), "content": content}

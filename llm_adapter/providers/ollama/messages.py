@@ -13,7 +13,13 @@ from typing import Any
 from llm_adapter.provider import Call, Fetch, Json, LongWork, NativeRequest, Rejected
 from llm_adapter.providers.ollama.capabilities import require_capability
 from llm_adapter.translation.images import decoded_base64, image_url, is_long, parts, with_inline_images
-from llm_adapter.translation.messages import messages_of, with_object_arguments, with_one_system_message, with_speakers
+from llm_adapter.translation.messages import (
+    messages_of,
+    note_begun_reply,
+    with_object_arguments,
+    with_one_system_message,
+    with_speakers,
+)
 
 # Ollama takes sounds where it takes images (openai/openai.go, since 0.20.0; llm/media.go AudioFormat).
 _SOUNDS = ("wav", "mp3")
@@ -58,6 +64,7 @@ def messages(call: Call) -> list[Json]:
     """
     names: dict[str, str] = {}  # tool names by call id
     given = with_object_arguments(with_speakers(messages_of(call.body), call), call)
+    note_begun_reply(given, call)
     native = [_message(message, place, names) for place, message in enumerate(given)]
     return with_one_system_message(native)
 

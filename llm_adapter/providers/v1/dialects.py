@@ -55,6 +55,7 @@ class Dialect:
     # It takes a content as a list of parts, and shows a model the whole of a tool's schema.
     accepts_content_parts: bool = True
     accepts_token_ids: bool = False  # as ids of its own model
+    goes_on_with_last_message: bool = False  # where it is the assistant's; others begin a new one, as OpenAI does
     # A whole reply begins with the assistant's message that ends the call, and goes on with it; a stream only goes on
     # (asked of xllamacpp's server, 2026-11).
     repeats_last_message: bool = False
@@ -140,6 +141,7 @@ DIALECTS = {
             "ollama",
             tool_choice_forms="none",
             accepts_content_parts=False,
+            goes_on_with_last_message=True,
             fetches_images=False,
             larger_context="with provider 'ollama', `num_ctx = {tokens}` in the profile loads the model with more",
         ),
@@ -148,6 +150,7 @@ DIALECTS = {
             understands=_LLAMACPP_KNOWS,
             schema_fields=("json_schema",),
             accepts_token_ids=True,
+            goes_on_with_last_message=True,
             repeats_last_message=True,
             has_model_endpoint=False,
             larger_context="start the server with `--ctx-size {tokens}`, times its number of slots",

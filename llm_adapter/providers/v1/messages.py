@@ -13,6 +13,7 @@ from llm_adapter.providers.v1.dialects import Dialect
 from llm_adapter.translation.messages import (
     joined_text,
     messages_of,
+    note_begun_reply,
     with_object_arguments,
     with_one_begun_reply,
     with_one_system_message,
@@ -25,6 +26,8 @@ def with_adapted_messages(body: Json, call: Call, dialect: Dialect) -> Json:
     given = messages_of(body)
     today = [_with_tool_calls(one, place) for place, one in enumerate(given)]
     messages = with_one_system_message(with_object_arguments(with_speakers(today, call), call))
+    if dialect.goes_on_with_last_message:
+        note_begun_reply(messages, call)
     if not dialect.accepts_content_parts:
         messages = [_with_joined_text(one) for one in messages]
     elif dialect.repeats_last_message:

@@ -55,6 +55,28 @@ def test_on_the_embedded_llamacpp(begun: Any, play: Play) -> None:
     assert not whole.startswith("Hello")
 
 
+GOES_ON = {"changed": ["messages: the reply goes on with the last one"]}
+
+
+@pytest.mark.parametrize(
+    ("persona", "last", "told"),
+    [
+        *((persona, BEGUN, GOES_ON) for persona in ("ollama@0.24", "ollama@0.32", "llamacpp")),
+        ("vllm", BEGUN, {}),  # it begins a new message, as OpenAI does
+        *((persona, ASKED[0], {}) for persona in ("ollama@0.32", "llamacpp")),
+        *((persona, {**BEGUN, "content": ""}, {}) for persona in ("ollama@0.32", "llamacpp")),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_reply_says_that_it_goes_on(persona: str, last: Any, told: Any, stream: bool) -> None:
+    with serving(persona) as fake, fake.client() as client:
+        fake.script(" name is Ana")
+        reply = client.chat.completions.create(model="m", messages=[*ASKED, last], stream=stream)
+        *_, final = reply if stream else [reply]
+    notes = final.adapter  # type: ignore[union-attr]
+    assert {kind: names for kind in ("changed", "emulated", "ignored") if (names := getattr(notes, kind, None))} == told
+
+
 TWO: list[Any] = [{"role": "assistant", "content": "Hello,", "name": "writer"}, BEGUN]
 
 
