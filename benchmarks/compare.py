@@ -25,7 +25,21 @@ from typing import Any
 import curve
 import openai
 import start
-from work import DIALECT, LONG, NATIVE, OURS, PASS_THROUGH, PLAIN, ROWS, WORKS, Cost, Work, respond_in_events, stream
+from work import (
+    DIALECT,
+    LONG,
+    NATIVE,
+    OURS,
+    PASS_THROUGH,
+    PLAIN,
+    ROWS,
+    WORKS,
+    Cost,
+    Pick,
+    Work,
+    respond_in_events,
+    stream,
+)
 
 import llm_adapter
 from llm_adapter import Settings
@@ -79,13 +93,13 @@ def sampler(client: Any, work: Work, loop: asyncio.AbstractEventLoop | None) -> 
     return sync if loop is None else lambda: loop.run_until_complete(asynchronous())
 
 
-def least(samples: Mapping[str, Callable[[], None]], rounds: int, seconds: float) -> Cost:
+def least(samples: Mapping[str, Callable[[], None]], rounds: int, seconds: float, pick: Pick = min) -> Cost:
     """The least CPU time of each sample. Each round begins with another one: no column is always the first.
 
-    seconds: how much CPU may be spent on all of them before there are fewer rounds.
+    seconds: how much CPU may be spent on all of them before there are fewer rounds. pick: instead of the least one.
     """
     names = list(samples)
-    best = dict.fromkeys(names, float("inf"))
+    spent: dict[str, list[float]] = {name: [] for name in names}
     ends = time.process_time() + seconds
     for turn in range(-1, rounds):  # the first round warms up
         if turn >= FEWEST and time.process_time() > ends:
@@ -95,9 +109,9 @@ def least(samples: Mapping[str, Callable[[], None]], rounds: int, seconds: float
         for name in names[turn % len(names) :] + names[: turn % len(names)]:
             begun = time.process_time()
             samples[name]()
-            spent = time.process_time() - begun
-            best[name] = min(best[name], spent) if turn >= 0 else best[name]
-    return best
+            if turn >= 0:
+                spent[name].append(time.process_time() - begun)
+    return {name: pick(spent[name]) for name in names}
 
 
 def same(given: Mapping[str, Any]) -> None:
@@ -124,7 +138,7 @@ def measured(root: str, rows: Iterable[str], rounds: int, *, asynchronous: bool)
         work = WORKS[name]
         if loop is not None or work.sync is not None:
             samples = {column: sampler(client, work, loop) for column, client in columns.items()}
-            spent = least(samples, rounds, seconds=rounds / 10)
+            spent = least(samples, rounds, seconds=rounds / 10, pick=work.pick)
             costs[name] = {column: seconds / work.times for column, seconds in spent.items()}
     if loop is not None:
         for client in columns.values():

@@ -3,7 +3,8 @@
 `python benchmarks/stub.py` prints its port. Every reply is rendered once and sent whole, so that the client's CPU is
 all that differs; each piece of a stream is an HTTP chunk of its own, as servers send them.
 The call says what it wants: model "stub-264" answers in 264 pieces, "stub-1x5000" in one of 5,000 bytes; an embedding
-of two inputs gives two vectors. Model "caller-64" calls get_weather_0 until a tool has answered.
+of two inputs gives two vectors. Model "caller-64" calls get_weather_0 until a tool has answered. "paced-64" is as
+"stub-64", with a pause after each piece, so that the client reads them one by one.
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ from __future__ import annotations
 import base64
 import json
 import random
+import re
 import socket
 import sys
 import threading
+import time
 from array import array
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, BinaryIO
 
 DIMENSIONS = 1024
+PAUSE = 0.004  # seconds
 _CREATED = 1_760_000_000
 _COUNTS = {"prompt_eval_count": 21, "eval_count": 64}
 _DURATIONS = {
@@ -210,13 +215,22 @@ def reply(path: str, body: Any) -> bytes:
     return _whole("404 Not Found", {"error": f"the stub does not know {path}"})
 
 
+def paced(response: bytes) -> Iterator[bytes]:
+    """The head and the pieces of a stream, with a pause after each."""
+    for piece in re.split(rb"(?<=\n\r\n)", response):
+        yield piece
+        time.sleep(PAUSE)
+
+
 def serve(connection: socket.socket) -> None:
     """Answer one connection's requests until the client hangs up."""
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with suppress(ConnectionError), connection, connection.makefile("rb") as requests:
         while line := requests.readline():
-            body = requests.read(_length(requests))
-            connection.sendall(reply(line.split()[1].decode(), json.loads(body or b"{}")))
+            body = json.loads(requests.read(_length(requests)) or b"{}")
+            response = reply(line.split()[1].decode(), body)
+            for part in paced(response) if body.get("model", "").startswith("paced") else [response]:
+                connection.sendall(part)
 
 
 def main() -> None:

@@ -5,25 +5,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any, TypeAlias
 
 Cost: TypeAlias = dict[str, float]  # column to seconds of CPU
 Act: TypeAlias = Callable[[Any], Any]
+Pick: TypeAlias = Callable[[list[float]], float]  # of the samples' costs
 
 PLAIN, PASS_THROUGH, DIALECT, NATIVE = "openai", "pass-through", "llamacpp /v1", "native ollama"
 OURS = (PASS_THROUGH, DIALECT, NATIVE)
 SHORT, LONG = 1, 257  # pieces of text of the two streams whose difference is the cost of a chunk
+PACED = 33  # the same of pieces that come one by one
 SIDE_BY_SIDE = 100
 SENTENCE = "The sea is blue, and wide, and nobody who has looked at it for long has said that it was only water."
 
 
 @dataclass(frozen=True)
 class Work:
-    """Something that is timed, so many times a sample. `sync` is None for what only an event loop does."""
+    """Something that is timed, so many times a sample. `sync` is None for what only an event loop does.
+
+    pick: which of the samples counts.
+    """
 
     times: int
     sync: Act | None
     asynchronous: Callable[[Any], Awaitable[Any]]
+    pick: Pick = min
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,11 @@ def stream(client: Any, count: int, width: int = 0) -> Any:
     return client.chat.completions.create(model=f"stub-{count}x{width}", messages=_TWO, stream=True)
 
 
+def paced(client: Any, count: int) -> Any:
+    """The same in pieces that come one by one."""
+    return client.chat.completions.create(model=f"paced-{count}", messages=_TWO, stream=True)
+
+
 def embed(client: Any, count: int) -> Any:
     return client.embeddings.create(model="stub", input=["The sea is blue."] * count if count > 1 else "The sea.")
 
@@ -79,11 +91,11 @@ def called(act: Act, times: int = 1) -> Work:
     return Work(times, act, act)
 
 
-def streamed(act: Act, times: int = 1) -> Work:
+def streamed(act: Act, times: int = 1, pick: Pick = min) -> Work:
     async def asynchronous(client: Any) -> Any:
         return [chunk async for chunk in await act(client)]
 
-    return Work(times, lambda client: list(act(client)), asynchronous)
+    return Work(times, lambda client: list(act(client)), asynchronous, pick)
 
 
 async def _side_by_side(client: Any) -> None:
@@ -103,6 +115,9 @@ WORKS: Mapping[str, Work] = {
     "20 tools": called(lambda client: chat(client, _TEN, tools=_TWENTY_TOOLS), 2),
     "short stream": streamed(lambda client: stream(client, SHORT), 5),
     "long stream": streamed(lambda client: stream(client, LONG)),
+    # The median: in the quickest samples the client was late, and found several pieces together.
+    "short paced stream": streamed(lambda client: paced(client, SHORT), pick=median),
+    "long paced stream": streamed(lambda client: paced(client, PACED), pick=median),
     "1 input": called(lambda client: embed(client, 1), 5),
     "16 inputs": called(lambda client: embed(client, 16), 2),
     "response": called(respond, 5),
@@ -114,6 +129,10 @@ WORKS: Mapping[str, Work] = {
 
 def _a_piece(short: float, long: float) -> float:
     return (long - short) / (LONG - SHORT)
+
+
+def _a_paced_piece(short: float, long: float) -> float:
+    return (long - short) / (PACED - SHORT)
 
 
 def _the_rest(short: float, long: float) -> float:
@@ -133,6 +152,7 @@ ROWS: Mapping[str, Row] = {
     "chat call, 10 messages, 20 tools": Row(("20 tools",), _targets(0.40, 0.40, 0.30)),
     "a stream's fixed part": Row(("short stream", "long stream"), _targets(0.55, 0.60, 0.55), _the_rest),
     "a streamed chunk": Row(("short stream", "long stream"), _targets(0.15, 0.15, 0.13), _a_piece),
+    "a chunk that comes by itself": Row(("short paced stream", "long paced stream"), of=_a_paced_piece),
     "1 embedding": Row(("1 input",), _targets(0.65, 0.75, 0.75)),
     "16 embeddings of 1024": Row(("16 inputs",), _targets(0.95, 1.0, 1.0)),
     "a response": Row(("response",), _targets(1.0, None, 0.8)),

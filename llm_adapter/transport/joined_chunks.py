@@ -57,6 +57,8 @@ class _JoiningReader:
         if reader._bytes_in_chunk or reader._reading_trailer or reader._bytes_to_discard not in (b"", _END):
             return reader(buffer)
         data = bytes(buffer)
+        if not data:  # as after every piece
+            return None
         begin = len(reader._bytes_to_discard)
         if data[:begin] != reader._bytes_to_discard:
             return reader(buffer)

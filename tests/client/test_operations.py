@@ -10,6 +10,7 @@ from typing import Any
 import openai
 import pytest
 from drivers import HTTPX
+from loopback import serving
 
 from llm_adapter import OpenAI, Settings
 from llm_adapter.translation.process_cache import clear_caches
@@ -127,3 +128,36 @@ def test_cost_is_a_small_part_of_the_sdks(what: str, place: Settings) -> None:
     """A message more costs the SDK more than five hundred operations."""
     ours, theirs = growth(client_of(place), CALLS[what])[1], growth(client_of(place, openai.OpenAI), CALLS[what])[1]
     assert ours < theirs / 5
+
+
+def streamed(path: str, count: int) -> bytes:
+    """The response that says so many pieces, each an HTTP chunk of its own, as one write brings it."""
+    if path == "/api/chat":
+        said = {"model": "m", "created_at": "", "message": {"role": "assistant", "content": "a"}, "done": False}
+        parts = [json.dumps(one).encode() + b"\n" for one in [said] * count + [{**NATIVE, "prompt_eval_count": 1}]]
+    else:
+        choices = [{"index": 0, "delta": {"content": "a"}, "finish_reason": None}] * count
+        choices.append({"index": 0, "delta": {}, "finish_reason": "stop"})
+        head = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+        parts = [b"data: " + json.dumps({**head, "choices": [one]}).encode() + b"\n\n" for one in choices]
+        parts.append(b"data: [DONE]\n\n")
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in [*parts, b""])
+    return b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n" + chunks
+
+
+@pytest.mark.parametrize(
+    ("provider", "dialect", "most"), [("openai", "openai", 15), ("openai", "llamacpp", 50), ("ollama", None, 35)]
+)
+def test_chunks_that_come_together_cost_few(provider: str, dialect: str | None, most: int) -> None:
+    """The SDK and its HTTP library need more than six hundred for each."""
+    with serving() as server:
+        server.act = lambda handler: handler.wfile.write(streamed(handler.path, int(handler.body["model"])))
+        where = {"host": server.root} if provider == "ollama" else {"base_url": f"{server.root}/v1", "dialect": dialect}
+        settings: Any = Settings(provider=provider, **where)
+        with OpenAI(settings=settings, api_key="k") as client:
+            few, many = growth(client, lambda client, count: list(stream_of(client, count)))
+    assert many - few <= most * (MANY - FEW)
+
+
+def stream_of(client: Any, count: int) -> Any:
+    return client.chat.completions.create(model=str(count), messages=messages(1), stream=True)
