@@ -113,7 +113,8 @@ def test_demo_runs_embedded_whatever_the_project_says() -> None:
 
 
 def test_demo_on_a_profile() -> None:
-    configured('[profiles.small]\nprovider = "embedded"\nmodels = { "gpt-4o-mini" = "tiny-chat" }\n')
+    models = 'models = { "gpt-4o-mini" = "tiny-chat", "text-embedding-3-small" = "tiny-embed" }'
+    configured(f'[profiles.small]\nprovider = "embedded"\n{models}\n')
     code, said, wrong = here("demo", "--profile", "small")
     assert (code, wrong) == (0, "")
     assert all(line in said for line in DEMO)

@@ -72,8 +72,9 @@ class Model:
 def configured(settings: Settings, name: str | None, *, embeddings: bool) -> str:
     """The profile's name for the model of a call. name: the call's, aliases resolved; None: it names none.
 
-    Where the table `models` names no model of this provider, one model answers to every name. Raises `Rejected` (404)
-    for a name that is none of the table's, and for one that means a model which the profile does not have.
+    Without a table `models` of this provider's, one model answers to every name: a program says "gpt-4o" and means the
+    model that there is. Raises `Rejected` (404) for a name that is none of the table's, and for one that means a model
+    which the profile does not have.
     """
     own = settings.embedding_model_path if embeddings else settings.model_path
     small = (EMBEDDING_MODEL if embeddings else CHAT_MODEL).stem
@@ -98,8 +99,14 @@ def configured(settings: Settings, name: str | None, *, embeddings: bool) -> str
 
 
 def has_table(settings: Settings) -> bool:
-    """Whether the table `models` names models of this provider, and not only those of other servers."""
-    return any(_is_file_or_stored(one) for one in settings.models.values())
+    """Whether the table `models` is one of this provider's, and not one of another server's.
+
+    It is where it names such a model, and where it stands beside `provider = "embedded"`. Where a variable or an
+    argument alone chooses this provider, the table beside it was made for another.
+    """
+    if any(_is_file_or_stored(one) for one in settings.models.values()):
+        return True
+    return bool(settings.models) and settings.origin("models") == settings.origin("provider")
 
 
 def _is_file_or_stored(name: str) -> bool:
@@ -179,7 +186,9 @@ def _tell_once(name: str, unread: str) -> None:
 def _of_file(name: str, path: str, about: str) -> Model:
     file = _OF_PACKAGE.get(path) or Path(path).expanduser()
     if not file.is_file():
-        raise SettingsError(f"no GGUF file at {file} ({about}): give an existing file")
+        is_path = _is_file_or_stored(path) or "/" in path
+        cure = "an existing file" if is_path else f"a path, `hf:owner/repo:QUANT` or `ollama:{path}`"
+        raise SettingsError(f"no GGUF file at {file} ({about}): give {cure}")
     # llama.cpp finds the other parts by their names, which those of a link may not be.
     parts = [file.with_name(one) for one in parts_of(file.name)]
     missing = [one.name for one in parts if not one.is_file()]

@@ -143,7 +143,7 @@ TABLE = {"gpt-4o": "/m/one.gguf", "small": "ollama:tiny"}
 CONFIGURED: dict[str, Any] = {
     "no table": ({}, "gpt-4o", False, "tiny-chat"),
     "one model": ({"model_path": "/m/one.gguf"}, "gpt-4o", False, "/m/one.gguf"),
-    "names of other servers": ({"models": {"gpt-4o": "qwen3:8b"}}, "qwen3:8b", False, "tiny-chat"),
+    "small ones in a table": ({"models": {"gpt-4o": "tiny-chat"}}, "tiny-chat", False, "tiny-chat"),
     "a table": ({"models": TABLE}, "ollama:tiny", False, "ollama:tiny"),
     "beside a table": ({"models": TABLE, "model_path": "/m/two.gguf"}, "two", False, "/m/two.gguf"),
     "embeddings beside a table": ({"models": TABLE, "embedding_model_path": "/m/e.gguf"}, "x", True, "/m/e.gguf"),
@@ -158,12 +158,31 @@ def test_which_model_a_call_means(settings: Any, name: str | None, embeddings: b
 
 
 @pytest.mark.parametrize(
-    ("settings", "name"), [({"models": TABLE}, "qwen3:235b"), ({}, "hf:o/r"), ({"model_path": "/m/one.gguf"}, "hf:o/r")]
+    ("settings", "name"),
+    [
+        ({"models": TABLE}, "qwen3:235b"),
+        ({"models": {"gpt-4o": "tiny-chat"}}, "qwen3:235b"),
+        ({"models": {"gpt-4o": "qwen3:8b"}, "model_path": "/m/one.gguf"}, "qwen3:235b"),
+        ({}, "hf:o/r"),
+        ({"model_path": "/m/one.gguf"}, "hf:o/r"),
+    ],
 )
 def test_a_model_that_the_profile_does_not_have(settings: Any, name: str) -> None:
     with pytest.raises(Rejected) as caught:
         configured(Settings(provider="embedded", **settings), name, embeddings=False)
     assert (caught.value.status, caught.value.error["code"]) == (404, "model_not_found")
+
+
+def test_a_table_of_names_that_are_no_models(own: Embedded) -> None:
+    """Of Ollama's names, beside provider `embedded`: the small model would have answered for them."""
+    with pytest.raises(SettingsError, match=r"no GGUF file at qwen3:8b .*`ollama:qwen3:8b`"):
+        own.start(Settings(provider=own, models={"*": "qwen3:8b"}), "/chat/completions")
+
+
+def test_a_table_that_was_made_for_another_server() -> None:
+    """Where a variable alone chooses this provider, one model answers to its names, as to all others."""
+    loaded = Settings.load({"LLM_ADAPTER_PROVIDER": "embedded", "LLM_ADAPTER_MODELS": '{"gpt-4o": "qwen3:8b"}'})
+    assert configured(loaded, "qwen3:8b", embeddings=False) == "tiny-chat"
 
 
 def test_one_file_has_one_server(own: Embedded, tmp_path: Path) -> None:
