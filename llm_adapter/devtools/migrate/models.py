@@ -17,6 +17,7 @@ from llm_adapter.devtools.migrate.names import NO_CLIENT, Names
 from llm_adapter.devtools.migrate.trees import Node, Scope, Tree, value_of
 from llm_adapter.devtools.migrate.verdicts import Target
 from llm_adapter.providers import PROVIDERS
+from llm_adapter.providers.embedded import models as embedded_models
 
 # OpenAI's own models: a name that looks like one and is bound to something called a model is one.
 _OPENAI = re.compile(
@@ -232,10 +233,12 @@ def _kind_and_message(name: str, target: Target) -> tuple[str, str]:
         return "hard-coded-model", f"goes to provider {prefix!r}"
     if real != name:
         return "hard-coded-model", f"is {real} on {target.name}"
-    if name in target.connection.configured.models.values():
+    settings = target.connection.configured
+    has_table = target.connection.provider.name == "embedded" and embedded_models.has_table(settings)
+    if name in settings.models.values() or (has_table and name in embedded_models.names(settings)):
         return "hard-coded-model", f"is the name that {target.name} knows"
-    if target.connection.starter is not None:
+    if target.connection.starter is not None and not has_table:
         return "hard-coded-model", f"is whatever model {target.name} runs"
-    if bool(_OPENAI.match(name)) == target.strict:
+    if not has_table and bool(_OPENAI.match(name)) == target.strict:
         return "hard-coded-model", f"is asked for by this name on {target.name}"
     return "unmapped-model", f'not mapped: models = {{ "{name}" = "..." }}'

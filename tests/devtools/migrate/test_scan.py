@@ -116,7 +116,7 @@ def test_every_kind_is_planted() -> None:
         ("seed=seed", {"provider": "openai"}, "honoured"),
         ("extra_body={'made_up': value}", {}, "refused"),
         ("extra_body={'made_up': value}", {"provider": "openai"}, "refused"),
-        ("extra_body={'made_up': value}", {"provider": "embedded"}, "passed on"),
+        ("extra_body={'made_up': value}", {"provider": "embedded", "models": {}}, "passed on"),
         ("temperature=3", {"provider": "openai"}, "refused"),
     ],
 )
@@ -172,6 +172,10 @@ def test_nonsense(tmp_path: Path, arguments: str) -> None:
         ({"models": {"x": "gpt-4o-mini"}}, ("hard-coded-model", "is the name that ollama knows")),
         ({"models": {"gpt-4o-mini": "openai/gpt-4o"}}, ("hard-coded-model", "goes to provider 'openai'")),
         ({"provider": "embedded", "models": {}}, ("hard-coded-model", "is whatever model embedded runs")),
+        (
+            {"provider": "embedded", "models": {"x": "hf:o/r"}},
+            ("unmapped-model", 'not mapped: models = { "gpt-4o-mini" = "..." }'),
+        ),
         ({"provider": "openai", "models": {}}, ("hard-coded-model", "is asked for by this name on openai")),
     ],
 )
