@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -129,10 +130,15 @@ class Loopback(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving() -> Iterator[Loopback]:
+def serving(context: ssl.SSLContext | None = None) -> Iterator[Loopback]:
+    """context: of a server at https://."""
     with Loopback() as server:
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:  # one whose socket is closed before looks for connections for ever, without a pause
+            server.shutdown()
+            thread.join()

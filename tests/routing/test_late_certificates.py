@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,12 +55,9 @@ def encrypted(authority: Any, name: str = "127.0.0.1") -> Iterator[Loopback]:
     """A server at https://, which answers in plain /v1. name: in its certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(name).configure_cert(context)
-    with Loopback() as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+    with serving(context) as server:
         server.act = lambda handler: handler.reply(REPLY)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield server
-        server.shutdown()
 
 
 def ask(client: Any) -> Any:

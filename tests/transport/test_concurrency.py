@@ -438,15 +438,15 @@ def test_waiting_counts_against_no_timeout_but_the_callers(play: Play, server: L
     """A configured one is about the server; the caller's own is how long the caller wants to wait, httpx's `pool`."""
     held = Slot(server_limiter(server), 1)
     assert held.acquire()
-    timer = threading.Timer(0.15, held.release_all)
-    timer.start()
+    timer = threading.Timer(0.6, held.release_all)
 
     def script(client: Any) -> Any:
         with pytest.raises(openai.APITimeoutError):
             yield client.chat.completions.create(**ASK, timeout=0.02)
+        timer.start()
         return (yield client.chat.completions.create(**ASK)).choices[0].message.content
 
-    assert play(script, **limited(server, 1, load_timeout=0.1)) == "Hello"
+    assert play(script, **limited(server, 1, load_timeout=0.5)) == "Hello"
     timer.join()
     assert len(server.asked) == 1
 
