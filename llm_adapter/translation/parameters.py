@@ -266,7 +266,10 @@ COMPLETIONS: Rows = {
     "user": LABEL,
 }
 EMBEDDINGS: Rows = {
-    "input": honoured("passed on; with `token_encoding` in the profile, token ids as the text that they mean"),
+    "input": honoured(
+        "passed on; with `token_encoding` in the profile, token ids as the text that they mean; under a name of "
+        "OpenAI's they need it"
+    ),
     **rows_of("model encoding_format", PASSED),
     "dimensions": honoured("passed on; vectors of another length are an error"),
     "user": LABEL,

@@ -9,6 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from llm_adapter.provider import Call, Rejected
+from llm_adapter.translation.model_names import names_openais_model
+
+
+def are_openais(call: Call) -> bool:
+    """Whether the token ids of a call are of OpenAI's vocabularies, because the model that it asks for is OpenAI's.
+
+    A server that takes ids takes them for its own model's, and answers with vectors and texts of something else.
+    """
+    return names_openais_model(call.report.requested_model or str(call.body.get("model")))
 
 
 def is_token_ids(given: Any) -> bool:

@@ -20,13 +20,13 @@ from llm_adapter.providers.ollama.progress import outcome
 from llm_adapter.settings.hosts import is_ollama_cloud
 from llm_adapter.translation.errors import checked
 from llm_adapter.translation.forks import ForkSafeLock, emptied_at_fork
+from llm_adapter.translation.model_names import names_openais_model
 from llm_adapter.translation.parallel import Steps
 
 KEYS = "https://ollama.com/settings/keys"
 # The server's words to the capability that it misses. Source: ollama/server/routes.go, images.go CheckCapabilities.
 _LACKS = re.compile(r"does not support (tools|thinking|insert|chat|generate|embeddings)\b")
 _CAPABILITY = {"chat": "completion", "generate": "completion", "embeddings": "embedding"}
-_OPENAIS = re.compile(r"(gpt-\d|chatgpt|o\d|text-embedding-|davinci|babbage|whisper|dall-e)")
 
 
 def pulls_missing(endpoint: Endpoint) -> Endpoint:
@@ -88,7 +88,7 @@ def missing_model_message(message: str, name: str, installed: list[str]) -> str:
         message += f"; installed: {', '.join(list(bare)[:5])}{', ...' if len(bare) > 5 else ''}."
     else:
         message += "; no model is installed."
-    if _OPENAIS.match(name):
+    if names_openais_model(name):
         like = close[0] if close else next(iter(bare), "qwen3:8b")
         message += (
             f' It is a name of OpenAI\'s: `models = {{ "{name}" = "{like}" }}` in the profile gives it a meaning.'

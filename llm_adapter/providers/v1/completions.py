@@ -35,15 +35,16 @@ def flow(call: Call, dialect: Dialect) -> Flow:
     """One request for each text, or one for all where the server counts itself."""
     if asks_for_no_tokens(call) and not (dialect.supports_n and call.body.get("echo")):
         again = partial(flow, dialect=dialect)
-        return (yield from without_generating(call, again, dialect.where, ids=dialect.accepts_token_ids))
+        return (yield from without_generating(call, again, dialect.where, ids=dialect.takes_token_ids(call)))
     body = dialect.body(call)
     fields = (*dialect.schema_fields, *(("response_format",) if dialect.own_forms else ()))
     form = form_in_field(body, fields)
     if form is not None:
         body = form.in_its_field(call, body, dialect.grammar)
     if dialect.supports_n and (body.get("best_of") or 0) <= (body.get("n") or 1):
-        return (yield from _one_request(call, form, {name: body[name] for name in body if name != "best_of"}))
-    requirements = CompletionRequirements.of(call, dialect.where, ids=dialect.accepts_token_ids, fields=fields)
+        body = {name: body[name] for name in body if name != "best_of"}
+        return (yield from _one_request(call, form, body, ids=dialect.takes_token_ids(call)))
+    requirements = CompletionRequirements.of(call, dialect.where, ids=dialect.takes_token_ids(call), fields=fields)
     bodies = [
         one
         for prompt in requirements.prompts
@@ -57,9 +58,9 @@ def flow(call: Call, dialect: Dialect) -> Flow:
     return combined_texts(call, requirements, (yield from together([_text_completion(call, one) for one in bodies])))
 
 
-def _one_request(call: Call, form: ReplyForm | None, body: Json) -> Flow:
+def _one_request(call: Call, form: ReplyForm | None, body: Json, *, ids: bool) -> Flow:
     """The call as the server takes it; token ids of a declared encoding are the text that they mean."""
-    if call.settings.token_encoding and is_token_ids(body.get("prompt")):
+    if (call.settings.token_encoding or not ids) and is_token_ids(body.get("prompt")):
         prompts = CompletionRequirements.of(call, "").prompts
         body = {**body, "prompt": list(prompts)}
     reply: NativeReply = yield NativeRequest("POST", None, body, stream=call.stream)

@@ -17,6 +17,7 @@ from llm_adapter.settings.errors import warn_caller
 from llm_adapter.settings.hosts import is_loopback, is_openai
 from llm_adapter.translation.grammar_schema import GRAMMARS, Grammar
 from llm_adapter.translation.parameters import Rows, warn_of_unknown, write_argument
+from llm_adapter.translation.token_ids import are_openais
 
 # What only Ollama's native API understands; `extra_body` is where a call site puts them.
 OLLAMA_ONLY = frozenset(
@@ -83,6 +84,10 @@ class Dialect:
     def rows(self) -> Mapping[str, Rows]:
         """The rows of every path, which the requests are held against; none where nothing is changed."""
         return ROWS.get(self.name, {})
+
+    def takes_token_ids(self, call: Call) -> bool:
+        """Whether token ids go to the server as they are."""
+        return self.accepts_token_ids and not are_openais(call)
 
     def body(self, call: Call) -> Json:
         """The request's body as this server wants it; the same object when nothing changes. Raises `Rejected`."""

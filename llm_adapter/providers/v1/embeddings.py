@@ -29,8 +29,8 @@ def flow(call: Call, dialect: Dialect) -> Flow:
     given: Any = body.get("input")
     if given is None or given == []:
         raise Rejected("`input` must not be empty", param="input", code="invalid_value")
-    known = dialect.rows and (call.settings.token_encoding or not dialect.accepts_token_ids)
-    if known and is_token_ids(given):
+    known = call.settings.token_encoding or not dialect.takes_token_ids(call)
+    if dialect.rows and known and is_token_ids(given):
         body = {**body, "input": decoded_texts(given, call, "input")}
     return (yield from _embeddings(call, body))
 

@@ -552,9 +552,35 @@ def test_token_ids_are_refused(dialect: str, play: Play, server: Server) -> None
         complete(play, dialect, prompt=[1, 2])
 
 
-def embedding(**arguments: Any) -> Any:
+NAMES = {"e": True, "gpt-oss:20b": True, "text-embedding-nomic": True} | dict.fromkeys(
+    ("text-embedding-3-small", "text-embedding-ada-002", "gpt-3.5-turbo-instruct"), False
+)
+
+
+@pytest.mark.parametrize("dialect", ["llamacpp", "vllm"])
+@pytest.mark.parametrize("name", NAMES)
+def test_token_ids_under_a_name_of_openais(dialect: Any, name: str, play: Play, server: Server) -> None:
+    """They are of OpenAI's vocabularies, though the profile says which model stands for it: none but the name tells."""
+    one = {"object": "embedding", "index": 0, "embedding": [0.5]}
+    server.answer("/embeddings", body={"object": "list", "model": "bge", "data": [one], "usage": USAGE})
+    server.answer(TEXT, body=text())
+    settings = Settings(base_url=ROOT, dialect=dialect, models={"*": "bge"})
+
+    def completion(client: Any) -> Any:
+        return (yield client.completions.create(model=name, prompt=[1, 2]))
+
+    for script in (embedding(name, input=[1, 2]), completion):
+        if NAMES[name]:
+            play(script, settings=settings)
+            assert [1, 2] in (server.sent.get("input"), server.sent.get("prompt"))
+        else:
+            with pytest.raises(openai.BadRequestError, match="the ids are another model's"):
+                play(script, settings=settings)
+
+
+def embedding(model: str = "e", **arguments: Any) -> Any:
     def script(client: Any) -> Any:
-        return (yield client.embeddings.create(model="e", **arguments))
+        return (yield client.embeddings.create(model=model, **arguments))
 
     return script
 
