@@ -80,8 +80,13 @@ class Outcome:
         assert hosts == {here}, self.output[-4000:]
 
 
-def run_program(backend: Backend, program: str, folder: Path, environment: Mapping[str, str]) -> Outcome:
-    """Run `programs/<program>.py` in the folder, which becomes its working directory."""
+RUN = (sys.executable, "-m", "llm_adapter", "run", "--")
+
+
+def run_program(
+    backend: Backend, program: str, folder: Path, environment: Mapping[str, str], command: Sequence[str] = RUN
+) -> Outcome:
+    """Run `programs/<program>.py` in the folder, which becomes its working directory. command: what it is given to."""
     (folder / "llm_adapter.toml").write_text(backend.profile, "utf-8")
     left, report = folder / "left.txt", folder / "calls.jsonl"
     variables = {
@@ -93,7 +98,7 @@ def run_program(backend: Backend, program: str, folder: Path, environment: Mappi
         **environment,
     }
     done = subprocess.run(
-        [sys.executable, "-m", "llm_adapter", "run", "--", str(HERE / "programs" / f"{program}.py")],
+        [*command, str(HERE / "programs" / f"{program}.py")],
         cwd=folder,
         env=variables,
         stdout=subprocess.PIPE,

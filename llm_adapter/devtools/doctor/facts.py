@@ -182,6 +182,7 @@ class Facts:
     server: Server | None = None
     wanted: tuple[Wanted, ...] = ()
     packages: Mapping[str, str] = field(default_factory=dict)  # installed ones, to their versions
+    files: frozenset[str] = frozenset()  # of those that have a tracer's key, the ones that are there
     now: datetime | None = None
     fingerprint: str | None = None  # of the index that the application searches
     startup: str | None = None  # why the embedded server does not start

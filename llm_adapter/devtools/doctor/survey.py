@@ -19,6 +19,7 @@ import openai
 from llm_adapter.devtools.doctor import keys, servers
 from llm_adapter.devtools.doctor.facts import Answer, Facts, Route, Server, Wanted
 from llm_adapter.devtools.doctor.network import route
+from llm_adapter.devtools.doctor.telemetry import TRACERS
 from llm_adapter.devtools.reporting.failures import first_cause
 from llm_adapter.provider import Started
 from llm_adapter.providers import PROVIDERS
@@ -64,6 +65,7 @@ def gather_facts(
         surroundings=surroundings_of(Path("/"), environ),
         wanted=wanted_models(settings, names),
         packages={str(one.name).lower().replace("_", "-"): one.version for one in distributions() if one.name},
+        files=frozenset(one.file for one in TRACERS if one.file and Path(one.file).exists()),
         now=datetime.now(timezone.utc),
         fingerprint=names.fingerprint,
     )

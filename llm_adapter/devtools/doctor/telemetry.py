@@ -32,6 +32,7 @@ class Tracer(NamedTuple):
     off_too: tuple[str, ...] = ()  # other values that do, in small letters
     addresses: tuple[str, ...] = ()  # variables that name another address than the service's own
     what: str = "prompts"
+    file: str = ""  # in the working directory, which has the key where the variables do not
 
     def sends(self, facts: Facts) -> bool:
         """Whether prompts leave, as far as packages and variables tell."""
@@ -42,7 +43,8 @@ class Tracer(NamedTuple):
         if name and _value(environ, name) in (value, *self.off_too):
             return False
         on = not self.switch or any(self.is_on(environ, name) for name in self.switch)
-        return on and all(any(environ.get(name) for name in group) for group in self.needs)
+        known = self.file in facts.files or all(any(environ.get(name) for name in group) for group in self.needs)
+        return on and known
 
     def is_on(self, environ: Mapping[str, str], name: str) -> bool:
         return _value(environ, name) in self.on
@@ -75,13 +77,14 @@ TRACERS = (
         off="LANGFUSE_TRACING_ENABLED=false",
         addresses=("LANGFUSE_BASE_URL", "LANGFUSE_HOST"),
     ),
-    Tracer(  # logfire-sdk 5.4.0: _internal/config_params.py
+    Tracer(  # logfire-sdk 5.4.0: _internal/config_params.py, _internal/config.py CREDENTIALS_FILENAME
         "Logfire",
         ("logfire", "logfire-sdk"),
         needs=(("LOGFIRE_TOKEN",),),
         off="LOGFIRE_SEND_TO_LOGFIRE=false",
         off_too=("0", "f"),
         addresses=("LOGFIRE_BASE_URL",),
+        file=".logfire/logfire_credentials.json",
     ),
     Tracer(  # opentelemetry-sdk 1.45.2: trace/__init__.py TracerProvider
         "an OpenTelemetry collector (OTLP)", (), needs=(_OTLP,), off="OTEL_SDK_DISABLED=true", addresses=_OTLP
@@ -217,11 +220,14 @@ def _traces_of_agents(facts: Facts) -> list[tuple[str, str]]:
 
 def _tracers(facts: Facts) -> list[tuple[str, str]]:
     sending = [one for one in TRACERS if one.sends(facts) and not one.is_here(facts.environ)]
-    return [(f"{_reason(one, facts.environ)}: {one.what} go to {one.name}", one.cure(facts.environ)) for one in sending]
+    return [(f"{_reason(one, facts)}: {one.what} go to {one.name}", one.cure(facts.environ)) for one in sending]
 
 
-def _reason(tracer: Tracer, environ: Mapping[str, str]) -> str:
-    """What tells that it sends: the variables that are set, or its package."""
+def _reason(tracer: Tracer, facts: Facts) -> str:
+    """What tells that it sends: the variables that are set, its file, or its package."""
+    environ = facts.environ
+    if tracer.file in facts.files:
+        return f"{tracer.file} is there"
     names = [name for name in tracer.switch if tracer.is_on(environ, name)]
     names += [next(name for name in group if environ.get(name)) for group in tracer.needs]
     if not names:

@@ -447,6 +447,13 @@ CASES: dict[str, list[tuple[str, Facts, str, str, str]]] = {
             "prompts go to CrewAI's service",
             "CREWAI_TRACING_ENABLED=false",
         ),
+        (
+            "Logfire, its own file",
+            facts(packages={"logfire": "4"}, files=frozenset({".logfire/logfire_credentials.json"})),
+            "WARN",
+            ".logfire/logfire_credentials.json is there: prompts go to Logfire",
+            "LOGFIRE_SEND_TO_LOGFIRE=false",
+        ),
         ("OTLP", facts(environ={OTLP: "https://otel.example"}), "WARN", "collector (OTLP)", "OTEL_SDK_DISABLED=true"),
         ("OTLP, here", facts(environ={OTLP: "http://localhost:4317"}), "OK", "", ""),
         (
@@ -828,3 +835,12 @@ def test_the_fingerprint_is_that_of_embedding_fingerprint() -> None:
     with OpenAI(settings=Settings(provider="embedded")) as client:
         reply = client.embeddings.create(model="tiny-embed", input="a")
     assert _fingerprint(Model("tiny-embed", dimensions=96)) == embedding_fingerprint(reply)
+
+
+def test_a_tracers_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`logfire projects use` writes it where the program is started."""
+    monkeypatch.chdir(tmp_path)
+    assert survey.gather_facts(Settings(provider="embedded"), {}).files == frozenset()
+    (tmp_path / ".logfire").mkdir()
+    (tmp_path / ".logfire" / "logfire_credentials.json").write_text("{}", "utf-8")
+    assert survey.gather_facts(Settings(provider="embedded"), {}).files == {".logfire/logfire_credentials.json"}
