@@ -12,11 +12,12 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn
 
-from llm_adapter.cli.screen import NARROW, console, size
+from llm_adapter.cli.screen import NARROW, console, say, size
 from llm_adapter.devtools.reporting.text import shortened
 from llm_adapter.management.transfers import Transfer
 from llm_adapter.providers.ollama.types import PullProgress
 
+_CTRL_C = 3  # columns that a terminal writes ^C to: at a line's end it goes on below, and the bar is there twice
 Show: TypeAlias = Callable[[PullProgress], None]
 
 
@@ -36,14 +37,16 @@ def showing(label: str, *, as_json: bool, resumable: bool = False) -> Iterator[S
             yield _print_json
         elif screen.is_terminal and not screen.is_dumb_terminal:
             screen.print(label, style="bold")
+            room = screen.width
+            screen.width = max(1, room - _CTRL_C)
             with Progress(*_columns(), console=screen, expand=True) as progress:
                 task = progress.add_task("", total=None, facts="")
-                yield partial(_draw, progress, task)
+                yield partial(_draw, progress, task, room)
         else:
             yield _Lines(screen, label)
     except KeyboardInterrupt:
         again = "; the same command goes on from there" if resumable else ""
-        console(stderr=True).print(f"stopped{again}")
+        say(console(stderr=True), f"stopped{again}")
         raise typer.Exit(130) from None
 
 
@@ -71,8 +74,7 @@ def _columns() -> tuple[ProgressColumn, ...]:
     )
 
 
-def _draw(progress: Progress, task: TaskID, step: PullProgress) -> None:
-    room = progress.console.width
+def _draw(progress: Progress, task: TaskID, room: int, step: PullProgress) -> None:
     known = step.phase != "waiting"  # until the size is known, the bar only moves
     progress.update(
         task,

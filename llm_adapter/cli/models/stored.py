@@ -13,7 +13,7 @@ from llm_adapter.cli.screen import console, say, size
 from llm_adapter.management.transfers import Line
 from llm_adapter.provider import Rejected
 from llm_adapter.providers.embedded import hub, ollama_store
-from llm_adapter.providers.embedded.names import HUB, OLLAMA, HubName, parse
+from llm_adapter.providers.embedded.names import HUB, OLLAMA, HubName, is_projector, parse
 from llm_adapter.providers.ollama.progress import Progress
 from llm_adapter.settings.errors import SettingsError
 from llm_adapter.settings.settings import Settings
@@ -80,16 +80,16 @@ def pull_from_hub(name: HubName, settings: Settings, *, as_json: bool) -> hub.Hu
             show(progress.feed(line, monotonic()))
 
         tell({"status": "asking the hub"})
-        model = hub.download(name, lambda piece: tell(_line(piece)))
+        model = hub.download(name, lambda piece: tell(_line(name, piece)))
         tell({"status": "success"})
     return model
 
 
-def _line(piece: hub.Progress) -> Line:
-    """The progress of a file, in the form of Ollama's lines."""
+def _line(name: HubName, piece: hub.Progress) -> Line:
+    """The progress of a model, in the form of Ollama's lines. Its projector comes after it, and counts by itself."""
     return {
         "status": f"downloading {piece.file}",
-        "digest": piece.file,
+        "digest": piece.file if is_projector(piece.file) else str(name),
         "total": piece.total,
         "completed": piece.completed,
     }

@@ -33,10 +33,10 @@ _YES = ("1", "on", "yes", "true")
 
 
 class Progress(NamedTuple):
-    """How far the download of a file is."""
+    """How far the download of a model is."""
 
-    file: str
-    completed: int  # bytes
+    file: str  # that is under way
+    completed: int  # bytes of all parts
     total: int | None
 
 
@@ -98,12 +98,13 @@ def download(name: HubName, progress: Callable[[Progress], None] | None = None) 
     with _explained(name):
         for _ in range(_TRIES):
             listing = _listing(hub, name)
-            choice = choose(name, {file: size or 0 for file, (size, _) in listing.files.items()})
+            sizes = {file: size or 0 for file, (size, _) in listing.files.items()}
+            choice = choose(name, sizes)
             wanted = {"repo_id": name.repo, "revision": name.revision or "main", "endpoint": _endpoint()}
             options = {**wanted, "cache_dir": root()}
             paths = [
-                Path(hub.hf_hub_download(filename=one, **options, tqdm_class=_bar(hub, one, progress)))
-                for one in choice.parts
+                Path(hub.hf_hub_download(filename=one, **options, tqdm_class=_bar(hub, one, tell)))
+                for one, tell in _of_all_parts(choice.parts, sizes, progress)
             ]
             snapshot = paths[0].parents[choice.parts[0].count("/")]
             record = _Record(snapshot.parent.parent)
@@ -323,6 +324,21 @@ def _optional(
         )
         return None
     return file
+
+
+def _of_all_parts(
+    parts: Sequence[str], sizes: Mapping[str, int], progress: Callable[[Progress], None] | None
+) -> Iterator[tuple[str, Callable[[Progress], None] | None]]:
+    """The parts of a model, each with whom to tell of its pieces, as ones of the whole."""
+    before, total = 0, sum(sizes[one] for one in parts)
+
+    def tell(piece: Progress) -> None:
+        assert progress is not None
+        progress(Progress(piece.file, before + piece.completed, total or piece.total))
+
+    for one in parts:
+        yield one, None if progress is None else tell
+        before += sizes[one]
 
 
 def _bar(hub: Any, file: str, progress: Callable[[Progress], None] | None) -> Any:

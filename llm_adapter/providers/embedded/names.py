@@ -109,7 +109,7 @@ def choose(name: HubName, sizes: Mapping[str, int]) -> Choice:
     count = split_count(parts[0])
     if count != len(parts):
         raise SettingsError(f"{name}: the repository has {len(parts)} of the {count} parts of {parts[0]}")
-    projectors = [one for one in sizes if _is_projector(one)]
+    projectors = [one for one in sizes if is_projector(one)]
     return Choice(parts, projectors[0] if len(projectors) == 1 else None)
 
 
@@ -117,7 +117,7 @@ def models_of(files: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """The models among files: the first part of each, and all its parts in order."""
     models: dict[str, list[str]] = {}
     for one in sorted(files):
-        if one.lower().endswith(".gguf") and not _is_projector(one) and "imatrix" not in one.lower():
+        if one.lower().endswith(".gguf") and not is_projector(one) and "imatrix" not in one.lower():
             models.setdefault(_SPLIT.sub("", one), []).append(one)
     return {parts[0]: tuple(parts) for parts in models.values()}
 
@@ -146,7 +146,8 @@ def _stem(file: str) -> str:
     return _SPLIT.sub("", file)[: -len(".gguf")]
 
 
-def _is_projector(file: str) -> bool:
+def is_projector(file: str) -> bool:
+    """Whether a file's name says that it lets a model see images."""
     return "mmproj" in file.rsplit("/", 1)[-1].lower() and file.lower().endswith(".gguf")
 
 

@@ -72,9 +72,15 @@ def test_a_model_is_downloaded_once(there: FakeHub) -> None:
 
 
 def test_a_split_model(there: FakeHub) -> None:
-    """All parts come, and the first one is named. In a cache that lacks one, there is no such model."""
+    """All parts come, and the first one is named; progress is one of all. In a cache that lacks one, there is none."""
     there.repositories["o/r"] = SPLIT
-    model = hub.download(name("hf:o/r"))
+    told: list[hub.Progress] = []
+    model = hub.download(name("hf:o/r"), told.append)
+    size = len(SPLIT["a-00001-of-00002.gguf"])
+    seen = [(one.file, one.completed, one.total) for one in told]
+    assert {one.total for one in told} == {2 * size}
+    assert {("a-00001-of-00002.gguf", 0, 2 * size), ("a-00002-of-00002.gguf", size, 2 * size)} <= set(seen)
+    assert [one[1] for one in seen] == sorted(one[1] for one in seen)
     assert contents(model) == list(SPLIT.values())
     assert hub.size_of(name("hf:o/r")) == model.size
     model.parts[1].unlink()
