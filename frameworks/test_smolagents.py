@@ -1,4 +1,4 @@
-"""smolagents makes the SDK's client itself: `install()` switches it."""
+"""smolagents takes a client, or makes the SDK's itself, which `install()` switches."""
 
 from __future__ import annotations
 
@@ -22,8 +22,11 @@ def get_weather(city: str) -> str:
     return city
 
 
-@pytest.fixture
-def model(settings):
+@pytest.fixture(params=["given", "installed"])
+def model(request, settings, client):
+    if request.param == "given":
+        yield OpenAIModel(model_id=MODEL, client=client, temperature=0)
+        return
     with install(settings=settings):
         yield OpenAIModel(model_id=MODEL, api_key="unused", temperature=0)
 
@@ -78,3 +81,8 @@ def test_agents(outcome, destination):
     assert outcome.cells["named_agent"] == ["It is sunny.", 3]
     asked = destination.fake.calls[7].body["messages"]
     assert "You're a helpful agent named 'weather_agent'." in str(asked)
+
+
+def test_guide(guide, capsys):
+    guide("smolagents")
+    assert capsys.readouterr().out == "The capital of France is Paris.\n"

@@ -122,7 +122,7 @@ FRAMEWORKS: dict[str, Framework] = {
         "smolagents",
         "its model makes the client: OpenAIModel's is one that `llm-adapter run` switches",
         {
-            **_each(_OWN, "OpenAIModel", "OpenAIServerModel"),
+            **_each("client=ours, or `llm-adapter run`", "OpenAIModel", "OpenAIServerModel"),
             **_each(_LITELLM, "LiteLLMModel", "LiteLLMRouterModel"),
             **_each(_ELSEWHERE, "InferenceClientModel", "HfApiModel", "AmazonBedrockServerModel"),
         },
