@@ -13,7 +13,10 @@ from commands import Command, Ollama, command, server
 from hub import FakeHub, fake_hub
 
 from llm_adapter.cli import real_models
+from llm_adapter.providers.embedded.fit import need_of, usual_context
+from llm_adapter.providers.embedded.gguf import Header
 from llm_adapter.providers.embedded.models import CHAT_MODEL
+from llm_adapter.settings.sizes import size_text
 
 pytest.importorskip("huggingface_hub")
 __all__ = ["command", "server"]
@@ -127,3 +130,14 @@ def test_the_demo_on_a_model_of_a_hub(there: FakeHub, capsys: pytest.CaptureFixt
 def test_a_demo_that_has_no_model(name: str, words: str, command: Command, there: FakeHub) -> None:
     result = command("demo", "--model", name)
     assert (result.code, words in result.err, "Traceback" in result.err) == (1, True, False)
+
+
+def test_what_the_small_model_needs() -> None:
+    """By the bytes of its file on the hub, its layers, and the 896 MiB that llama.cpp allocates for their context."""
+    keys = {"block_count": 28, "embedding_length": 1024, "context_length": 40_960, "attention.head_count": 16}
+    keys |= {"attention.head_count_kv": 8, "attention.key_length": 128, "attention.value_length": 128}
+    header = Header({"general.architecture": "qwen3", **{f"qwen3.{key}": value for key, value in keys.items()}})
+    need = need_of(header, 639_446_688)
+    assert need.cache(8192) == 896 << 20
+    needs = f"{size_text(need.weights)} to download, {size_text(need.total(usual_context(header)))} of memory"
+    assert ("hf:Qwen/Qwen3-0.6B-GGUF:Q8_0", needs) == real_models._SMALL

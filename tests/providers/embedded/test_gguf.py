@@ -64,6 +64,9 @@ REFUSED = {
     "text": (b"version https://git-lfs", "does not begin with GGUF"),
     "big-endian": (b"GGUF" + struct.pack(">I", 3) + bytes(16), "big-endian"),
     "newer": (file(version=99), "version 99"),
+    "the first version": (file(version=1), "version 1 of the format, and versions 2 and 3"),
+    "a text without an end": (file(("a", STRING, struct.pack("<Q", (1 << 64) - 1))), "more than 48 MB"),
+    "a word without an end": (file(("a", ARRAY, array(STRING, 1, b"\xff" * 8))), "more than 48 MB"),
     "many keys": (file(count=1 << 40), "keys"),
     "a long list": (file(("a", ARRAY, array(UINT8, 1 << 60))), "more than 48 MB"),
     "a long vocabulary": (file(("a", ARRAY, array(STRING, 1 << 40))), "strings"),
@@ -104,11 +107,18 @@ def test_any_file(values: Any, count: int | None, tail: bytes) -> None:
     _read_or_refuse(data)
 
 
+MOST = 1 << 14  # keys of a header
 WORST = {
     "strings": file(("a", ARRAY, array(STRING, 1 << 20, bytes(8 << 20)))),
-    "keys": file(*[(f"{n:020}", UINT8, b"\0") for n in range(1 << 14)]),
+    "strings of some length": file(("a", ARRAY, array(STRING, 1 << 20, text("x" * 30) * (1 << 20)))),
+    "lists of strings": file(*[(f"{n:020}", ARRAY, array(STRING, 64, bytes(512))) for n in range(MOST)]),
+    "keys": file(*[(f"{n:020}", UINT8, b"\0") for n in range(MOST)]),
+    "long keys": file(*[(f"{n:060000}", UINT8, b"\0") for n in range(700)]),
     "numbers": file(*[(str(n), ARRAY, array(UINT8, 1 << 12, bytes(range(256)) * 16)) for n in range(500)]),
+    "long lists": file(*[(str(n), ARRAY, array(UINT8, 4097, bytes(4097))) for n in range(10_000)]),
     "one long list": file(("a", ARRAY, array(UINT8, 45 << 20, bytes(45 << 20)))),
+    "no UTF-8": file(*[(str(n), STRING, struct.pack("<Q", 400_000) + b"\xff" * 400_000) for n in range(20)]),
+    "the same key": file(*[("a", STRING, text("x" * 1000))] * MOST),
 }
 
 
@@ -120,16 +130,29 @@ def test_the_time_has_an_end(data: bytes) -> None:
     assert time.process_time() - began < 1
 
 
-@pytest.mark.parametrize("name", ["keys", "numbers", "one long list"])
-def test_the_memory_has_an_end(name: str) -> None:
+@pytest.mark.parametrize("data", WORST.values(), ids=WORST)
+def test_the_memory_has_an_end(data: bytes) -> None:
     """Less than 64 MB, whatever the file is."""
+    assert _memory(data) < 64 << 20
+
+
+@settings(max_examples=30, deadline=None)
+@given(values=some.lists(VALUES, min_size=1, max_size=4), key=some.integers(0, 70_000))
+def test_any_values_that_are_repeated(values: Any, key: int) -> None:
+    """To the end of what a header may be, or 4 MB: neither the time nor the memory grows beyond that of one."""
+    one = [(f"{place}".zfill(key), kind, value) for place, (kind, value) in enumerate(values)]
+    times = min(MOST, (4 << 20) // len(file(*one))) // len(one)
+    assert _memory(file(*one * times)) < 64 << 20
+
+
+def _memory(data: bytes) -> int:
+    """The most bytes that are in use while the file is read."""
     tracemalloc.start()
     try:
-        _read_or_refuse(WORST[name])
-        _, peak = tracemalloc.get_traced_memory()
+        _read_or_refuse(data)
+        return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 64 << 20
 
 
 def _read_or_refuse(data: bytes) -> None:
