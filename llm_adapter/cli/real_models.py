@@ -22,7 +22,7 @@ _SHOWN = 3  # models that are named at the end of a demo
 # A small one that calls tools. Its file has 639,446,688 bytes (Qwen/Qwen3-0.6B-GGUF at 23749fef), its 28 layers have 8
 # KV heads (llama.cpp tests/test-gguf-model-data.cpp) of 128 (Qwen3-0.6B config.json). For 8,192 tokens of such layers
 # llama.cpp allocates 896 MiB, as its log says of Llama 3.2 3B, which has the same; with a tenth to work with: 1.74 GB.
-_SMALL = "hf:Qwen/Qwen3-0.6B-GGUF:Q8_0", "0.6 GB to download, 1.7 GB of memory"
+_SMALL = "hf:Qwen/Qwen3-0.6B-GGUF:Q8_0", "639.4 MB to download, 1.7 GB of memory"
 
 
 def suggestions() -> list[str]:
