@@ -5,6 +5,7 @@ The log says what came, and its assertions what came instead. Keys are never kep
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -336,6 +337,7 @@ class Scripted(Log):
                 len(self._requests) + 1,
                 time(),
                 unread,
+                _digest(path, data),
                 self._openai_call(method, path, body, attempt),
             )
             settled = personas.settled(self._persona, request)
@@ -446,6 +448,10 @@ def _decode_body(data: bytes) -> tuple[Any, str | None]:
         return None, text
     except RecursionError:
         return None, text
+
+
+def _digest(path: str, data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}" if path.startswith("/api/blobs/") else ""
 
 
 def _no_number(name: str) -> Any:

@@ -100,4 +100,6 @@ def _route(persona: Persona, request: ServerRequest) -> Route | Answer:
         # gin matches no slash, even if it is escaped (recording models), and no empty name.
         slashed = persona.dialect == "ollama" and (not name or "/" in name or "%2f" in name)
         known = None if slashed else persona.routes.get("/v1/models/{model}")
+    if known is None and request.path.startswith("/api/blobs/"):
+        known = persona.routes.get("/api/blobs/{digest}")
     return (known or {}).get(request.method) or persona.unknown(request, known is not None)

@@ -6,6 +6,7 @@ Source: the recordings of ollama 0.24.0 and 0.32.15; server/routes.go, v0.24.0.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
@@ -137,9 +138,60 @@ def pull(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
     return _progress(request, steps)
 
 
+def push(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
+    """POST /api/push: as server/images.go PushModel tells of it. Only names of an account may be pushed."""
+    name = Model(request.model).manifest
+    steps: list[Json] = [{"status": "retrieving manifest"}]
+    digest = hashlib.sha256(request.model.encode()).hexdigest()
+    if persona.model(request.model) is None:
+        path = f"registry.ollama.ai/{'' if '/' in name else 'library/'}{name.replace(':', '/')}"
+        words = f"open /root/.ollama/models/manifests/{path}: no such file or directory"
+        steps += [{"status": "couldn't retrieve manifest"}, {"error": words}]
+    elif "/" not in name:
+        steps.append({"error": "unauthorized: access denied"})
+    else:
+        layer = {"status": f"pushing {digest[:12]}", "digest": f"sha256:{digest}", "total": 1_000_000}
+        steps += [{**layer, **done} for done in ({}, {"completed": 1_000_000})]
+        steps += [{"status": status} for status in ("pushing manifest", "success")]
+    return _progress(request, steps)
+
+
+_DIGEST = re.compile(r"sha256[-:][0-9a-fA-F]{64}")
+
+
+def has_blob(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
+    """HEAD /api/blobs/{digest}."""
+    digest = _blob(request)
+    if not _DIGEST.fullmatch(digest):
+        return empty(400)
+    return empty(200 if digest in persona.blobs else 404)
+
+
+def add_blob(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
+    """POST /api/blobs/{digest}: a file, which has to have that digest."""
+    digest = _blob(request)
+    if not _DIGEST.fullmatch(digest):
+        return whole({"error": "invalid digest format"}, 400)
+    if digest in persona.blobs:
+        return empty()
+    if digest != request.digest:
+        return whole({"error": f'digest mismatch, expected "{digest}", got "{request.digest}"'}, 400)
+    return empty(201)
+
+
+def _blob(request: ServerRequest) -> str:
+    return unquote(request.path.rpartition("/")[2])
+
+
 def create(persona: Persona, request: ServerRequest, turn: Turn) -> Answer:
-    """POST /api/create, from a model that is there."""
+    """POST /api/create, from a model or from files that are there."""
     source = request.fields.get("from")
+    for name, digest in request.part("files").items():
+        if (start := persona.blobs.get(str(digest))) is None:
+            words = f"open /root/.ollama/models/blobs/{str(digest).replace(':', '-')}: no such file or directory"
+            return _progress(request, [{"error": words}])
+        if name.endswith(".gguf") and start != "GGUF":
+            return _progress(request, [{"status": "parsing GGUF"}, {"error": "invalid file magic"}])
     if isinstance(source, str) and persona.model(source) is None:
         return _progress(
             request, [{"status": "pulling manifest"}, {"error": "pull model manifest: file does not exist"}]
@@ -176,10 +228,12 @@ _TOO_LONG = (b"exceeds the context length", b"exceeds the available context size
 def after(persona: Persona, request: ServerRequest, answer: Answer) -> Persona:
     """The server after a request: other models in memory, or on its disk. Anything but Ollama stays as it is."""
     # Whether a prompt fits is known when its model is loaded (server/routes.go ChatHandler, v0.24.0).
-    done = answer.status == 200 or any(words in answer.body for words in _TOO_LONG)
+    done = answer.status in (200, 201) or any(words in answer.body for words in _TOO_LONG)
     if persona.dialect != "ollama" or not done or b'"error":"pull' in answer.body:
         return persona
     body, have = request.fields, persona.models
+    if request.digest:
+        return replace(persona, blobs={**persona.blobs, request.digest: (request.text or "")[:4]})
     match request.path.rpartition("/")[2]:
         case "chat" | "generate" | "embed" | "completions" | "embeddings" | "responses":
             return replace(persona, loaded=_loaded_models(persona, request))

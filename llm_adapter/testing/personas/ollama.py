@@ -250,6 +250,8 @@ def _managing() -> dict[str, dict[str, Route]]:
         "/api/ps": {"GET": Route(models.ps)},
         "/api/version": {"HEAD": version, "GET": version},
         "/api/pull": {"POST": Route(models.pull, checks=(checks.READABLE, checks.PULLABLE))},
+        "/api/push": {"POST": Route(models.push, checks=(checks.READABLE, checks.PUSHABLE))},
+        "/api/blobs/{digest}": {"HEAD": Route(models.has_blob), "POST": Route(models.add_blob)},
         "/api/create": {"POST": Route(models.create, checks=(checks.READABLE, checks.PULLABLE, checks.CREATABLE))},
         "/api/copy": {"POST": Route(models.copy, checks=(checks.READABLE, checks.COPYABLE))},
         "/api/delete": {"DELETE": Route(models.delete, checks=(checks.READABLE, checks.DELETABLE))},

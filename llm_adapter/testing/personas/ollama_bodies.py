@@ -193,7 +193,11 @@ _BODIES: dict[str, tuple[str, dict[str, Any]]] = {
     "/api/embeddings": ("EmbeddingRequest", {**_MODEL, "prompt": str}),
     "/api/show": ("ShowRequest", {**_NAMED, "verbose": bool}),
     "/api/pull": ("PullRequest", _NAMED),
-    "/api/create": ("CreateRequest", {**_NAMED, **_typed(str, "from", "system", "template"), "parameters": dict}),
+    "/api/push": ("PushRequest", _NAMED),
+    "/api/create": (
+        "CreateRequest",
+        {**_NAMED, **_typed(str, "from", "system", "template"), "parameters": dict, "files": dict, "adapters": dict},
+    ),
     "/api/copy": ("CopyRequest", _typed(str, "source", "destination")),
     "/api/delete": ("DeleteRequest", _typed(str, "model", "name")),
 }

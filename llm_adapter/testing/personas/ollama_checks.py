@@ -191,6 +191,10 @@ def _not_pullable(persona: Persona, request: ServerRequest) -> Failure | None:
     return None if Model(request.model).nameable else Failure("invalid model name", 400)
 
 
+def _not_pushable(persona: Persona, request: ServerRequest) -> Failure | None:
+    return None if request.model else Failure("model is required", 400)
+
+
 def _not_creatable(persona: Persona, request: ServerRequest) -> Failure | None:
     source = request.fields.get("from")
     if not source and request.fields.get("files") is None:
@@ -411,6 +415,7 @@ FORMAT = Check("a format is json or a schema", f"{_ASKED}: format", _format)
 PROBABLE = Check("top_logprobs is 20 at most", f"{_ROUTES} ChatHandler", _too_probable)
 RAW = Check("a raw prompt stands alone", f"{_ROUTES} GenerateHandler", _raw)
 PULLABLE = Check("a name to pull is one", f"{_ASKED}: pull", _not_pullable)
+PUSHABLE = Check("a name to push is given", f"{_ASKED}: push", _not_pushable)
 CREATABLE = Check("a model is made from something", f"{_ASKED}: create", _not_creatable)
 COPYABLE = Check("names to copy are some", f"{_ASKED}: copy", _not_copyable)
 DELETABLE = Check("a name to delete is one", f"{_ASKED}: delete", _not_deletable)

@@ -192,6 +192,7 @@ class Persona:
     version: str = "0"
     tells_capabilities: bool = False  # /api/tags knows capabilities and lengths
     library: frozenset[str] = frozenset()  # models that can be pulled
+    blobs: Mapping[str, str] = field(default_factory=dict)  # the first four characters of files, by their digests
     models: tuple[Model, ...] | None = None  # None: any model that is asked for
     context: int | None = None  # tokens that a prompt may have; None: any number
     # Ollama: models in memory, with their keep_alive, the time of their last call and their context.

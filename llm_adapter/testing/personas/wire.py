@@ -52,6 +52,7 @@ class ServerRequest:
     number: int = 1  # of the request: what ids are made of
     time: float = 1_700_000_000.0  # seconds since 1970, UTC
     text: str | None = None
+    digest: str = ""  # "sha256:..." of a body that is a file
     openai: OpenAICall | None = None  # the call that it was sent for; None, where nobody knows it in OpenAI's form
 
     @property

@@ -228,15 +228,23 @@ def endless(server: Loopback, gone: threading.Event, begun: Any = lambda: None) 
     return act
 
 
+VERBS: dict[str, Any] = {
+    "pull": lambda client, **more: client.models.pull("m", **more),
+    "push": lambda client, **more: client.models.push("me/m", **more),
+    "create": lambda client, **more: client.models.create("m", from_="b", **more),
+}
+
+
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("way", ["closed", "left by break"])
-def test_cancelled_and_resumed(play: Play, server: Loopback, way: str) -> None:
+def test_cancelled_and_resumed(play: Play, server: Loopback, way: str, verb: str) -> None:
     """To close the progress closes the connection, which stops the server; what it has, it keeps."""
     gone = threading.Event()
     server.act = endless(server, gone)
 
     def script(client: Any) -> Any:
-        transfer = yield client.models.pull("m", stream=True)
+        transfer = yield VERBS[verb](client, stream=True)
         begun = yield first(transfer)
         assert begun.completed == 100
         if way == "closed":
@@ -245,7 +253,7 @@ def test_cancelled_and_resumed(play: Play, server: Loopback, way: str) -> None:
             del transfer, begun
             yield asyncio.sleep(0.01) if play.mode == "async" else None
         assert gone.wait(5)
-        return (yield every((yield client.models.pull("m", stream=True))))
+        return (yield every((yield VERBS[verb](client, stream=True))))
 
     resumed = play(script, settings=native(server))
     assert [(one.completed, one.percent) for one in resumed] == [(500_000, 50), (10**6, 99.9), (10**6, 100)]
@@ -253,7 +261,8 @@ def test_cancelled_and_resumed(play: Play, server: Loopback, way: str) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there a signal to itself ends the process")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_cancelled_without_progress(play: Play, server: Loopback) -> None:
+@pytest.mark.parametrize("verb", VERBS)
+def test_cancelled_without_progress(play: Play, server: Loopback, verb: str) -> None:
     """Ctrl-C, or a task that is cancelled, ends a call that runs to its end; and the server with it."""
     gone = threading.Event()
     interrupt = (lambda: None) if play.mode == "async" else lambda: os.kill(os.getpid(), signal.SIGINT)
@@ -261,9 +270,7 @@ def test_cancelled_without_progress(play: Play, server: Loopback) -> None:
 
     def script(client: Any) -> Any:
         with pytest.raises((KeyboardInterrupt, asyncio.TimeoutError)):
-            yield asyncio.wait_for(
-                client.models.pull("m"), 0.2
-            )  # the sync call raises before there is anything to wait
+            yield asyncio.wait_for(VERBS[verb](client), 0.2)  # the sync call raises before there is anything to wait
         assert gone.wait(5)
 
     play(script, settings=native(server))
