@@ -151,7 +151,10 @@ def _quick_method(base: type, name: str) -> Any:
         function, arguments = chosen(positional, arguments)
         return await function(self, *positional, **arguments)
 
-    return amethod if inspect.iscoroutinefunction(known) else method
+    made: Any = amethod if inspect.iscoroutinefunction(known) else method
+    # As deep as the SDK's own: LangSmith takes a method for async if it is, or what it wraps.
+    made.__wrapped__ = getattr(known, "__wrapped__", known)
+    return made
 
 
 @lru_cache(maxsize=64)

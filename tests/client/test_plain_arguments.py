@@ -219,6 +219,11 @@ RESOURCES = {
 }
 
 
+def is_async(function: Any) -> bool:
+    """As LangSmith finds it out (langsmith 0.15.1, run_helpers.py is_async)."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__wrapped__", None))
+
+
 @pytest.mark.parametrize(("ours", "theirs"), [(OURS, THEIRS), (ASYNC_OURS, ASYNC_THEIRS)], ids=["sync", "async"])
 @pytest.mark.parametrize("resource", RESOURCES.values(), ids=RESOURCES)
 def test_the_resources_are_the_sdks(resource: Any, ours: Any, theirs: Any) -> None:
@@ -232,6 +237,7 @@ def test_the_resources_are_the_sdks(resource: Any, ours: Any, theirs: Any) -> No
             assert name in vars(type(mine)), "the SDK's method has no transform any more, or in another place"
             assert inspect.signature(method) == inspect.signature(known)
             assert inspect.iscoroutinefunction(method) == inspect.iscoroutinefunction(known)
+            assert is_async(method) == is_async(known)
             assert (method.__doc__, method.__qualname__) == (known.__doc__, known.__qualname__)
 
 
