@@ -16,7 +16,7 @@ import concurrent.futures
 import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import unquote
 
 from pydantic_core import from_json, to_json
@@ -192,15 +192,13 @@ def json_bytes(value: Any) -> bytes:
         return json.dumps(value).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(NamedTuple):
     """A streamed reply that is complete already: server-sent events, [DONE] included."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Raw:
+class Raw(NamedTuple):
     """A reply that is no JSON: a file's content."""
 
     data: bytes

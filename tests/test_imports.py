@@ -49,6 +49,8 @@ LEAN = {
     *(f"llm_adapter.{name}" for name in ("cli", "testing", "devtools", "serve", "batch", "installation")),
     *(f"llm_adapter.{name}" for name in ("management", "shadow", "comparison", "traffic.report")),
     *("llm_adapter.client.other_profiles", "llm_adapter.client.fallback", "llm_adapter.providers.embedded"),
+    *("llm_adapter.routing.detours", "llm_adapter.routing.unreachable"),
+    *(f"llm_adapter.translation.{name}" for name in ("unavailable", "reasoning", "overflow", "reply_shapes")),
 }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -53,7 +52,7 @@ def config(profile: str | None = None, as_json: bool = False, everything: bool =
         for name in type(settings).model_fields
     }
     if as_json:
-        left_out = None if settings.left_out is None else asdict(settings.left_out)
+        left_out = None if settings.left_out is None else settings.left_out._asdict()
         found = {"address": address, "key": key, **ways, "settings": fields}
         print_json({**found, "left_out": left_out, "unread": without_effect})
         return

@@ -23,7 +23,6 @@ from llm_adapter.routing.privacy import asks_for_privacy, private, refusal_of_ho
 from llm_adapter.settings.errors import warn_caller
 from llm_adapter.settings.hosts import hostname, is_openai, is_private
 from llm_adapter.translation.addresses import refusal_of_addresses
-from llm_adapter.translation.reasoning import with_reasoning_fields
 
 if TYPE_CHECKING:
     from llm_adapter.transport.round_trip import RoundTrip
@@ -145,6 +144,8 @@ def _endpoint(connection: Connection, method: str, path: str, body: Json) -> End
         return batch_endpoint(method, path, partial(async_client, connection))
     endpoint = connection.provider.endpoint(method, path)
     if endpoint is not None and path in _WITH_REASONING and connection.resolved.reasoning_fields != "both":
+        from llm_adapter.translation.reasoning import with_reasoning_fields
+
         return with_reasoning_fields(endpoint)
     if endpoint is None and connection.resolved.local_only and connection.provider.name == "ollama":
         from llm_adapter.providers.ollama.local import passed_on_if_local

@@ -15,6 +15,7 @@ from llm_adapter.routing.proxies import Proxy
 from llm_adapter.routing.unreachable import address_source, change_of_address
 from llm_adapter.settings.hosts import hostname, without_credentials
 from llm_adapter.settings.settings import Settings
+from llm_adapter.translation.unavailable import is_openais
 
 # What proxies answer for themselves: 407 is never a server's (RFC 9110), the others may be.
 _OF_A_PROXY = frozenset({403, 407, 502, 503, 504})
@@ -29,10 +30,6 @@ def redirected(response: Any, settings: Settings, untranslated: str | None) -> R
     what it likes, and may be sent on to the result, as browsers are after a form. For a call of OpenAI's the new
     address has no result: what answers 200 there is the page of a login, or the list of what was to be created.
     """
-    if not response.history:
-        return None
-    from llm_adapter.translation.unavailable import is_openais  # few programs meet a redirect
-
     if response.is_success and untranslated is not None and not is_openais(untranslated):
         return None
     for hop, following in pairwise([*response.history, response]):

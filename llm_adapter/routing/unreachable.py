@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from llm_adapter.settings.hosts import OLLAMA_PORT, hostname, is_loopback, is_ollama_cloud
@@ -22,8 +22,7 @@ _DOCKER_HOST = "host.docker.internal"
 _UNKNOWN_NAME = ("not known", "getaddrinfo failed", "nodename nor servname", "name resolution", "No address associated")
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """Where this process runs."""
 
     container: bool = False

@@ -20,15 +20,15 @@ OPENAI_URL = f"https://{_OPENAI_HOST}/v1"
 OLLAMA_PORT = 11434
 _CLOUD = "ollama.com"
 _V1 = r"/chat/completions|/completions|/embeddings|/responses|(?<=/v1)/models"
-_V1_ENDPOINT = re.compile(f"({_V1})$")
-_OLLAMA_ENDPOINT = re.compile(f"({_V1}|/v1|/api|/api/(chat|generate|embed|tags))$")
+_V1_ENDPOINT = f"({_V1})$"
+_OLLAMA_ENDPOINT = f"({_V1}|/v1|/api|/api/(chat|generate|embed|tags))$"
 _PORTS = {"http": 80, "https": 443}
-_NAME = re.compile(r"[\w.-]+")
-_PLAIN_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+_NAME = r"[\w.-]+"
+_PLAIN_NAME = r"[a-z0-9_-]+(\.[a-z0-9_-]+)*"
 # IPv4 in the forms that systems take. Not with a zero before: for some that is octal, and decimal for others.
 _NUMBER = r"(0x[0-9a-f]+|0|[1-9][0-9]*)"
-_NUMBERS = re.compile(rf"{_NUMBER}(\.{_NUMBER}){{0,3}}")
-_ENDS_IN_NUMBER = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)")  # no name is looked up like that
+_NUMBERS = rf"{_NUMBER}(\.{_NUMBER}){{0,3}}"
+_ENDS_IN_NUMBER = r"(.*\.)?(0x[0-9a-f]*|[0-9]+)"  # no name is looked up like that
 _DOTS = str.maketrans("\u3002\uff0e\uff61", "...")  # what IDNA takes for a dot, RFC 3490 section 3.1
 
 _IP: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
@@ -97,7 +97,7 @@ def is_local(authority: str) -> bool:
     address = _ip(host)
     if address is not None:
         return _is_private_ip(address)
-    if not _PLAIN_NAME.fullmatch(host) or _ENDS_IN_NUMBER.fullmatch(host):
+    if not re.fullmatch(_PLAIN_NAME, host) or re.fullmatch(_ENDS_IN_NUMBER, host):
         return False
     return "." not in host or host.endswith((".localhost", ".local", ".internal"))
 
@@ -111,7 +111,7 @@ def is_private(url: str) -> bool:
 def _ip(host: str) -> _IP | None:
     """The IP address that a host is, also as one number, in hexadecimal or with parts left out; None for a name."""
     try:
-        if _NUMBERS.fullmatch(host):
+        if re.fullmatch(_NUMBERS, host):
             return ipaddress.IPv4Address(socket.inet_aton(host))
         return ipaddress.ip_address(host)
     except (ValueError, OSError):
@@ -212,7 +212,7 @@ def _host_and_port(authority: str, value: str) -> tuple[str, int | None]:
 
 def _is_host(host: str) -> bool:
     if ":" not in host:
-        return host == "" or _NAME.fullmatch(host) is not None
+        return host == "" or re.fullmatch(_NAME, host) is not None
     try:
         return ipaddress.IPv6Address(host) is not None
     except ValueError:
@@ -233,8 +233,8 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _without_endpoint(endpoint: re.Pattern[str], path: str) -> str:
+def _without_endpoint(endpoint: str, path: str) -> str:
     """A path without the endpoint at its end, and without a trailing slash."""
     path = path.rstrip("/")
-    shorter = endpoint.sub("", path)
+    shorter = re.sub(endpoint, "", path)
     return path if shorter == path else _without_endpoint(endpoint, shorter)

@@ -68,13 +68,9 @@ def is_variable(value: SecretStr) -> bool:
     return value.get_secret_value().strip().lower().startswith("env:")
 
 
-# Functions, for pydantic looks at the signature of each default's maker, and that of a built-in class takes long.
+# A function, for pydantic looks at the signature of each default's maker, and that of a built-in class takes long.
 def _no_entries() -> Any:
     return ReadOnlyDict()
-
-
-def _no_items() -> tuple[Any, ...]:
-    return ()
 
 
 class Settings(BaseModel):
@@ -165,7 +161,7 @@ class Settings(BaseModel):
         json_schema_extra=_read_by(OLLAMA, EMBEDDED, "/v1 ollama"),
     )
     preload: tuple[str, ...] = Field(
-        default_factory=_no_items,
+        (),
         description="models to load before the first call, or by `client.models.preload()` (Ollama)",
         json_schema_extra=_ON_OLLAMA,
     )
@@ -207,7 +203,7 @@ class Settings(BaseModel):
         description="images that messages give by an address: fetched here, for servers that do not; or refused",
     )
     image_hosts: tuple[str, ...] = Field(
-        default_factory=_no_items,
+        (),
         description="hosts that images may be fetched from though they are not public: `host`, or `host:port`",
         json_schema_extra=_read_by(OLLAMA, EMBEDDED, "/v1 ollama", "/v1 lmstudio"),
     )
@@ -270,7 +266,7 @@ class Settings(BaseModel):
         "for, `model:gpt-4*`",
     )
     fallback: tuple[str, ...] = Field(
-        default_factory=_no_items,
+        (),
         description="the profiles that a call goes to, one after the other, when its own server cannot take it: before "
         "the reply has begun, and never by the call's own fault",
     )

@@ -16,7 +16,6 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -39,8 +38,7 @@ class Sources(NamedTuple):
     stronger: Mapping[str, Any]  # the environment and arguments alone
 
 
-@dataclass(frozen=True)
-class LeftOut:
+class LeftOut(NamedTuple):
     """What of a project's file does not hold, and how the user allows it. As text, one line."""
 
     file: str

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from llm_adapter.settings.readers import ALL, MACHINE_OPTIONS, OVER_V1, READERS, listed, option_readers
 from llm_adapter.settings.settings import Settings
@@ -16,8 +15,7 @@ _CURES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadSetting:
+class UnreadSetting(NamedTuple):
     """One setting that has no effect."""
 
     name: str  # "num_ctx", or "options.top_k" for one of the options

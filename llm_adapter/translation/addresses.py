@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Fields in which servers look for one: OpenAI's, and vLLM's (vllm/entrypoints/chat_utils.py, v0.11).
 _FETCHED = frozenset({"image_url", "video_url", "audio_url", "file_url", "server_url"})
 # With a scheme, or only without one. Neither the data itself nor a file that the server has.
-_ADDRESS = re.compile(r"[\x00-\x20]*(?!data:|file:)([a-z][a-z0-9+.-]*:|[\\/]{2})", re.IGNORECASE)
+_ADDRESS = r"(?i)[\x00-\x20]*(?!data:|file:)([a-z][a-z0-9+.-]*:|[\\/]{2})"
 
 
 def refusal_of_addresses(body: Json, settings: Settings) -> Rejected | None:
@@ -48,7 +48,7 @@ def _field_with_address(item: Any) -> str | None:
         if isinstance(one, dict):
             for name in _FETCHED & one.keys():
                 url = one[name].get("url") if isinstance(one[name], dict) else one[name]
-                if isinstance(url, str) and _ADDRESS.match(url):
+                if isinstance(url, str) and re.match(_ADDRESS, url):
                     return name
             left.extend(one.values())
         elif isinstance(one, list | tuple):

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NamedTuple, NoReturn
 from urllib.parse import urljoin
 
 import openai
@@ -37,8 +36,7 @@ def is_harmless(header: str) -> bool:
     return header.lower() in _HARMLESS or header.lower().startswith("x-stainless-")
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRules:
+class RequestRules(NamedTuple):
     """What holds for the requests of one call."""
 
     connection: Connection

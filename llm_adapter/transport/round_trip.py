@@ -18,7 +18,6 @@ import openai
 from llm_adapter.exchange import Exchange
 from llm_adapter.provider import Fetch, NativeReply, NativeRequest, Raw, Rejected, Replay, Report, ServerUse, json_bytes
 from llm_adapter.routing.connection import Connection
-from llm_adapter.routing.detours import answered_on_the_way, may_be_a_detour, redirected
 from llm_adapter.routing.proxies import proxy_of
 from llm_adapter.routing.terms import Terms, is_explicit, is_repeatable
 from llm_adapter.settings.errors import caller_kept
@@ -314,6 +313,10 @@ class RoundTrip:
         settings = self._connection.resolved
         untranslated = self._path if self._exchange is None else None
         for response in responses:
+            if response.is_success and not response.history:
+                continue
+            from llm_adapter.routing.detours import answered_on_the_way, may_be_a_detour, redirected
+
             refusal = redirected(response, settings, untranslated)
             if refusal is None and response.status_code >= 400:
                 proxy = proxy_of(self._client, response.request.url)
