@@ -46,32 +46,27 @@ MAX_FUNCTION_LINES = 40
 
 
 @cache
-def trees() -> dict[str, ast.Module]:
-    return {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in MODULES.items()}
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
 
-def names_in(tree: ast.Module) -> set[str]:
-    """What is imported anywhere: in functions and for type checkers too."""
+@cache
+def imported(module: str) -> set[str]:
+    """What a module imports anywhere: in functions and for type checkers too."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in ast.walk(tree(module)):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             submodules = {f"{node.module}.{alias.name}" for alias in node.names}
             names |= (submodules & MODULES.keys()) or {node.module}
-    return names
-
-
-@cache
-def imported() -> dict[str, set[str]]:
-    """What each module imports."""
-    return {module: names_in(tree) - {module} for module, tree in trees().items()}
+    return names - {module}
 
 
 @cache
 def graph() -> dict[str, set[str]]:
     """Which of our modules each module imports."""
-    return {module: names & MODULES.keys() for module, names in imported().items()}
+    return {module: imported(module) & MODULES.keys() for module in MODULES}
 
 
 def layer(module: str) -> str:
@@ -157,7 +152,7 @@ PURE = [
 
 def test_translation_is_pure() -> None:
     """No clock, no dice, no environment, no HTTP where calls are translated."""
-    assert {module: wrong for module in PURE if (wrong := imported()[module] & WORLD)} == {}
+    assert {module: wrong for module in PURE if (wrong := imported(module) & WORLD)} == {}
 
 
 def test_modules_are_short() -> None:
@@ -168,8 +163,8 @@ def test_modules_are_short() -> None:
 def test_functions_are_short() -> None:
     long = {
         f"{module}.{node.name}": lines
-        for module, tree in trees().items()
-        for node in ast.walk(tree)
+        for module in MODULES
+        for node in ast.walk(tree(module))
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
         and (lines := (node.end_lineno or 0) - node.lineno) >= MAX_FUNCTION_LINES
     }

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import prepared
 import pytest
 from commands import Command, command
 from loopback import serving
@@ -86,14 +85,15 @@ def test_nobody_answers(command: Command, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
-def test_a_process_that_is_killed_and_one_that_is_interrupted(tmp_path: Path) -> None:
+def test_a_process_that_is_killed_and_one_that_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No request whose result is recorded is made again, and of the others as many as were under way."""
     source, count = written(tmp_path / "in.jsonl", 30), 0
-    command = [sys.executable, "-m", "llm_adapter", "batch", str(source), "out.jsonl", "--concurrency", "2"]
-    with serving() as server:
-        environ = {**os.environ, "LLM_ADAPTER_PROVIDER": "ollama", "LLM_ADAPTER_HOST": server.root}
+    command = [prepared.LLM_ADAPTER, "batch", str(source), "out.jsonl", "--concurrency", "2"]
+    with serving() as server, (tmp_path / "said").open("w+", encoding="utf-8") as said:
+        monkeypatch.setenv("LLM_ADAPTER_PROVIDER", "ollama")
+        monkeypatch.setenv("LLM_ADAPTER_HOST", server.root)
         for end, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (None, 0)):
-            process = subprocess.Popen(command, cwd=tmp_path, env=environ, stderr=subprocess.PIPE)
+            process = prepared.Program(*command, files=(said.fileno(),) * 3)
             began, due = len(server.asked), iter([] if end is None else [end])
 
             def act(handler: Any, began: int = began, due: Any = due, process: Any = process) -> None:
@@ -103,8 +103,7 @@ def test_a_process_that_is_killed_and_one_that_is_interrupted(tmp_path: Path) ->
                         process.send_signal(signum)
 
             server.act = act
-            _, told = process.communicate()
-            assert process.returncode == code, told
+            assert process.wait() == code, (tmp_path / "said").read_text("utf-8")
             count += end is not None
     asked = [path for path, _ in server.asked if path == "/api/chat"]
     results = [json.loads(line)["custom_id"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]

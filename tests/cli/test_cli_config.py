@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import prepared
 import pytest
 from commands import Command, Ollama, command, server
-from test_cli import COMMAND, REFUSED
+from test_cli import REFUSED
 
 from llm_adapter import Settings
 
@@ -117,16 +116,22 @@ def test_a_file_is_not_overwritten(command: Command) -> None:
     assert "[profiles.local]" in path.read_text("utf-8")
 
 
-def completed(words: str) -> Any:
+@pytest.fixture
+def completed(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
     """What bash is offered for the last of these words."""
-    count = str(len(words.split(" ")) - 1)
-    asked = {"_LLM_ADAPTER_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": count}
-    result = subprocess.run([COMMAND], env={**os.environ, **asked}, capture_output=True, encoding="utf-8")
-    assert result.stderr == ""
-    return result.stdout.split()
+
+    def run(words: str) -> list[str]:
+        monkeypatch.setenv("_LLM_ADAPTER_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
+        result = prepared.run(prepared.LLM_ADAPTER)
+        assert result.stderr == ""
+        return result.stdout.split()
+
+    return run
 
 
-def test_completion() -> None:
+def test_completion(completed: Callable[[str], list[str]]) -> None:
     """Profiles come from the files; one that cannot be read offers nothing and says nothing."""
     Path("llm_adapter.toml").write_text("[profiles.local]\n[profiles.lab]\n[profiles.cloud]\n", "utf-8")
     assert completed("llm-adapter models ls --profile l") == ["local", "lab"]

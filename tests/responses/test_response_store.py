@@ -6,8 +6,6 @@ import json
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import openai
+import prepared
 import pytest
 from drivers import SYNC_AND_ASYNC, Play, every, mode
 from test_responses import CALLED, OUTPUT_ITEM, WEATHER, Ollama, message, on
@@ -564,8 +563,9 @@ def test_processes(tmp_path: Path) -> None:
     path = str(tmp_path / "r.sqlite")
     store = Store(File(path))
     store.add(Node("conv_1", about={"object": "conversation"}))
-    running = [subprocess.Popen([sys.executable, "-c", PROCESS, path, name]) for name in "ab"]
-    assert [one.wait(30) for one in running] == [0, 0]
+    with ThreadPoolExecutor(2) as pool:
+        done = [*pool.map(lambda name: prepared.run(PROCESS, path, name), "ab")]
+    assert [(one.returncode, one.stderr) for one in done] == [(0, "")] * 2
     assert len(texts(store, "conv_1") or ()) == 50
 
 

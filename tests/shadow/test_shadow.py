@@ -10,8 +10,6 @@ import os
 import random
 import socket
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 
 import httpx
 import openai
+import prepared
 import pytest
 from commands import Command, command
 from conftest import HI
@@ -942,7 +941,7 @@ def test_exit(hangs: bool, one: Loopback, two: Loopback) -> None:
     _, release = held(two)
     if not hangs:
         release.set()
-    done = subprocess.run([sys.executable, "-c", APP], capture_output=True, encoding="utf-8", timeout=WAIT * 2)
+    done = prepared.run(APP, seconds=WAIT * 2)
     assert (done.returncode, done.stdout) == (0, "Hello\n")
     assert ("1 calls are not compared at exit" in done.stderr) == bool(done.stderr) == hangs
     (record,) = records()
@@ -959,13 +958,14 @@ def test_exit_with_an_embedded_shadow(one: Loopback, two: Loopback) -> None:
         file.read_text(encoding="utf-8").partition("[profiles.two]")[0] + '[profiles.two]\nprovider = "embedded"\n',
         encoding="utf-8",
     )
-    done = subprocess.run([sys.executable, "-c", APP], capture_output=True, encoding="utf-8", timeout=WAIT * 2)
+    done = prepared.run(APP, seconds=WAIT * 2)
     assert (done.returncode, done.stdout, done.stderr) == (0, "Hello\n", "")
     assert all(record["shadow"].get("error") is None for record in records())
 
 
 FORK = """
-import os
+import os, warnings
+warnings.simplefilter("ignore")
 from llm_adapter import OpenAI
 from llm_adapter.shadow import drain
 client = OpenAI(profile="one")
@@ -986,9 +986,7 @@ if child:
 def test_fork(one: Loopback, two: Loopback) -> None:
     """A child has a thread and connections of its own."""
     settings(one, two)
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, encoding="utf-8", timeout=60
-    )
+    done = prepared.run(FORK)
     assert (done.returncode, done.stderr) == (0, "")
     assert [record["event"] for record in records()] == ["compared"] * 3
 
@@ -1019,7 +1017,7 @@ def test_the_thread_imports_nothing(second: str, one: Loopback, two: Loopback) -
     host = f'provider = "ollama"\nhost = "{two.root}"\n'
     before, mark, after = file.read_text(encoding="utf-8").partition("[profiles.two]\n")
     file.write_text(before + mark + (after if second == "openai" else host), encoding="utf-8")
-    done = subprocess.run([sys.executable, "-c", IMPORTS], capture_output=True, encoding="utf-8", timeout=60)
+    done = prepared.run(IMPORTS)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert [record["shadow"].get("error") for record in records()] == [None]
 

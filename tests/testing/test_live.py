@@ -102,9 +102,12 @@ class Tried:
     def __call__(self, source: str, *options: str, host: str = "") -> Any:
         self._monkeypatch.setenv("OLLAMA_HOST", host or self._host)
         self._pytester.makepyfile(source)
+        options = ("-p", "no:cacheprovider", "--strict-markers", "-rs", "-Werror", *options)
+        if not host:
+            return self._pytester.runpytest_inprocess("-p", "no:xdist", *options)
         # HTTP's own errors are two classes where a pytest in this process imports them a second time.
-        run = self._pytester.runpytest_subprocess if host else self._pytester.runpytest_inprocess
-        return run("-p", "no:cacheprovider", "-p", "no:xdist", "--strict-markers", "-rs", "-Werror", *options)
+        self._monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # the other plugins take most of the time
+        return self._pytester.runpytest_subprocess("-p", "llm_adapter", *options)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import prepared
 import pytest
 from commands import Command, command  # noqa: F401 - a fixture
 
@@ -143,7 +144,7 @@ def test_what_is_left_is_told(command: Command, project: Path) -> None:  # noqa:
     assert (project / "app.py").read_text(encoding="utf-8") == SWAPPED
 
 
-def test_the_swapped_program_runs(command: Command, tmp_path: Path) -> None:  # noqa: F811
+def test_the_swapped_program_runs(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """The example, turned back to the SDK's import and swapped by the command, speaks to an embedded llama.cpp."""
     program = tmp_path / "app.py"
     theirs = APP.read_text(encoding="utf-8").replace(
@@ -153,8 +154,8 @@ def test_the_swapped_program_runs(command: Command, tmp_path: Path) -> None:  # 
     assert "llm_adapter" not in theirs
     assert command("scan", str(program), "--fix", "--yes").code == 0
     assert program.read_text(encoding="utf-8") == theirs.replace("from openai import", "from llm_adapter import")
-    environ = {**os.environ, "LLM_ADAPTER_PROVIDER": "embedded"}
-    done = subprocess.run([sys.executable, str(program)], env=environ, capture_output=True, encoding="utf-8")
+    monkeypatch.setenv("LLM_ADAPTER_PROVIDER", "embedded")
+    done = prepared.run(program.read_text(encoding="utf-8"))
     assert (done.returncode, "dimensions; similarity" in done.stdout) == (0, True)
 
 

@@ -7,7 +7,6 @@ import math
 import shutil
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import anyio.to_thread
 import openai
+import prepared
 import pytest
 from drivers import CUT, SYNC_AND_ASYNC, Play, entered, every, first, left, mode
 from openai.lib.streaming.chat import ChatCompletionStreamState
@@ -392,7 +392,7 @@ if sys.version_info >= (3, 13):
 
 def test_a_process_starts_late_and_ends_well() -> None:
     """Nothing is loaded before the first request; a process that ends in the midst of a reply ends at once."""
-    done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, encoding="utf-8", timeout=30)
+    done = prepared.run(PROCESS)
     assert (done.returncode, done.stdout, done.stderr) == (0, "False True\n", "")
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import time
 
+import prepared
 import pytest
 
 pytest.importorskip("xllamacpp", reason="the extra `embedded` is not installed")
@@ -69,7 +68,7 @@ if os.fork() == 0:
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_forked(script: str) -> None:
-    done = subprocess.run([sys.executable, "-c", HEAD + script], capture_output=True, encoding="utf-8", timeout=30)
+    done = prepared.run(HEAD + script)
     code, _, said = done.stdout.partition(" ")
     assert (code, "Paris" in said, done.stderr) == ("3", True, "")
 
@@ -84,7 +83,7 @@ def test_a_server_process_ends_with_its_owner() -> None:
         "print(server._process.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", timeout=30)
+    done = prepared.run(script)
     assert not _runs_within(int(done.stdout), 10)
 
 
