@@ -14,7 +14,8 @@ _EMBEDDING_PARTS = ("embed", "minilm", "bge-", "gte-", "e5-")
 
 def names_embedding_model(name: str) -> bool:
     """Whether a server's model is one for embeddings, as far as its name alone says: "nomic-embed-text", "bge-m3"."""
-    return any(part in name.lower() for part in _EMBEDDING_PARTS)
+    own = name.lower().rpartition("/")[2]  # folders and owners of any name hold models of all kinds
+    return any(part in own for part in _EMBEDDING_PARTS)
 
 
 def names_openais_model(name: str) -> bool:

@@ -186,6 +186,7 @@ class Facts:
     now: datetime | None = None
     fingerprint: str | None = None  # of the index that the application searches
     startup: str | None = None  # why the embedded server does not start
+    missing: Mapping[str, str] = field(default_factory=dict)  # embedded models that are not here, with why
     assumed: bool = False  # nothing is configured: calls go to OpenAI, and this is what they may move to
 
     @property

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 
 from llm_adapter.devtools.doctor.facts import CheckResult, Facts, Model, Server, Wanted, fail, not_checked, ok, warn
 from llm_adapter.providers.embedded.models import has_table, names
+from llm_adapter.providers.embedded.names import HUB, PULL
 from llm_adapter.routing.terms import terms_of
 from llm_adapter.translation.embeddings import fingerprint
 from llm_adapter.translation.model_names import CHAT_NAME, EMBEDDING_NAME
@@ -25,6 +26,8 @@ def models(facts: Facts) -> CheckResult:
     server = facts.server
     if server is None or server.models is None:
         return not_checked("the server did not list its models")
+    if facts.missing:
+        return _absent(facts)
     if facts.embedded and has_table(facts.settings):
         return ok(f"calls may name {', '.join(names(facts.settings))}; each model is loaded with its first call")
     if server.any_name:
@@ -41,6 +44,15 @@ def models(facts: Facts) -> CheckResult:
     if in_cloud := _in_cloud(facts, server, mine):
         return in_cloud
     return ok(f"{len({one.name for one in mine})} of {len(server.models)} installed models are mapped")
+
+
+def _absent(facts: Facts) -> CheckResult:
+    """Models of the embedded llama.cpp that are not on this machine: the first of them has the cure."""
+    name, said = next(iter(facts.missing.items()))
+    fix = f"{PULL} {name}" if name.startswith(HUB) else "another model, or without it"
+    if facts.settings.pull == "missing" and all(one.startswith(HUB) for one in facts.missing):
+        return warn(f"not in the cache yet: {', '.join(facts.missing)}; the first call pulls it", fix)
+    return fail(said, fix)
 
 
 def near(name: str, installed: list[str]) -> list[str]:

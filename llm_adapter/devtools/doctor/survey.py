@@ -23,6 +23,8 @@ from llm_adapter.devtools.doctor.telemetry import TRACERS
 from llm_adapter.devtools.reporting.failures import first_cause
 from llm_adapter.provider import Started
 from llm_adapter.providers import PROVIDERS
+from llm_adapter.providers.embedded.models import missing
+from llm_adapter.providers.embedded.names import is_of_store
 from llm_adapter.routing.connection import Connection, connect, credential_names, with_ollama_host
 from llm_adapter.routing.proxies import http_client
 from llm_adapter.routing.unreachable import surroundings_of
@@ -103,7 +105,7 @@ def wanted_models(settings: Settings, names: Names) -> tuple[Wanted, ...]:
 
 def _name_here(settings: Settings, name: str, embedding: bool) -> tuple[str, bool, bool]:
     """The name on this server, what it is for, and whether a prefix leads elsewhere. See `routing`."""
-    for other in PROVIDERS:
+    for other in () if settings.provider == "embedded" and is_of_store(name) else PROVIDERS:
         if name.startswith((f"{other}/", f"{other}:")):
             mine = other == settings.provider
             return (name[len(other) + 1 :] if mine and other != "openai" else name), embedding, not mine
@@ -122,7 +124,8 @@ def _embedded_facts(facts: Facts, connection: Connection) -> Facts:
             client.close()
     except SettingsError as error:
         return replace(facts, startup=str(error))
-    return replace(facts, model_list=answers[0]["models"], server=servers.embedded(*answers))
+    absent = missing(facts.settings)
+    return replace(facts, model_list=answers[0]["models"], server=servers.embedded(*answers), missing=absent)
 
 
 def _remote_facts(facts: Facts, connection: Connection) -> Facts:

@@ -19,6 +19,7 @@ from llm_adapter.providers.embedded.gguf import CutHeaderError, Header, HeaderEr
 from llm_adapter.providers.embedded.names import FileName, HubName, OllamaName, is_of_store, parse, parts_of
 from llm_adapter.settings.errors import SettingsError, near
 from llm_adapter.settings.readers import EMBEDDED, MACHINE_OPTIONS, OPTIONS
+from llm_adapter.translation.model_names import names_embedding_model
 
 if TYPE_CHECKING:
     from llm_adapter.settings.settings import Settings
@@ -80,7 +81,7 @@ def configured(settings: Settings, name: str | None, *, embeddings: bool) -> str
     small = (EMBEDDING_MODEL if embeddings else CHAT_MODEL).stem
     strict = has_table(settings)
     if not name:
-        return own or next((one for one in settings.models.values() if strict and not embeddings), small)
+        return own or next((one for one in _table(settings, embeddings)), small)
     mine = [path for path in (settings.model_path, settings.embedding_model_path) if path]
     if name in mine or (strict and name in settings.models.values()):
         return name
@@ -96,6 +97,30 @@ def configured(settings: Settings, name: str | None, *, embeddings: bool) -> str
         code="model_not_found",
         param="model",
     )
+
+
+def _table(settings: Settings, embeddings: bool) -> list[str]:
+    """The models of the table that are for embeddings, or for all else, as far as names tell."""
+    table = settings.models.items() if has_table(settings) else ()
+    return [one for alias, one in table if any(map(names_embedding_model, (alias, one))) is embeddings]
+
+
+def missing(settings: Settings) -> dict[str, str]:
+    """The models of the table that are not on this machine, or cannot be used, each with why. Nothing is pulled."""
+    still = settings.model_copy(update={"pull": "never"})
+    faults = {name: _fault(name, still) for name in settings.models.values() if has_table(settings)}
+    return {name: fault for name, fault in faults.items() if fault}
+
+
+def _fault(name: str, settings: Settings) -> str:
+    """Why a model cannot be used; "" where it can."""
+    try:
+        resolve(name, settings)
+    except Rejected as refusal:
+        return str(refusal.error["message"])
+    except SettingsError as error:
+        return str(error)
+    return ""
 
 
 def has_table(settings: Settings) -> bool:

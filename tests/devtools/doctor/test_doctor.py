@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from llm_adapter import OpenAI, Settings, embedding_fingerprint
 from llm_adapter.devtools.doctor import CHECKS, diagnose, diagnosis, network, servers, survey
 from llm_adapter.devtools.doctor.facts import Answer, Attempt, Facts, Key, Model, Route, Server, Wanted
 from llm_adapter.devtools.doctor.telemetry import TRACERS, Tracer
+from llm_adapter.providers.embedded.models import CHAT_MODEL, EMBEDDING_MODEL
 from llm_adapter.routing.unreachable import Surroundings
 
 __all__ = ["command"]
@@ -263,6 +265,20 @@ CASES: dict[str, list[tuple[str, Facts, str, str, str]]] = {
             "local",
         ),
         ("a table", facts(TABLE, server=Server("embedded", None, ())), "OK", "calls may name gpt-4o, small", ""),
+        (
+            "a table with a model that is not here",
+            facts(TABLE, server=Server("embedded", None, ()), missing={"hf:o/r": "not found in the cache"}),
+            "FAIL",
+            "not found in the cache",
+            "llm-adapter models pull hf:o/r",
+        ),
+        (
+            "one that is pulled",
+            facts(TABLE | {"pull": "missing"}, server=Server("embedded", None, ()), missing={"hf:o/r": "not found"}),
+            "WARN",
+            "not in the cache yet: hf:o/r; the first call pulls it",
+            "llm-adapter models pull hf:o/r",
+        ),
         ("any name", facts(server=Server("llamacpp", models=(Model("m"),), any_name=True)), "OK", "any name", ""),
         (
             "vLLM",
@@ -788,6 +804,23 @@ def test_embedded(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(one.keys() == {"number", "check", "status", "line", "fix"} for one in shown["checks"])
     assert [one["check"] for one in shown["checks"] if one["status"] != "OK" and one["check"] != "libraries"] == []
     assert shown["settings"] == {"provider": {"value": "embedded", "from": "LLM_ADAPTER_PROVIDER"}}
+
+
+def test_a_table_of_embedded_models(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The one that embeds is asked for its length, and one that is not there is told."""
+    shutil.copy(CHAT_MODEL, tmp_path / "chat.gguf")
+    shutil.copy(EMBEDDING_MODEL, tmp_path / "embed.gguf")
+    monkeypatch.setenv("OLLAMA_MODELS", str(tmp_path / "none"))
+    Path("llm_adapter.toml").write_text(
+        f'profile = "mine"\n[profiles.mine]\nprovider = "embedded"\n[profiles.mine.models]\n'
+        f'text-embedding-3-small = "{tmp_path.as_posix()}/embed.gguf"\n"gpt-4o" = "{tmp_path.as_posix()}/chat.gguf"\n'
+        'gone = "ollama:gone"\n',
+        encoding="utf-8",
+    )
+    result = command("doctor")
+    assert result.code == 2
+    assert "FAIL models        model 'ollama:gone' not found" in result.out
+    assert "OK   embeddings    embed:96" in result.out
 
 
 def test_a_missing_gguf(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

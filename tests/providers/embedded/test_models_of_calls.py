@@ -149,6 +149,8 @@ CONFIGURED: dict[str, Any] = {
     "embeddings beside a table": ({"models": TABLE, "embedding_model_path": "/m/e.gguf"}, "x", True, "/m/e.gguf"),
     "a small one beside a table": ({"models": TABLE}, "tiny-embed", True, "tiny-embed"),
     "no name": ({"models": TABLE}, None, False, "/m/one.gguf"),
+    "no name, to embed": ({"models": {**TABLE, "text-embedding-3-small": "ollama:e"}}, None, True, "ollama:e"),
+    "no name, to chat": ({"models": {"text-embedding-3-small": "ollama:e", **TABLE}}, None, False, "/m/one.gguf"),
 }
 
 
