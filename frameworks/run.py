@@ -32,7 +32,7 @@ ROWS = {
     "tracing": Row(
         # opentelemetry-instrumentation-openai-v2 2.4b0 imports a module that has gone with 1.2b0 of its helper.
         "opentelemetry-instrumentation-openai-v2 opentelemetry-util-genai<1.2b0 opentelemetry-instrumentation-openai "
-        "openinference-instrumentation-openai logfire langfuse opentelemetry-distro",
+        "openinference-instrumentation-openai logfire langfuse langsmith opentelemetry-distro",
         "test_tracing.py",
         ("opentelemetry-instrumentation-openai-v2", "openai"),
     ),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ import openai
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 from pydantic import BaseModel
 
 EXPORTER = InMemorySpanExporter()
@@ -83,6 +85,28 @@ def langfuse() -> None:
     import langfuse.openai  # noqa: F401
 
 
+def langsmith(clients: list[Any]) -> None:
+    """It has runs in the place of spans: one is made of each that has ended."""
+    from langsmith import Client
+    from langsmith.wrappers import wrap_openai
+
+    tracer, names = provider().get_tracer("langsmith"), {}
+
+    class Runs(Client):
+        def create_run(self, name: str, *_: Any, **run: Any) -> None:
+            names[run["id"]] = name
+
+        def update_run(self, run_id: Any, *, outputs: Any = None, error: Any = None, **_: Any) -> None:
+            told = {"model": (outputs or {}).get("model"), "usage": (outputs or {}).get("usage_metadata")}
+            with tracer.start_as_current_span(names[run_id]) as one:
+                one.set_attributes({name: str(value) for name, value in told.items() if value})
+                one.set_status(StatusCode.ERROR if error else StatusCode.OK)
+
+    os.environ["LANGSMITH_TRACING"] = "true"
+    for client in clients:
+        wrap_openai(client, tracing_extra={"client": Runs(api_key="unused", auto_batch_tracing=False)})
+
+
 TRACERS: dict[str, Callable[..., None]] = {
     "opentelemetry": opentelemetry,
     "traceloop": traceloop,
@@ -90,6 +114,7 @@ TRACERS: dict[str, Callable[..., None]] = {
     "logfire": logfire,
     "langfuse": langfuse,
     "logfire of clients": logfire,
+    "langsmith of clients": langsmith,
 }
 
 # --- the calls
@@ -163,7 +188,7 @@ def called(call: Callable[[Any], Any], client: Any) -> list[dict[str, Any]]:
             raise
     if call is closed:  # logfire ends its span when nobody has the stream any more
         gc.collect()
-        LOOP.run_until_complete(asyncio.sleep(0.01))
+    LOOP.run_until_complete(asyncio.sleep(0.01))  # LangSmith ends the runs of async calls a little later
     if "langfuse" in sys.modules:
         sys.modules["langfuse"].get_client().flush()
     return [span(one) for one in EXPORTER.get_finished_spans()]
@@ -254,7 +279,7 @@ def main(tracer: str, when: str) -> None:
         if when == "after":
             for name, call in pairs:
                 called(call, made[name])
-            if tracer == "logfire of clients":
+            if tracer.endswith(" of clients"):
                 begin(list(made.values()))
             else:
                 begin()
