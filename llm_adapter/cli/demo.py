@@ -57,6 +57,8 @@ def demo(
         _module(script).main(client)
     console.print(f"\n[bold]Done[/bold] in {time.monotonic() - started:.1f} s.", end=" ")
     console.print("The same script runs on any profile: llm-adapter demo --profile NAME")
+    if model:
+        console.print("The embeddings are tiny-embed's, for `embedding_model_path` names no other.", markup=False)
     if on_tiny_models:
         console.print("On a real model, in this process too:")
         for line in suggestions():

@@ -13,12 +13,14 @@ from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from llm_adapter.cli import app
+from llm_adapter.cli import app, demo
 from llm_adapter.cli.config import config
+from llm_adapter.providers.embedded.models import CHAT_MODEL
 
 COMMAND = str(Path(sysconfig.get_path("scripts")) / "llm-adapter")
 REFUSED = "http://127.0.0.1:9"  # nothing listens on the discard port
@@ -118,6 +120,14 @@ def test_demo_on_a_profile() -> None:
     code, said, wrong = here("demo", "--profile", "small")
     assert (code, wrong) == (0, "")
     assert all(line in said for line in DEMO)
+
+
+def test_a_demo_on_a_real_model_says_whose_embeddings_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the model's: it chats, and the settings name no other that embeds."""
+    monkeypatch.setattr(demo, "_module", lambda path: SimpleNamespace(main=lambda client: None))
+    code, said, wrong = here("demo", "--model", str(CHAT_MODEL))
+    assert (code, wrong) == (0, "")
+    assert "The embeddings are tiny-embed's" in said
 
 
 def test_a_running_ollama_is_offered_and_left_alone(ollama: Any) -> None:

