@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lanes import Outcomes
@@ -18,6 +19,7 @@ class Difference:
     stock: str
     ours: str
     reason: str  # of the run that failed
+    purpose: str | None  # why ours fails on purpose
 
     @property
     def kind(self) -> str:
@@ -27,19 +29,15 @@ class Difference:
     def lost(self) -> bool:
         return self.stock == "passed"
 
-    @property
-    def refused(self) -> bool:
-        """Whether ours failed by refusing a parameter that the backend cannot honour, as it is meant to."""
-        return self.lost and "BadRequestError" in self.reason and "on provider 'ollama'" in self.reason
 
-
-def differences(stock: Outcomes, ours: Outcomes) -> list[Difference]:
-    """Every test whose outcome is not the same in both runs."""
+def differences(stock: Outcomes, ours: Outcomes, on_purpose: Mapping[str, str]) -> list[Difference]:
+    """Every test whose outcome is not the same in both runs. on_purpose: what errors say that are meant, to why."""
     found = []
     for test in sorted({*stock, *ours}):
         (before, why), (after, reason) = stock.get(test, ABSENT), ours.get(test, ABSENT)
         if before != after:
-            found.append(Difference(test, before, after, reason or why))
+            meant = [purpose for words, purpose in on_purpose.items() if before == "passed" and words in reason]
+            found.append(Difference(test, before, after, reason or why, meant[0] if meant else None))
     return found
 
 

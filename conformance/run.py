@@ -49,11 +49,10 @@ def _judged(sandbox: Sandbox, lane: Lane, only: str | None) -> int:
         before = Counter(fake.paths) if fake else Counter()
         ours = run(sandbox, lane, url, ours=True, only=only)
         asked = Counter(fake.paths) - before if fake else Counter()
-        found = differences(stock, ours)
+        found = differences(stock, ours, lane.on_purpose)
         settled = _settle(sandbox, lane, url, found, stock, ours)
-    found = differences(stock, ours)
-    refused = [one for one in found if one.refused]
-    lost = [one for one in found if one.lost and one not in refused]
+    found = differences(stock, ours, lane.on_purpose)
+    lost = [one for one in found if one.lost and one.purpose is None]
     print(f"\n{lane.name}\n  stock {counts(stock)}\n  ours  {counts(ours)}")
     if both := Counter(test.partition("::")[0] for test in stock if _failed(stock, test) and _failed(ours, test)):
         print("  failing in both: " + ", ".join(f"{module} {n}" for module, n in sorted(both.items())))
@@ -62,7 +61,9 @@ def _judged(sandbox: Sandbox, lane: Lane, only: str | None) -> int:
     for test in settled:
         print(f"  the same when run again: {test}")
     _print_differences(found)
-    print(f"  lost: {len(lost)}" + (f", refused by name: {len(refused)}" if refused else ""))
+    print(f"  lost: {len(lost)}")
+    for why, number in Counter(one.purpose for one in found if one.purpose).items():
+        print(f"  lost on purpose: {number}, {why}")
     return len(lost)
 
 
@@ -74,7 +75,7 @@ def _settle(
     sandbox: Sandbox, lane: Lane, url: str | None, found: list[Difference], stock: Outcomes, ours: Outcomes
 ) -> list[str]:
     """Run the tests that differ once more, alone, and take those outcomes: clocks and load decide some of them."""
-    tests = [one.test for one in found if "::" in one.test and not one.refused]
+    tests = [one.test for one in found if "::" in one.test and one.purpose is None]
     if not 0 < len(tests) <= _AGAIN:
         return []
     for outcomes, swapped in ((stock, False), (ours, True)):
@@ -122,7 +123,7 @@ def _nothing_configured() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--version", default="3.52.0", help="of openai; default %(default)s")
+    parser.add_argument("--version", default="3.57.0", help="of openai; default %(default)s")
     parser.add_argument("--only", metavar="PATTERN", help="pytest's -k")
     parser.add_argument("--lane", default="", help="only the lanes with this in their name")
     parser.add_argument("--clone", type=Path, help="a clone of openai-python; its parts are kept for later runs")

@@ -29,7 +29,6 @@ REQUIREMENTS = [
     "rich",
     "trio>=0.22.2",
     "griffe>=1",
-    "aiohttp",
     "multidict",
     "yarl",
     "websockets<16",
@@ -84,7 +83,7 @@ def take_extras(clone: Path) -> None:
 
 def _install(sandbox: Sandbox) -> None:
     # Editable, so that the next run judges the checkout as it is then.
-    wanted = [f"openai=={sandbox.version}", "--editable", str(ROOT), *REQUIREMENTS]
+    wanted = [f"openai[aiohttp]=={sandbox.version}", "--editable", str(ROOT), *REQUIREMENTS]
     needed = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
     stamp, text = sandbox.folder / "installed.txt", "\n".join([*wanted, *needed])
     if stamp.is_file() and stamp.read_text("utf-8") == text:
