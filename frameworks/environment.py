@@ -81,7 +81,8 @@ def install(python: Path, requires: str) -> None:
     if unusable:
         shutil.rmtree(folder, ignore_errors=True)
         _run_command([uv, "venv", "--python", sys.executable, folder] if uv else [sys.executable, "-m", "venv", folder])
-    pip = [uv, "pip", "install", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
+    # Exact: what was a dependency, and is none any more, goes. pip cannot do that.
+    pip = [uv, "pip", "install", "--exact", "--python", str(python)] if uv else [str(python), "-m", "pip", "install"]
     _run_command([*pip, "--upgrade", "--editable", f"{ROOT}[embedded,cli]", *requires.split(), "pytest"])
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 from environment import Row, main
 
 PINS = {
-    "floors": "openai==2.45.0 ollama==0.6.0 pydantic==2.9.* xllamacpp==2026.5.9294 pytest==7.4.*",
+    "floors": "openai==2.45.0 ollama==0.6.0 pydantic==2.9.* anyio==4.1.* jsonschema==4.18.* xllamacpp==2026.5.9294 "
+    "pytest==7.4.*",
     "2.45": "openai==2.45.*",
     "2.54": "openai==2.54.*",
     "3.0": "openai==3.0.*",
