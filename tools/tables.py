@@ -102,7 +102,7 @@ def settings() -> str:
     for name, field in Settings.model_fields.items():
         readers = "all, by its entries" if name == "options" else listed(readers_of(name))
         written = json.dumps(field.default) if isinstance(field.default, tuple) else field.default  # as TOML has it
-        default = "" if field.is_required() or field.default is None or field.default_factory else f"`{written}`"
+        default = "" if field.is_required() or field.default in (None, ()) or field.default_factory else f"`{written}`"
         lines.append(f"| `{name}` | {default} | {readers} | {field.description} |")
     return "\n".join(lines)
 
