@@ -16,6 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import prepared
 import pytest
 
 from llm_adapter.cli import app, demo
@@ -180,16 +181,10 @@ def test_missing_gguf() -> None:
     )
 
 
-def _without(package: str, folder: Path) -> dict[str, str]:
-    """An environment in which a package is not installed."""
-    error = f"raise ModuleNotFoundError(\"No module named '{package}'\", name='{package}')"
-    (folder / f"{package}.py").write_text(error, "utf-8")
-    return {"PYTHONPATH": str(folder)}
-
-
 @pytest.mark.parametrize(("package", "extra"), [("typer", "cli"), ("xllamacpp", "embedded")])
-def test_missing_extra(package: str, extra: str, tmp_path: Path) -> None:
-    result = run("demo", **_without(package, tmp_path))
+def test_missing_extra(package: str, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", REFUSED)
+    result = prepared.run(f"import sys; sys.modules[{package!r}] = None; {prepared.LLM_ADAPTER}", "demo")
     assert f"pip install 'llm_adapter[{extra}]'" in line(result.stderr, result.returncode)
 
 

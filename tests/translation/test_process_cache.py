@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import openai
+import prepared
 import pytest
 import respx
 from conftest import HI, HOST, Server
@@ -83,8 +82,7 @@ from llm_adapter.translation import forks
 from llm_adapter import OpenAI
 assert len(forks._beginnings) > 1
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
-    assert done.stdout == "[]\n"
+    assert prepared.run(program).stdout == "[]\n"
     package = Path(llm_adapter.__file__).parent
     hooks = {file.name for file in package.rglob("*.py") if "os.register_at_fork(" in file.read_text("utf-8")}
     assert hooks == {"forks.py", "store.py"}  # the latter's are methods of a lock, which reach nothing
