@@ -60,11 +60,15 @@ def demo(
     if model:
         console.print("The embeddings are tiny-embed's, for `embedding_model_path` names no other.", markup=False)
     if on_tiny_models:
-        console.print("On a real model, in this process too:")
-        for line in suggestions():
-            console.print(f"  {line}", markup=False)
+        _say_real_models(console)
     if offer is not None:
         console.print(_hint(offer), markup=False)
+
+
+def _say_real_models(console: Console) -> None:
+    console.print("On a real model, in this process too:")
+    for line in suggestions():
+        console.print(f"  {line}", markup=False)
 
 
 def _settings(profile: str | None) -> Settings | None:
