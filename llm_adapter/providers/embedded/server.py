@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
 import secrets
 import socket
+import stat
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -57,13 +62,27 @@ def _close_connections(port: int | None) -> None:
     Its destructor holds the GIL and waits for every reply under way: for a stream that nobody reads on, for ever
     (xllamacpp 2026.10 Server::~Server).
     """
-    for one in gc.get_objects():
-        if issubclass(type(one), socket.socket):
-            try:
-                if one.getpeername()[:2] == ("127.0.0.1", port):
-                    one.shutdown(socket.SHUT_RDWR)
-            except OSError:  # not connected
-                continue
+    for one in _sockets():
+        with suppress(OSError):  # not connected
+            if one.getpeername()[:2] == ("127.0.0.1", port):
+                one.shutdown(socket.SHUT_RDWR)
+
+
+def _sockets() -> Iterator[socket.socket]:
+    """This process's sockets, or copies: what is shut down by a copy is shut down.
+
+    Where there is another way they are not looked for among the garbage collector's objects, which are all held
+    meanwhile: Python cannot finish a tuple then that another thread is making of an iterator, which gets a SystemError
+    (CPython 3.11 Objects/tupleobject.c _PyTuple_Resize). A copy would take the program's default timeout over to all.
+    """
+    if sys.platform == "win32" or socket.getdefaulttimeout() is not None:
+        yield from (one for one in gc.get_objects() if issubclass(type(one), socket.socket))
+        return
+    for name in os.listdir("/dev/fd"):
+        with suppress(OSError):  # it is closed by now
+            if stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                with socket.socket(fileno=os.dup(int(name))) as one:
+                    yield one
 
 
 def load_llamacpp() -> Any:

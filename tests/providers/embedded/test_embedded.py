@@ -27,6 +27,7 @@ from pydantic import BaseModel
 
 from llm_adapter import AsyncOpenAI, OpenAI, Settings, SettingsError
 from llm_adapter.providers.embedded import provider as embedded
+from llm_adapter.providers.embedded import server as server_module
 from llm_adapter.providers.embedded.models import CHAT_MODEL
 from llm_adapter.providers.embedded.process import ServerProcess, load_failure
 from llm_adapter.providers.embedded.provider import Embedded
@@ -319,6 +320,25 @@ def all_looks_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("all_looks_by_hand")
+def test_stopping_disturbs_no_other_thread() -> None:
+    """Who makes a tuple of an iterator gets a SystemError where another thread looks at all objects meanwhile."""
+    over = threading.Event()
+
+    def make() -> int:
+        made = 0
+        while not over.is_set():
+            made += len(tuple(number for number in range(20)))
+        return made
+
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(make)
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until and not making.done():
+            server_module._close_connections(1)
+        over.set()
+        assert making.result() > 0
+
+
 def test_a_server_that_nobody_uses_stops(play: Play, own: Embedded) -> None:
     """Each other `num_ctx` is one more model in memory. Not within a reply, though nobody reads it; then with it."""
 
