@@ -339,6 +339,13 @@ def test_nothing_but_openai_errors_leaves_a_call(data: st.DataObject) -> None:
     error_of(data.draw(st.sampled_from(list(STREAMED.values()))), provider, stream)
 
 
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_the_delta_of_a_text_completion_is_not_read(provider: str) -> None:
+    """It has none, and what stands there is as the server says."""
+    piece = json.dumps(_with(_GOOD, ("choices", 0, "delta"), True)).encode()
+    error_of(STREAMED["completion"], provider, b"data: %s\n\n" % piece)
+
+
 @settings(max_examples=40)
 @given(
     st.sampled_from(list(PROVIDERS)), st.binary(max_size=40), st.sampled_from([b"", b"data: ", b"event: error\ndata: "])

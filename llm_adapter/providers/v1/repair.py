@@ -222,6 +222,8 @@ class RepairDecoder(ObjectEvents):
 
     def _ends_of_calls(self, chunk: Json) -> list[Json]:
         """The chunk before one that ends a choice, with the ends of its calls that have had no arguments."""
+        if not self._calls:  # as in a text completion, where nobody has looked at what stands in the place of a delta
+            return []
         choices = [one for one in chunk.get("choices") or () if _is_uncut_end(one)]
         finished = [one.get("index") or 0 for one in choices if not (one.get("delta") or {}).get("tool_calls")]
         ends = [
