@@ -321,7 +321,11 @@ def _configured_key(settings: Settings, environ: Mapping[str, str], url: str, fo
 
 def _headers(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     """The headers for the configuration's host, their values read. Raises `SettingsError`."""
-    written = {name: value.get_secret_value().strip() for name, value in settings.headers.items()}
+    # Older SDKs tell headers apart by the case of their names, and would send a key of their own beside this one.
+    written = {
+        "Authorization" if name.lower() == "authorization" else name: value.get_secret_value().strip()
+        for name, value in settings.headers.items()
+    }
     return {
         name: _variable(settings, environ, value[4:].strip(), "headers") if value[:4].lower() == "env:" else value
         for name, value in written.items()
