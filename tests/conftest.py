@@ -44,6 +44,15 @@ pytest_plugins = ["pytester"]
 gc.set_threshold(20_000, 50, 100)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int | None:
+    """One more than there are processors: many tests wait for a process, and a processor would wait with them."""
+    if os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return None
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (processors or 1) + 1
+
+
 def pytest_collection_finish() -> None:
     """Thousands of tests live as long as the run, and all that they import: the collector need not look through them.
 
