@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import Any
 from unittest import mock
 
@@ -87,7 +88,11 @@ def test_the_same_object(content: bytes, headers: dict[str, str], options: dict[
     assert repr(ours) == repr(theirs)  # NaN is not equal to itself
 
 
-@pytest.mark.parametrize("cast_to", [object, dict[str, Any], Person, str], ids=str)
+# The SDK of November 2026 asks issubclass() of it, which Python 3.10 does not take: its own clients raise TypeError.
+DICT = pytest.param(dict[str, Any], marks=pytest.mark.skipif(sys.version_info < (3, 11), reason="the SDK raises"))
+
+
+@pytest.mark.parametrize("cast_to", [object, DICT, Person, str], ids=str)
 def test_other_types(cast_to: Any) -> None:
     ours, theirs = (
         one.post("/chat/completions", cast_to=cast_to, body={"model": "m", "messages": HI})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 import prepared
@@ -68,6 +69,8 @@ if os.fork() == 0:
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_forked(script: str) -> None:
+    if "stream=True" in script and sys.version_info[:3] == (3, 13, 0):
+        pytest.skip("a process of CPython 3.13.0 that ends with an open stream of the plain SDK is killed by SIGSEGV")
     done = prepared.run(HEAD + script)
     code, _, said = done.stdout.partition(" ")
     assert (code, "Paris" in said, done.stderr) == ("3", True, "")
