@@ -118,7 +118,9 @@ CASES: dict[str, tuple[str, str, Any]] = {
 def server() -> Iterator[Any]:
     """The embedded llama.cpp: `server(method, path, body)` asks it as any client would. It has a server of its own for
     embeddings, as an option of llama.cpp's makes one."""
-    with OpenAI(settings=Settings(provider="embedded")) as client, HTTPX.Client(verify=False) as http:
+    # llama.cpp ends a connection that is idle for five seconds, perhaps just when a slow machine asks on it again.
+    anew = HTTPX.Limits(max_keepalive_connections=0)
+    with OpenAI(settings=Settings(provider="embedded")) as client, HTTPX.Client(verify=False, limits=anew) as http:
         said = client.chat.completions.with_raw_response.create(model="tiny", messages=HI, max_tokens=1)  # type: ignore[arg-type]
         embedded = client.embeddings.with_raw_response.create(model="tiny-embed", input="a")
         requests = {CHAT: said.http_response.request, VECTORS: embedded.http_response.request}
