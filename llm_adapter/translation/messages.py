@@ -44,9 +44,8 @@ def with_speakers(messages: list[Any], call: Call) -> list[Any]:
         if role := _speaking_role(message):
             speakers.setdefault(role, set()).add(_speaker(message, place))
     several = {role for role, names in speakers.items() if len(names) > 1}
-    *_, last = messages
-    if _is_said(last) and last.get("name") and (text := joined_text(last["content"])):
-        messages = [*messages[:-1], {"role": "user", "content": text, "name": last["name"]}]
+    if (text := begun_reply(messages)) and (name := messages[-1].get("name")):
+        messages = [*messages[:-1], {"role": "user", "content": text, "name": name}]
         several |= {"user", "assistant"}  # another assistant answers
     return [_with_speaker(one, call, several) for one in messages]
 
@@ -60,6 +59,12 @@ def with_one_system_message(messages: list[Any]) -> list[Any]:
     """The messages, with the leading system messages joined to one, which keeps their other fields."""
     leading = list(takewhile(_is_system, messages))
     return messages if len(leading) < 2 else [_as_one(leading), *messages[len(leading) :]]
+
+
+def begun_reply(messages: list[Any]) -> str:
+    """The text of an assistant's message that ends a call, and that the model goes on with; "" for none."""
+    last = messages[-1]
+    return joined_text(last["content"]) or "" if _is_said(last) else ""
 
 
 def with_one_begun_reply(messages: list[Any]) -> list[Any]:
@@ -76,7 +81,7 @@ def note_begun_reply(messages: list[Any], call: Call) -> None:
 
     An agent that is asked again right after its own words has mostly nothing to add to them: its reply is empty.
     """
-    if _is_said(messages[-1]) and joined_text(messages[-1]["content"]):
+    if begun_reply(messages):
         call.report.note("changed", "messages: the reply goes on with the last one")
 
 

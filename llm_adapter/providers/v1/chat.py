@@ -12,14 +12,14 @@ from typing import Any
 from llm_adapter.provider import Call, Fetch, Flow, Json, LongWork, NativeReply, NativeRequest, Rejected
 from llm_adapter.providers.ollama.messages import with_media
 from llm_adapter.providers.v1.dialects import Dialect
-from llm_adapter.providers.v1.messages import begun_reply, with_adapted_messages
+from llm_adapter.providers.v1.messages import with_adapted_messages
 from llm_adapter.providers.v1.repair import complete, repaired, without_alternatives
 from llm_adapter.providers.v1.stream import decoder
 from llm_adapter.translation.chat_stream import replay_of
 from llm_adapter.translation.errors import checked, no_reply
 from llm_adapter.translation.grammar_schema import GRAMMARS
 from llm_adapter.translation.images import with_inline_images
-from llm_adapter.translation.messages import with_object_arguments
+from llm_adapter.translation.messages import begun_reply, with_object_arguments
 from llm_adapter.translation.parallel import Steps, seeded, together
 from llm_adapter.translation.parameters import note_emulated_tools
 from llm_adapter.translation.reasoning import without_thinking

@@ -11,6 +11,7 @@ from typing import Any
 from llm_adapter.provider import Call, Json
 from llm_adapter.providers.v1.dialects import Dialect
 from llm_adapter.translation.messages import (
+    begun_reply,
     joined_text,
     messages_of,
     note_begun_reply,
@@ -35,15 +36,6 @@ def with_adapted_messages(body: Json, call: Call, dialect: Dialect) -> Json:
         if begun_reply(messages):
             messages = [*messages[:-1], _with_joined_text(messages[-1])]
     return body if messages == given else {**body, "messages": messages}
-
-
-def begun_reply(messages: list[Any]) -> str:
-    """The text of an assistant's message that ends a call, and that the model goes on with; "" for none."""
-    match messages[-1]:
-        case {"role": "assistant", **message} if not message.get("tool_calls"):
-            return joined_text(message.get("content")) or ""
-        case _:
-            return ""
 
 
 def _with_tool_calls(message: Any, place: int) -> Any:
